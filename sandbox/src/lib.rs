@@ -1,0 +1,5 @@
+//! A whole world on one machine, for the demo, the tests and load: printers that answer SNMP from recordings
+//! and a post office with scripted faults. Never shipped.
+
+pub mod post_office;
+pub mod printers;
