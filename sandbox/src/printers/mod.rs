@@ -1,0 +1,1 @@
+//! Simulated printers that answer real SNMP from recordings.
