@@ -1,0 +1,43 @@
+//! Every bound that a reader of outside data enforces, with unit and reason.
+
+/// What a reader accepts at most. A test can set one to 3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of one mail as fetched. 50 MB: the largest that common providers deliver, base64 included.
+    pub mail_octets: usize,
+    /// MIME parts looked at in one mail; our own have two, gateways add a few.
+    pub mail_parts: usize,
+    /// Key blocks in one envelope: one mail for a fleet of ten thousand.
+    pub recipients: usize,
+    /// Octets of a payload after inflating. A counter report of 1,000 devices is about 1 MB.
+    pub payload_octets: usize,
+    /// Octets of a package file before inflating its content.
+    pub package_octets: usize,
+    /// Octets of a package's manifest.
+    pub manifest_octets: usize,
+    /// Octets of all files of a package together, unpacked.
+    pub unpacked_octets: u64,
+    /// Modules that one software version may name.
+    pub modules: usize,
+    /// Octets of the install script.
+    pub script_octets: u64,
+    /// Octets of a version report's text.
+    pub version_report_octets: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            mail_octets: 50_000_000,
+            mail_parts: 64,
+            recipients: 10_000,
+            payload_octets: 8 << 20,
+            package_octets: 64 << 20,
+            manifest_octets: 1 << 20,
+            unpacked_octets: 256 << 20,
+            modules: 512,
+            script_octets: 1 << 20,
+            version_report_octets: 64 << 10,
+        }
+    }
+}

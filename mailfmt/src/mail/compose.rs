@@ -1,0 +1,82 @@
+//! Writing our mails (RFC 5322, RFC 2045, RFC 3834).
+
+use crate::envelope::Header;
+use crate::message::Family;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// What a mail of ours says on the outside.
+#[derive(Debug, Clone)]
+pub struct Letter<'a> {
+    /// The sender's mail address.
+    pub from: &'a str,
+    /// The recipient's mail address; `None` for a mail to many, whose recipients stand only in the SMTP envelope.
+    pub to: Option<&'a str>,
+    /// The header of the envelope inside.
+    pub header: &'a Header,
+    /// Number of this sending; a message that is sent again keeps its id, but each mail needs a Message-ID of its own.
+    pub sending: u32,
+}
+
+/// Octets of base64 in one line (RFC 2045: at most 76).
+const LINE: usize = 76;
+
+const BOUNDARY: &str = "=_part_of_a_device_monitor_message";
+
+/// Writes the mail: a text part for people, and `attachment` (an envelope, and what follows it) as one opaque file.
+///
+/// No id, version or customer stands in it outside the attachment. Lines end in CRLF.
+#[must_use]
+pub fn compose(letter: &Letter<'_>, attachment: &[u8]) -> Vec<u8> {
+    let header = letter.header;
+    let domain = letter.from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+    let to = letter.to.map_or_else(|| "undisclosed-recipients:;".to_owned(), ToOwned::to_owned);
+    let date = header.created.strftime("%a, %d %b %Y %H:%M:%S +0000");
+    let automatic = match header.family {
+        Family::Command | Family::Report => "auto-generated",
+        Family::Receipt => "auto-replied",
+    };
+    let head = format!(
+        "From: {from}\r\nTo: {to}\r\nSubject: Device monitor {family}\r\nDate: {date}\r\n\
+         Message-ID: <{id}.{sending}@{domain}>\r\nAuto-Submitted: {automatic}\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\r\n\r\n\
+         --{BOUNDARY}\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n{text}\r\n\
+         --{BOUNDARY}\r\nContent-Type: application/octet-stream; name=\"message.bin\"\r\n\
+         Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"message.bin\"\r\n\r\n",
+        from = letter.from,
+        family = header.family,
+        id = header.message,
+        sending = letter.sending,
+        text = text(header.family),
+    );
+    let mut mail = head.into_bytes();
+    let encoded = STANDARD.encode(attachment);
+    mail.reserve(encoded.len().saturating_add(encoded.len() / LINE * 2).saturating_add(256));
+    for line in encoded.as_bytes().chunks(LINE) {
+        mail.extend(line);
+        mail.extend(b"\r\n");
+    }
+    mail.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
+    mail
+}
+
+/// What a person who opens the mailbox reads.
+fn text(family: Family) -> &'static str {
+    match family {
+        Family::Command => {
+            "This mail was written by a service center for a device monitor.\r\n\
+             It asks the monitor to do something. The attached file is encrypted;\r\n\
+             the monitor reads and deletes this mail. Nothing needs to be done.\r\n"
+        }
+        Family::Report => {
+            "This mail was written by a device monitor for its service center.\r\n\
+             It reports on devices. The attached file is encrypted;\r\n\
+             the center reads and deletes this mail. Nothing needs to be done.\r\n"
+        }
+        Family::Receipt => {
+            "This mail was written by a service center for a device monitor.\r\n\
+             It confirms a report. The attached file is encrypted;\r\n\
+             the monitor reads and deletes this mail. Nothing needs to be done.\r\n"
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Commands: center to appliance.
+
+use super::device::DeviceId;
+use super::kinds;
+use crate::crypto::ContentKey;
+use crate::digest::Digest;
+use crate::ids::Nonce;
+use crate::package::PackageId;
+use crate::version::SoftwareVersion;
+use serde::{Deserialize, Serialize};
+
+kinds! {
+    /// What a center may ask of an appliance. Open-ended: new kinds come later.
+    ///
+    /// Source: JP 2003-435644 [0045-0046], [0059-0073].
+    Command {
+        /// Say that you are there.
+        Ping(PingRequest) = "ping",
+        /// Send the counters that you have stored.
+        Counters(CounterRequest) = "counter-request",
+        /// Say which version of everything you run.
+        Version(VersionRequest) = "version-request",
+        /// Install the package that follows the envelope.
+        Update(UpdateOrder) = "update",
+    }
+}
+
+/// Asks for a sign of life.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingRequest {}
+
+/// Asks for stored counters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterRequest {
+    /// Which devices; empty means all.
+    #[serde(default)]
+    pub devices: Vec<DeviceId>,
+}
+
+/// Asks for a version report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRequest {
+    /// Given back in the report.
+    pub nonce: Nonce,
+}
+
+/// Orders the installation of the package that follows this envelope in the same attachment.
+///
+/// The order comes under the appliance's own key; the package itself is signed by a release key that need not live
+/// on the center. Both must agree before anything runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateOrder {
+    /// Which package.
+    pub package: PackageId,
+    /// The software version that the appliance will have afterwards.
+    pub target: SoftwareVersion,
+    /// SHA-256 of the encrypted package as it follows the envelope.
+    pub enclosure: Digest,
+    /// Its length in octets.
+    pub enclosure_octets: u64,
+    /// The key to the encrypted package.
+    pub content_key: ContentKey,
+}

@@ -1,0 +1,187 @@
+//! Reports: appliance to center. Each is answered by a receipt.
+
+use super::device::{Counter, DeviceId, FaultClass, Supply};
+use super::kinds;
+use crate::digest::Digest;
+use crate::ids::{ModuleName, Nonce};
+use crate::package::PackageId;
+use crate::version::SoftwareVersion;
+use crate::version_report::VersionReport;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+kinds! {
+    /// What an appliance tells its center.
+    Report {
+        /// A device has an abnormal condition.
+        Fault(FaultReport) = "fault",
+        /// The condition is over.
+        FaultCleared(FaultClearedReport) = "fault-cleared",
+        /// Counters and supplies, per device; "not collected yet" where there are none.
+        Counters(CountersReport) = "counters",
+        /// Which version of everything runs.
+        Version(VersionReportMessage) = "version-report",
+        /// How far an update came.
+        UpdateResult(UpdateResultReport) = "update-result",
+        /// How the appliance itself fares; also the answer to a ping.
+        Health(HealthReport) = "health",
+        /// A command that was not carried out.
+        Refused(RefusedReport) = "refused",
+    }
+}
+
+/// A fault that started. One report per episode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultReport {
+    /// Which device.
+    pub device: DeviceId,
+    /// Names this episode on this appliance; the clearing report gives it back.
+    pub episode: String,
+    /// Who has to act.
+    pub class: FaultClass,
+    /// The alert's name, such as `jam` (`PrtAlertCodeTC`).
+    pub code: String,
+    /// Where in the device (`PrtAlertGroupTC`), such as `media-path`.
+    pub group: String,
+    /// Severity (`PrtAlertSeverityLevelTC`), such as `critical`.
+    pub severity: String,
+    /// The device's own text, as far as it tells one.
+    #[serde(default)]
+    pub description: String,
+    /// When the appliance first saw it.
+    pub since: Timestamp,
+}
+
+/// A fault that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultClearedReport {
+    /// Which device.
+    pub device: DeviceId,
+    /// The episode of its [`FaultReport`].
+    pub episode: String,
+    /// When the appliance first saw it gone.
+    pub cleared: Timestamp,
+}
+
+/// Counters and supplies of some devices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountersReport {
+    /// One entry per device asked for.
+    pub devices: Vec<DeviceCounters>,
+}
+
+/// Counters and supplies of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceCounters {
+    /// Which device; `None` when it never told who it is (then `address` names it).
+    pub device: Option<DeviceId>,
+    /// Its address on the customer's LAN.
+    pub address: String,
+    /// The stored reading.
+    pub reading: StoredReading,
+}
+
+/// The last stored reading of a device, or the plain statement that there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum StoredReading {
+    /// Nothing is stored yet; silence would look like a lost mail.
+    NotCollectedYet,
+    /// What was stored.
+    Collected {
+        /// When it was read.
+        at: Timestamp,
+        /// The counters that the device tells.
+        counters: Vec<Counter>,
+        /// The supplies that the device tells.
+        #[serde(default)]
+        supplies: Vec<Supply>,
+    },
+}
+
+/// Which version of everything runs, over hashes read again from disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionReportMessage {
+    /// The nonce of the request; `None` when nobody asked (after an installation).
+    pub nonce: Option<Nonce>,
+    /// The table, as text on the wire.
+    pub table: VersionReport,
+    /// SHA-256 of every module's file, read again for this report.
+    pub hashes: BTreeMap<ModuleName, Digest>,
+    /// The kernel's boot id: changes with every restart of the box.
+    pub boot_id: String,
+}
+
+/// How far an update came on this appliance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateResultReport {
+    /// Which package.
+    pub package: PackageId,
+    /// The software version that it leads to.
+    pub target: SoftwareVersion,
+    /// The software version that runs now.
+    pub running: SoftwareVersion,
+    /// What happened.
+    pub outcome: UpdateOutcome,
+    /// Last output of the install script, at most 16 KiB, UTF-8 with replacement characters.
+    #[serde(default)]
+    pub output: String,
+}
+
+/// What became of an update.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum UpdateOutcome {
+    /// In place, and every resident module came up.
+    Installed,
+    /// Not begun: the package was not acceptable here.
+    Refused {
+        /// Why, for a person.
+        reason: String,
+    },
+    /// Begun and undone; the version before runs.
+    Undone {
+        /// Why, for a person.
+        reason: String,
+    },
+    /// Not done yet.
+    Waiting {
+        /// For what, for a person.
+        reason: String,
+    },
+}
+
+/// How the appliance itself fares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthReport {
+    /// The software version that runs.
+    pub software: SoftwareVersion,
+    /// Seconds since the box started.
+    pub uptime_secs: u64,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// Devices watched, and how many of them answered last time.
+    pub devices: u32,
+    /// Devices that answered the last poll.
+    pub devices_answering: u32,
+    /// Reports that wait for a receipt.
+    pub reports_waiting: u32,
+    /// Reports given up by policy since the last health report.
+    pub reports_expired: u32,
+    /// Mails discarded as junk since the last health report.
+    pub junk: u32,
+    /// Highest command sequence seen.
+    pub sequence_seen: u64,
+    /// When mail could last be fetched.
+    pub last_fetch: Option<Timestamp>,
+}
+
+/// A command that was authentic but not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedReport {
+    /// The kind of the command.
+    pub kind: String,
+    /// Why, for a person, such as `not supported by version 1.0.00-1`.
+    pub reason: String,
+}

@@ -1,0 +1,50 @@
+//! The update package: a signed manifest, an install script and modules; encrypted once for all sites.
+//!
+//! Two keys must agree before anything runs on an appliance: the manifest is signed by a *release key* that need
+//! not live on the center, and the order to install comes under the appliance's own key
+//! ([`crate::message::UpdateOrder`]).
+//!
+//! ```text
+//! package file                                   enclosure (what travels behind the envelope)
+//! octets  field                                  octets  field
+//!      4  magic "MFP1": format number 1               4  magic "MFC1": format number 1
+//!      4  length of the manifest                      .  chunks of 64 KiB, AES-256-GCM in STREAM-BE32,
+//!      .  manifest, JSON                                 each with its 16-octet tag; the last one is marked
+//!      1  number of signatures
+//!     72  per signature: key id (8), Ed25519 (64)
+//!      8  length of the content
+//!      .  content: deflated tar
+//! ```
+//! A signature covers `"mailfmt package manifest 1\0"` and the manifest's octets as they stand; the manifest holds
+//! the SHA-256 of the content and of every file in it. Nothing is inflated before both are checked.
+
+mod build;
+mod enclosure;
+mod keys;
+mod manifest;
+mod open;
+
+pub use build::{BuildError, ModuleFile, PackageDraft, build, sign};
+pub use enclosure::{EnclosureError, enclose, unwrap};
+pub use keys::{KeyError, KeyId, ReleaseKey, ReleasePublicKey};
+pub use manifest::{Applies, Manifest, ModuleEntry, ModuleKind, Rules, ScriptEntry, When};
+pub use open::{Inspection, PackageError, Site, VerifiedPackage, inspect, open};
+
+use crate::digest::Digest;
+
+/// The first octets of every package file.
+pub const MAGIC: &[u8; 4] = b"MFP1";
+
+/// Names a package: the SHA-256 of its manifest, which in turn names every octet of its content.
+pub type PackageId = Digest;
+
+/// Name of the install script inside the content.
+pub const SCRIPT_NAME: &str = "install.sh";
+
+fn signed_octets(manifest: &[u8]) -> Vec<u8> {
+    // The prefix keeps a signature over anything else from passing as one over a manifest.
+    [b"mailfmt package manifest 1\0", manifest].concat()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,356 @@
+//! Opening a package (appliance side): the only maker of [`VerifiedPackage`].
+
+use super::keys::{KeyId, ReleasePublicKey};
+use super::manifest::Manifest;
+use super::{MAGIC, PackageId, SCRIPT_NAME, signed_octets};
+use crate::digest::Digest;
+use crate::ids::ModuleName;
+use crate::limits::Limits;
+use crate::reader::Reader;
+use crate::version::SoftwareVersion;
+use flate2::read::DeflateDecoder;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+/// Why a package is not accepted. None of its files was written and nothing of it has run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackageError {
+    /// It does not start like a package of a format that we know.
+    #[error("not a package of a known format")]
+    NotAPackage,
+    /// It ends too early, or a field has an impossible value.
+    #[error("the package is cut or damaged at {field}")]
+    Damaged {
+        /// Which field.
+        field: &'static str,
+    },
+    /// Larger than allowed.
+    #[error("the package's {what} is {found}, more than the {limit} allowed")]
+    TooLarge {
+        /// Of what there is too much.
+        what: &'static str,
+        /// How much.
+        found: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// No signature at all.
+    #[error("the package is not signed; sign it with `center-manager package sign`")]
+    Unsigned,
+    /// Signed, but by no key that we trust, or not over this manifest.
+    #[error("no valid signature by a trusted release key (signed by {signers})")]
+    Untrusted {
+        /// The ids of the keys that it says it was signed by.
+        signers: String,
+    },
+    /// The manifest is not what this version understands.
+    #[error("the manifest cannot be read")]
+    Manifest {
+        /// What the JSON reader found, with its place.
+        source: serde_json::Error,
+    },
+    /// The content is not the one that was signed.
+    #[error("the content is not the one that was signed")]
+    Content,
+    /// An entry of the archive that may not be there.
+    #[error("the archive holds {name:?}: {reason}")]
+    Entry {
+        /// The entry's path, at most 80 characters.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A file's hash or size is not the one in the manifest.
+    #[error("{name} is not the file that the manifest names")]
+    File {
+        /// The file.
+        name: String,
+    },
+    /// A carried file is not in the archive.
+    #[error("{name} is missing in the archive")]
+    Missing {
+        /// The file.
+        name: String,
+    },
+    /// Too old.
+    #[error("the package expired at {expires}")]
+    Expired {
+        /// When.
+        expires: Timestamp,
+    },
+    /// Not for this software version.
+    #[error("the package may not follow on version {running}, only on {from}")]
+    WrongVersion {
+        /// The version that runs.
+        running: SoftwareVersion,
+        /// The versions that it may follow on.
+        from: String,
+    },
+    /// Not for this hardware.
+    #[error("the package is for {wanted}, this appliance is {hardware}")]
+    WrongHardware {
+        /// What runs here.
+        hardware: String,
+        /// What it is for.
+        wanted: String,
+    },
+    /// Older than what was installed already.
+    #[error("the package has release counter {found}, older than {installed} which was installed already")]
+    Downgrade {
+        /// Its counter.
+        found: u64,
+        /// The greatest counter installed.
+        installed: u64,
+    },
+}
+
+/// The appliance that a package is opened for.
+#[derive(Debug, Clone)]
+pub struct Site<'a> {
+    /// Release keys that the appliance trusts.
+    pub trusted: &'a [ReleasePublicKey],
+    /// The software version that runs.
+    pub running: &'a SoftwareVersion,
+    /// The hardware class.
+    pub hardware: &'a str,
+    /// The greatest release counter installed so far.
+    pub installed_counter: u64,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// A package whose signature, freshness, destination and every file were checked. Only [`open`] makes one.
+#[derive(Debug)]
+pub struct VerifiedPackage {
+    id: PackageId,
+    manifest: Manifest,
+    script: Vec<u8>,
+    modules: BTreeMap<ModuleName, Vec<u8>>,
+}
+
+impl VerifiedPackage {
+    /// The package's id.
+    #[must_use]
+    pub fn id(&self) -> PackageId {
+        self.id
+    }
+
+    /// The manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The install script.
+    #[must_use]
+    pub fn script(&self) -> &[u8] {
+        &self.script
+    }
+
+    /// The carried modules' files.
+    #[must_use]
+    pub fn modules(&self) -> &BTreeMap<ModuleName, Vec<u8>> {
+        &self.modules
+    }
+}
+
+/// What a package file says about itself; for showing to a person, not for installing.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// The package's id.
+    pub id: PackageId,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The ids of the keys that it says it was signed by.
+    pub signers: Vec<KeyId>,
+}
+
+/// Reads a package file's manifest without trusting it.
+///
+/// # Errors
+/// [`PackageError`] when it is no package file, or its content is not what its manifest names.
+pub fn inspect(package: &[u8], limits: &Limits) -> Result<Inspection, PackageError> {
+    let parts = split(package, limits)?;
+    let manifest = read_manifest(&parts, limits)?;
+    let signers = parts.signatures.iter().map(|(id, _)| *id).collect();
+    Ok(Inspection { id: Digest::of(parts.manifest), manifest, signers })
+}
+
+/// Checks a package file and unpacks it in memory.
+///
+/// The order matters: signature, then hash of the content, then freshness and destination, and only then is
+/// anything inflated, within the sizes that the manifest declares.
+///
+/// # Errors
+/// [`PackageError`] says which check failed.
+pub fn open(package: &[u8], site: &Site<'_>, limits: &Limits) -> Result<VerifiedPackage, PackageError> {
+    let parts = split(package, limits)?;
+    verify(&parts, site.trusted)?;
+    let manifest = read_manifest(&parts, limits)?;
+    accept(&manifest, site)?;
+    let (script, modules) = unpack(parts.content, &manifest)?;
+    Ok(VerifiedPackage { id: Digest::of(parts.manifest), manifest, script, modules })
+}
+
+pub(super) struct Parts<'a> {
+    pub(super) manifest: &'a [u8],
+    pub(super) signatures: Vec<(KeyId, [u8; 64])>,
+    pub(super) content: &'a [u8],
+}
+
+pub(super) fn split<'a>(package: &'a [u8], limits: &Limits) -> Result<Parts<'a>, PackageError> {
+    let damaged = |field| PackageError::Damaged { field };
+    at_most("size in octets", package.len(), limits.package_octets)?;
+    let mut reader = Reader::new(package);
+    if reader.take(MAGIC.len()) != Some(MAGIC) {
+        return Err(PackageError::NotAPackage);
+    }
+    let length = reader.length().ok_or(damaged("length of the manifest"))?;
+    at_most("manifest in octets", length, limits.manifest_octets)?;
+    let manifest = reader.take(length).ok_or(damaged("manifest"))?;
+    let count = reader.u8().ok_or(damaged("number of signatures"))?;
+    let mut signatures = Vec::new();
+    for _ in 0..count {
+        let id = KeyId(reader.array().ok_or(damaged("signature"))?);
+        signatures.push((id, reader.array().ok_or(damaged("signature"))?));
+    }
+    let length = reader
+        .u64()
+        .and_then(|length| usize::try_from(length).ok())
+        .ok_or(damaged("length of the content"))?;
+    let content = reader.take(length).ok_or(damaged("content"))?;
+    if !reader.rest().is_empty() {
+        return Err(damaged("end: octets follow the content"));
+    }
+    Ok(Parts { manifest, signatures, content })
+}
+
+fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), PackageError> {
+    let count = |number| u64::try_from(number).unwrap_or(u64::MAX);
+    if found > limit {
+        return Err(PackageError::TooLarge { what, found: count(found), limit: count(limit) });
+    }
+    Ok(())
+}
+
+fn verify(parts: &Parts<'_>, trusted: &[ReleasePublicKey]) -> Result<(), PackageError> {
+    if parts.signatures.is_empty() {
+        return Err(PackageError::Unsigned);
+    }
+    let octets = signed_octets(parts.manifest);
+    let valid = parts
+        .signatures
+        .iter()
+        .any(|(id, signature)| trusted.iter().any(|key| key.id() == *id && key.verifies(&octets, signature)));
+    if valid {
+        return Ok(());
+    }
+    let signers: Vec<_> = parts.signatures.iter().map(|(id, _)| id.to_string()).collect();
+    Err(PackageError::Untrusted { signers: signers.join(", ") })
+}
+
+fn read_manifest(parts: &Parts<'_>, limits: &Limits) -> Result<Manifest, PackageError> {
+    let manifest: Manifest =
+        serde_json::from_slice(parts.manifest).map_err(|source| PackageError::Manifest { source })?;
+    if Digest::of(parts.content) != manifest.content {
+        return Err(PackageError::Content);
+    }
+    at_most("number of modules", manifest.modules.len(), limits.modules)?;
+    let unpacked = manifest
+        .modules
+        .iter()
+        .filter(|module| module.carried)
+        .map(|module| module.octets)
+        .fold(manifest.script.octets, u64::saturating_add);
+    for (what, found, limit) in [
+        ("script in octets", manifest.script.octets, limits.script_octets),
+        ("unpacked size in octets", unpacked, limits.unpacked_octets),
+    ] {
+        if found > limit {
+            return Err(PackageError::TooLarge { what, found, limit });
+        }
+    }
+    let mut names = BTreeSet::from([SCRIPT_NAME]);
+    match manifest.modules.iter().find(|module| !names.insert(module.name.as_str())) {
+        Some(twice) => {
+            Err(PackageError::Entry { name: twice.name.to_string(), reason: "the manifest names it twice" })
+        }
+        None => Ok(manifest),
+    }
+}
+
+fn accept(manifest: &Manifest, site: &Site<'_>) -> Result<(), PackageError> {
+    if manifest.expires < site.now {
+        return Err(PackageError::Expired { expires: manifest.expires });
+    }
+    if manifest.release_counter < site.installed_counter {
+        return Err(PackageError::Downgrade {
+            found: manifest.release_counter,
+            installed: site.installed_counter,
+        });
+    }
+    let applies = &manifest.applies;
+    if !applies.from.is_empty() && !applies.from.contains(site.running) {
+        let from: Vec<_> = applies.from.iter().map(SoftwareVersion::as_str).collect();
+        return Err(PackageError::WrongVersion { running: site.running.clone(), from: from.join(", ") });
+    }
+    if !applies.hardware.is_empty() && !applies.hardware.iter().any(|class| class == site.hardware) {
+        let (hardware, wanted) = (site.hardware.to_owned(), applies.hardware.join(", "));
+        return Err(PackageError::WrongHardware { hardware, wanted });
+    }
+    Ok(())
+}
+
+type Files = (Vec<u8>, BTreeMap<ModuleName, Vec<u8>>);
+
+fn unpack(content: &[u8], manifest: &Manifest) -> Result<Files, PackageError> {
+    let mut wanted: BTreeMap<&str, (u64, Digest)> = manifest
+        .modules
+        .iter()
+        .filter(|module| module.carried)
+        .map(|module| (module.name.as_str(), (module.octets, module.sha256)))
+        .collect();
+    wanted.insert(SCRIPT_NAME, (manifest.script.octets, manifest.script.sha256));
+
+    // What a tar of exactly these files takes: per file a header and padding, and the trailer with its blocking.
+    let count = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
+    let cap = wanted
+        .values()
+        .map(|(octets, _)| *octets)
+        .fold(count.saturating_mul(1024).saturating_add(10_240), u64::saturating_add);
+    let broken = |_| PackageError::Damaged { field: "archive" };
+
+    let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut archive = tar::Archive::new(DeflateDecoder::new(content).take(cap));
+    for entry in archive.entries().map_err(broken)? {
+        let mut entry = entry.map_err(broken)?;
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let bad = |reason| PackageError::Entry { name: path.chars().take(80).collect(), reason };
+        if entry.header().entry_type() != tar::EntryType::Regular {
+            return Err(bad("only regular files may travel, no links, directories or devices"));
+        }
+        // The manifest's names cannot hold a slash, so an absolute path or one with `..` is never found here.
+        let (octets, sha256) =
+            *wanted.get(path.as_str()).ok_or_else(|| bad("the manifest does not name it"))?;
+        if files.contains_key(&path) {
+            return Err(bad("it is there twice"));
+        }
+        let mut file = Vec::new();
+        entry.by_ref().take(octets.saturating_add(1)).read_to_end(&mut file).map_err(broken)?;
+        if u64::try_from(file.len()) != Ok(octets) || Digest::of(&file) != sha256 {
+            return Err(PackageError::File { name: path });
+        }
+        files.insert(path, file);
+    }
+    if let Some(name) = wanted.keys().find(|name| !files.contains_key(**name)) {
+        return Err(PackageError::Missing { name: (*name).to_owned() });
+    }
+    let script = files.remove(SCRIPT_NAME).unwrap_or_default();
+    let modules = manifest
+        .modules
+        .iter()
+        .filter_map(|module| files.remove(module.name.as_str()).map(|file| (module.name.clone(), file)));
+    Ok((script, modules.collect()))
+}
