@@ -1,0 +1,79 @@
+use super::{
+    firmware_in_sys_descr, model_in_sys_descr, model_of_device_descr, serial_in_sys_descr, vendor_in_text,
+};
+
+#[test]
+fn the_brand_on_the_machine_is_the_vendor() {
+    for (descr, vendor) in [
+        ("SAVIN MP C4503 1.18 / SAVIN Network Printer C model", Some("Savin")),
+        ("HP ETHERNET MULTI-ENVIRONMENT,ROM J.sp.00,JETDIRECT EX", Some("HP")),
+        ("TOSHIBA e-STUDIO305CS version NH63.GM.N639 kernel 3.0.0 All-N-1", Some("Toshiba")),
+        ("KONICA MINOLTA bizhub C3110", Some("Konica Minolta")),
+        ("FUJI XEROX ApeosPort-II C4300 ;ESS 1.121.8", Some("Fuji Xerox")),
+        ("TTP244CE Version: 7.02 EZD", Some("TSC")),
+        ("hp", Some("HP")),
+        ("HPE switch", None),
+        ("Linux fileserver 6.12.0", None),
+        ("", None),
+    ] {
+        assert_eq!(vendor_in_text(descr), vendor, "{descr}");
+    }
+}
+
+#[test]
+fn the_model_is_found_in_system_descriptions_of_the_common_makers() {
+    for (descr, model) in [
+        (
+            "RICOH MP C2503 1.35 / RICOH Network Printer C model / RICOH Network Scanner C model",
+            Some("MP C2503"),
+        ),
+        ("Lexmark T640 version NS.NP.N219 kernel 2.6.6 All-N-1", Some("T640")),
+        ("Xerox AltaLink C8045; SS 100.002.057.09608, NC 100.002.09608", Some("AltaLink C8045")),
+        (
+            "HP ETHERNET MULTI-ENVIRONMENT,SN:TEST000000,PID:HP Color LaserJet Test",
+            Some("HP Color LaserJet Test"),
+        ),
+        (
+            "OKI OkiLAN 8500e Rev.01.23 10/100BASE Ethernet PrintServer: Attached to MC342 Rev.02.70 : Copyright",
+            Some("MC342"),
+        ),
+        ("Canon D1180/MF6680 /P", Some("D1180/MF6680")),
+        ("SHARP MX-3570N", Some("MX-3570N")),
+        ("KYOCERA Document Solutions Printing System", None),
+        ("EPSON Built-in 11b/g/n & 10/100 Print Server", None),
+        ("Brother NC-8700w, Firmware Ver.Y  ,MID 84E-822", None),
+        ("Linux fileserver 6.12.0", None),
+    ] {
+        assert_eq!(model_in_sys_descr(descr).as_deref(), model, "{descr}");
+    }
+}
+
+#[test]
+fn serial_number_and_firmware_behind_the_model_are_cut_off() {
+    let descr = "Dell S5830dn 7XQ1R92 LW62.DN4.P636";
+    assert_eq!(model_of_device_descr(descr, Some("7XQ1R92")).as_deref(), Some("Dell S5830dn"));
+    assert_eq!(model_of_device_descr("Generic 28C-1", None), None);
+    assert_eq!(model_of_device_descr("Samsung M408x Series", None).as_deref(), Some("Samsung M408x Series"));
+}
+
+#[test]
+fn firmware_and_serial_number_are_found_where_the_description_names_them() {
+    assert_eq!(
+        firmware_in_sys_descr("Brother NC-8300h, Firmware Ver.1.14  (14.11.06)").as_deref(),
+        Some("1.14")
+    );
+    assert_eq!(
+        firmware_in_sys_descr("Dell S5830dn version NH62.YS.N636 kernel 3.0.0").as_deref(),
+        Some("NH62.YS.N636")
+    );
+    assert_eq!(
+        firmware_in_sys_descr("RICOH MP C2503 1.35 / RICOH Network Printer C model").as_deref(),
+        Some("1.35")
+    );
+    assert_eq!(firmware_in_sys_descr("SHARP MX-3570N"), None);
+    assert_eq!(
+        serial_in_sys_descr("HP ETHERNET MULTI-ENVIRONMENT,SN:AAA0A00000,FN:1G11F33").as_deref(),
+        Some("AAA0A00000")
+    );
+    assert_eq!(serial_in_sys_descr("Samsung M4080FX; V11;NIC ;S/N "), None);
+}
