@@ -1,0 +1,152 @@
+//! One datagram in, one datagram out: what a printer on the network answers, and the ways it may misbehave.
+
+use std::time::Duration;
+
+use async_snmp::ber::Decoder;
+use async_snmp::message::{CommunityMessage, CommunityPdu};
+use async_snmp::version::CommunityVersion;
+use async_snmp::{DecodeConfig, OutboundErrorStatus, Pdu, ResponsePdu, Version};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::answer::{self, View};
+use super::machine::Machine;
+use super::objects::Ticks;
+use super::usm::{Engine, Inbound};
+
+/// Octets of the largest answer: what an Ethernet frame carries without fragments (RFC 3417, 3.2).
+const MESSAGE_BYTES_MAX: usize = 1472;
+/// Octets of a message around its variables, with every field of the SNMPv3 envelope at its longest.
+const ENVELOPE_BYTES_MAX: usize = 260;
+/// Octets of noise for [`Behaviour::Garbage`].
+pub(super) const NOISE_BYTES: usize = 64;
+
+/// How a printer answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Behaviour {
+    /// As the recording says.
+    #[default]
+    Normal,
+    /// Not at all.
+    Silent,
+    /// With random octets.
+    Garbage,
+    /// With the id of another request.
+    WrongRequestId,
+    /// GETNEXT and GETBULK give the object asked for again and never the next one.
+    Loop,
+    /// Every column goes on for ever, with made-up rows after the real ones.
+    EndlessTree,
+    /// With the first half of the message only.
+    Truncated,
+    /// tooBig to every request for more than one object.
+    TooBig,
+    /// As the recording says, after this many milliseconds; 10 minutes at most.
+    SlowMillis(u64),
+}
+
+impl Behaviour {
+    const DELAY_MAX: Duration = Duration::from_secs(600);
+
+    /// How long an answer waits.
+    pub(super) fn delay(self) -> Duration {
+        match self {
+            Self::SlowMillis(millis) => Duration::from_millis(millis).min(Self::DELAY_MAX),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// What goes out in place of `message`.
+    fn distort(self, message: Bytes, noise: [u8; NOISE_BYTES]) -> Bytes {
+        match self {
+            Self::Garbage => Bytes::copy_from_slice(&noise),
+            Self::Truncated => message.slice(..message.len() / 2),
+            _ => message,
+        }
+    }
+}
+
+/// A printer as the network sees it.
+pub(super) struct Station {
+    pub(super) machine: Machine,
+    pub(super) behaviour: Behaviour,
+    pub(super) powered: bool,
+    pub(super) community: Bytes,
+    pub(super) engine: Option<Engine>,
+}
+
+impl Station {
+    /// Answers `datagram`, `up` after power-on. `noise` is random. `None` is silence, as for all that is no request.
+    pub(super) fn answer(
+        &mut self,
+        datagram: Bytes,
+        up: Duration,
+        noise: [u8; NOISE_BYTES],
+    ) -> Option<Bytes> {
+        if !self.powered || self.behaviour == Behaviour::Silent {
+            return None;
+        }
+        let message = match version_of(&datagram)? {
+            Version::V3 => self.answer_v3(&datagram, up)?,
+            Version::V1 | Version::V2c => self.answer_community(datagram, up)?,
+            _ => return None,
+        };
+        Some(self.behaviour.distort(message, noise))
+    }
+
+    fn answer_community(&self, datagram: Bytes, up: Duration) -> Option<Bytes> {
+        let asked = CommunityMessage::decode(datagram, DecodeConfig::STRICT).ok()?.value;
+        let (version, community, CommunityPdu::Standard(request)) = asked.into_parts() else { return None };
+        if !community.matches(&self.community) {
+            return None;
+        }
+        let wire = if version == Version::V1 { CommunityVersion::V1 } else { CommunityVersion::V2c };
+        self.fitting(version, &request, MESSAGE_BYTES_MAX, up, |answer| {
+            CommunityMessage::new(wire, community.clone(), answer).ok()?.encode().ok()
+        })
+    }
+
+    fn answer_v3(&mut self, datagram: &Bytes, up: Duration) -> Option<Bytes> {
+        let seconds = u32::try_from(up.as_secs()).unwrap_or(u32::MAX);
+        let asked = match self.engine.as_mut()?.open(datagram, seconds) {
+            Inbound::Dropped => return None,
+            Inbound::Report(report) => return Some(report),
+            Inbound::Request(asked) => asked,
+        };
+        let engine = self.engine.as_ref()?;
+        let size_max = asked.size_max.min(MESSAGE_BYTES_MAX);
+        self.fitting(Version::V3, &asked.scoped.pdu, size_max, up, |answer| {
+            engine.seal(&asked, answer, seconds)
+        })
+    }
+
+    /// The answer as `seal` writes it, or tooBig when that is longer than `size_max` octets.
+    fn fitting(
+        &self,
+        version: Version,
+        request: &Pdu,
+        size_max: usize,
+        up: Duration,
+        seal: impl Fn(ResponsePdu) -> Option<Bytes>,
+    ) -> Option<Bytes> {
+        let room = size_max.saturating_sub(ENVELOPE_BYTES_MAX);
+        let view = View { objects: &self.machine.objects, now: ticks(up), behaviour: self.behaviour, room };
+        let message = seal(answer::answer(version, request, &view)?)?;
+        if message.len() <= size_max {
+            return Some(message);
+        }
+        let refused = answer::refuse(version, request, &view, OutboundErrorStatus::TooBig, None)?;
+        seal(refused).filter(|message| message.len() <= size_max)
+    }
+}
+
+/// Hundredths of a second, beginning again at zero after 497 days as sysUpTime does (RFC 3418).
+pub(super) fn ticks(up: Duration) -> Ticks {
+    let hundredths = up.as_millis() / 10 % (u128::from(u32::MAX) + 1);
+    Ticks::try_from(hundredths).unwrap_or(Ticks::MAX)
+}
+
+fn version_of(datagram: &Bytes) -> Option<Version> {
+    Version::from_i32(Decoder::new(datagram.clone()).read_sequence().ok()?.read_integer().ok()?)
+}
