@@ -1,1 +1,151 @@
+use super::*;
+use crate::crypto::{Credential, Direction};
+use crate::envelope::{Addressee, Header, seal};
+use crate::ids::{AgentId, CenterId, MessageId};
+use crate::message::{Message, Report, report::RefusedReport};
+use jiff::Timestamp;
+use proptest::prelude::*;
 
+const ID: [u8; 16] = [0xab; 16];
+
+fn now() -> Timestamp {
+    "2026-01-02T03:04:05Z".parse().unwrap()
+}
+
+fn letter_and_attachment() -> (Header, Vec<u8>) {
+    let agent = AgentId::new("AGENT0000001").unwrap();
+    let key = Credential::from_bytes([7; 32]).channel(
+        Direction::ToCenter,
+        &agent,
+        &CenterId::new("CENTER").unwrap(),
+    );
+    let message =
+        Message::Report(Report::Refused(RefusedReport { kind: "dance".into(), reason: "no legs".into() }));
+    let header = Header::new(&message, agent.into(), MessageId::from_bytes(ID), now(), now());
+    let mut random = |buffer: &mut [u8]| buffer.fill(3);
+    let sealed = seal(&header, &message, &[Addressee { key: &key, sequence: 1 }], &mut random).unwrap();
+    (header, sealed)
+}
+
+fn mail() -> (Vec<u8>, Vec<u8>) {
+    let (header, attachment) = letter_and_attachment();
+    let letter =
+        Letter { from: "agent@site.example", to: Some("center@center.example"), header: &header, sending: 1 };
+    (compose(&letter, &attachment), attachment)
+}
+
+fn classified(raw: &[u8]) -> Classified {
+    classify(raw, &Limits::default())
+}
+
+#[test]
+fn our_mail_is_readable_and_gives_its_attachment_back() {
+    let (raw, attachment) = mail();
+    let text = String::from_utf8(raw.clone()).unwrap();
+    assert!(text.contains("Subject: Device monitor report\r\n"));
+    assert!(text.contains("Auto-Submitted: auto-generated\r\n"));
+    assert!(text.contains("Nothing needs to be done."));
+    assert!(text.lines().all(|line| line.len() <= 78), "no line is longer than a mail line should be");
+    assert!(!text.contains("AGENT0000001"), "no id outside the attachment");
+    assert_eq!(classified(&raw), Classified::Ours { attachment });
+}
+
+#[test]
+fn a_mail_with_bare_line_feeds_is_still_ours() {
+    let (raw, attachment) = mail();
+    let bare: Vec<u8> = raw.into_iter().filter(|octet| *octet != b'\r').collect();
+    assert_eq!(classified(&bare), Classified::Ours { attachment });
+}
+
+#[test]
+fn the_parcel_splits_where_the_envelope_ends() {
+    let (_, envelope) = letter_and_attachment();
+    let octets = [envelope.as_slice(), b"enclosure"].concat();
+    let parcel = Parcel::split(&octets, &Limits::default()).unwrap();
+    assert_eq!(parcel.envelope, envelope);
+    assert_eq!(parcel.enclosure, b"enclosure");
+    assert_eq!(parcel.claimed.header.message, MessageId::from_bytes(ID));
+}
+
+#[test]
+fn a_delivery_status_notification_names_message_recipient_and_cause() {
+    let (ours, _) = mail();
+    let raw = [
+        b"From: MAILER-DAEMON@mail.example\r\nTo: center@center.example\r\nSubject: Undelivered\r\n\
+          Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\
+          Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n\
+          --b\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n\
+          --b\r\nContent-Type: message/delivery-status\r\n\r\n\
+          Reporting-MTA: dns; mail.example\r\n\r\n\
+          Final-Recipient: rfc822; agent@site.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\
+          Diagnostic-Code: smtp; 550 5.1.1 no such\r\n  mailbox\r\n\r\n\
+          --b\r\nContent-Type: message/rfc822\r\n\r\n"
+            .as_slice(),
+        &ours,
+        b"\r\n--b--\r\n",
+    ]
+    .concat();
+    let Classified::Bounce(bounce) = classified(&raw) else { panic!("not a bounce: {:?}", classified(&raw)) };
+    assert_eq!(bounce.messages, [MessageId::from_bytes(ID)]);
+    assert_eq!(bounce.recipient.as_deref(), Some("agent@site.example"));
+    assert_eq!(bounce.action, BounceAction::Failed);
+    assert_eq!(bounce.status.as_deref(), Some("5.1.1"));
+    assert_eq!(bounce.diagnostic, "550 5.1.1 no such mailbox");
+}
+
+#[test]
+fn a_bounce_in_free_text_is_known_by_the_message_it_quotes() {
+    let raw = format!(
+        "From: postmaster@mail.example\r\nSubject: Mail could not be delivered\r\n\r\n\
+         The mail below could not be delivered.\r\n\r\nMessage-ID: <{}.1@center.example>\r\n",
+        MessageId::from_bytes(ID)
+    );
+    let Classified::Bounce(bounce) = classified(raw.as_bytes()) else { panic!("not a bounce") };
+    assert_eq!(bounce.messages, [MessageId::from_bytes(ID)]);
+    assert_eq!(bounce.diagnostic, "Mail could not be delivered");
+}
+
+#[test]
+fn automatic_answers_are_told_from_junk() {
+    let out_of_office = b"From: a@site.example\r\nAuto-Submitted: auto-replied (vacation)\r\nSubject: away\r\n\r\nBack soon.\r\n";
+    assert_eq!(classified(out_of_office), Classified::AutoReply);
+    let read_receipt = b"From: a@site.example\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/report; report-type=disposition-notification; boundary=b\r\n\r\n--b\r\n\r\nread\r\n--b--\r\n";
+    assert_eq!(classified(read_receipt), Classified::AutoReply);
+    let person = b"From: a@site.example\r\nAuto-Submitted: no\r\nSubject: hello\r\n\r\nHello.\r\n";
+    assert_eq!(classified(person), Classified::Junk(JunkReason::Foreign));
+}
+
+#[test]
+fn a_mail_over_the_limit_is_junk_unread() {
+    let limits = Limits { mail_octets: 10, ..Limits::default() };
+    assert_eq!(classify(&mail().0, &limits), Classified::Junk(JunkReason::TooLarge));
+}
+
+#[test]
+fn nested_parts_without_end_are_survived() {
+    let mut raw = b"MIME-Version: 1.0\r\n".to_vec();
+    for level in 0..20_000 {
+        raw.extend(
+            format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n").into_bytes(),
+        );
+    }
+    assert!(matches!(classified(&raw), Classified::Junk(_)));
+}
+
+proptest! {
+    #[test]
+    fn any_octets_get_a_verdict(raw in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        let ours = matches!(classified(&raw), Classified::Ours { .. });
+        prop_assert!(!ours);
+    }
+
+    #[test]
+    fn a_mail_cut_anywhere_gets_a_verdict(cut in 0usize..1500) {
+        let (raw, attachment) = mail();
+        let cut = cut.min(raw.len());
+        if let Classified::Ours { attachment: found } = classified(&raw[..cut]) {
+            prop_assert!(attachment.starts_with(&found));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Every example in FORMAT.md is decoded.
+
+use crate::samples::{agent, center, now};
+use mailfmt::crypto::{ContentKey, Credential, Direction};
+use mailfmt::mail::{Classified, Parcel, classify};
+use mailfmt::package::{ReleasePublicKey, Site, open, unwrap};
+use mailfmt::{Limits, SoftwareVersion, VersionReport, envelope};
+
+const PAPER: &str = include_str!("../../FORMAT.md");
+
+/// The fenced block whose info string ends in `name`.
+fn block(name: &str) -> String {
+    let mut lines =
+        PAPER.lines().skip_while(|line| !(line.starts_with("```") && line.ends_with(&format!(" {name}"))));
+    assert!(lines.next().is_some(), "FORMAT.md has no block {name}");
+    lines.take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn the_example_mail_opens_to_the_example_payload() {
+    let credential = Credential::from_hex(&block("credential")).unwrap();
+    let Classified::Ours { attachment } = classify(block("mail").as_bytes(), &Limits::default()) else {
+        panic!("the example mail is not ours")
+    };
+    let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
+    let key = credential.channel(Direction::ToAppliance, &agent(), &center());
+    let opened = envelope::open(parcel.envelope, &key, &Limits::default(), now()).unwrap();
+    assert_eq!(opened.sequence(), 17);
+    assert_eq!(String::from_utf8(opened.payload().to_vec()).unwrap(), block("payload").trim());
+}
+
+#[test]
+fn the_example_enclosure_opens_to_the_example_manifest() {
+    use base64::Engine as _;
+    let enclosure: String = block("enclosure").split_whitespace().collect();
+    let enclosure = base64::engine::general_purpose::STANDARD.decode(enclosure).unwrap();
+    let key = ContentKey::try_from(block("content-key").trim().to_owned()).unwrap();
+    let package = unwrap(&enclosure, &key, &Limits::default()).unwrap();
+    let trusted: ReleasePublicKey = block("release-key").parse().unwrap();
+    let running = SoftwareVersion::new("1.0.00-1").unwrap();
+    let site =
+        Site { trusted: &[trusted], running: &running, hardware: "x86_64", installed_counter: 0, now: now() };
+    let opened = open(&package, &site, &Limits::default()).unwrap();
+    assert_eq!(format!("{}\n", serde_json::to_string_pretty(opened.manifest()).unwrap()), block("manifest"));
+}
+
+#[test]
+fn the_example_version_report_is_read_and_written() {
+    let text = block("version-report");
+    assert_eq!(VersionReport::parse(&text, &Limits::default()).unwrap().write(), text);
+}

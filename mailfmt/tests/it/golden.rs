@@ -1,0 +1,104 @@
+//! Golden mails: one per kind of message, read back for ever.
+
+use crate::samples::{agent, center, channel, counting, now, samples};
+use mailfmt::envelope::{Addressee, Header, open, seal};
+use mailfmt::mail::{Classified, Letter, Parcel, classify, compose};
+use mailfmt::{Command, Limits, Message, MessageId, Report};
+use std::path::PathBuf;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/wire")
+}
+
+/// Compares with the file; with `UPDATE_GOLDEN` set, writes it where it does not exist yet. What was released is never rewritten.
+fn golden(name: &str, actual: &[u8]) -> Vec<u8> {
+    let path = folder().join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() && !path.exists() {
+        std::fs::create_dir_all(folder()).unwrap();
+        std::fs::write(&path, actual).unwrap();
+    }
+    std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; UPDATE_GOLDEN=1 writes it", path.display()))
+}
+
+fn mail(message: &Message) -> Vec<u8> {
+    let expires = now() + jiff::SignedDuration::from_hours(24 * 7);
+    let (from, to, sender) = match message {
+        Message::Report(_) => ("agent1@site.example", "center@center.example", agent().into()),
+        Message::Command(_) | Message::Receipt(_) => {
+            ("center@center.example", "agent1@site.example", center().into())
+        }
+    };
+    let answered = matches!(message, Message::Receipt(_)).then(|| MessageId::from_bytes([0x22; 16]));
+    let header =
+        Header::new(message, sender, MessageId::from_bytes([0x33; 16]), now(), expires).answering(answered);
+    let key = channel(message);
+    let sealed = seal(&header, message, &[Addressee { key: &key, sequence: 17 }], &mut counting()).unwrap();
+    compose(&Letter { from, to: Some(to), header: &header, sending: 1 }, &sealed)
+}
+
+#[test]
+fn every_kind_of_message_has_a_sample() {
+    let names: Vec<_> = samples().iter().map(|(_, message)| message.kind().to_owned()).collect();
+    for kind in Command::KINDS.iter().chain(Report::KINDS).chain(&["receipt"]) {
+        assert!(names.iter().any(|name| name == kind), "no sample of {kind}");
+    }
+}
+
+#[test]
+fn payloads_are_written_as_recorded_and_read_back() {
+    for (name, message) in samples() {
+        let pretty = serde_json::to_vec_pretty(
+            &serde_json::from_slice::<serde_json::Value>(&message.write()).unwrap(),
+        )
+        .unwrap();
+        let recorded = golden(&format!("{name}.json"), &pretty);
+        assert_eq!(
+            String::from_utf8(pretty).unwrap(),
+            String::from_utf8(recorded.clone()).unwrap(),
+            "{name}"
+        );
+        assert_eq!(Message::parse(message.family(), &recorded).unwrap(), message, "{name}");
+    }
+}
+
+#[test]
+fn recorded_mails_open_to_the_recorded_messages() {
+    for (name, message) in samples() {
+        let recorded = golden(&format!("{name}.eml"), &mail(&message));
+        let Classified::Ours { attachment } = classify(&recorded, &Limits::default()) else {
+            panic!("{name} is not ours")
+        };
+        let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
+        let opened = open(parcel.envelope, &channel(&message), &Limits::default(), now()).unwrap();
+        assert_eq!(opened.message().unwrap(), message, "{name}");
+        assert_eq!(opened.sequence(), 17);
+        assert!(parcel.enclosure.is_empty());
+    }
+}
+
+#[test]
+fn no_golden_file_is_left_over() {
+    let names: Vec<_> = samples().into_iter().map(|(name, _)| name).collect();
+    let files: Vec<_> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!files.is_empty());
+    for path in files {
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(stem == "README" || names.contains(&stem.as_str()), "{} has no sample", path.display());
+    }
+}
+
+#[test]
+fn unknown_fields_are_ignored_and_unknown_kinds_kept() {
+    for (name, message) in samples() {
+        let mut value: serde_json::Value = serde_json::from_slice(&message.write()).unwrap();
+        let body = if matches!(message, Message::Receipt(_)) { &mut value } else { &mut value["body"] };
+        body["a field of a later version"] = serde_json::json!({ "x": [1, 2, 3] });
+        let read = Message::parse(message.family(), value.to_string().as_bytes()).unwrap();
+        assert_eq!(read, message, "{name}");
+    }
+    let later = br#"{"kind":"dance","body":{"steps":3}}"#;
+    let read = Message::parse(mailfmt::message::Family::Command, later).unwrap();
+    assert_eq!(read.kind(), "dance");
+    assert_eq!(read.write(), later);
+}

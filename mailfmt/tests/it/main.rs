@@ -1,0 +1,8 @@
+//! The wire format by its public interface.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod format_paper;
+mod golden;
+mod samples;
+mod version_report;

@@ -1,0 +1,211 @@
+//! One message of every kind, and the parties of all examples.
+
+use jiff::Timestamp;
+use mailfmt::crypto::{ChannelKey, ContentKey, Credential, Direction};
+use mailfmt::message::command::{Command, CounterRequest, PingRequest, UpdateOrder, VersionRequest};
+use mailfmt::message::device::{Counter, DeviceId, FaultClass, Supply, SupplyLevel};
+use mailfmt::message::report::*;
+use mailfmt::{
+    AgentId, CenterId, Digest, Limits, Message, MessageId, ModuleName, Nonce, Receipt, SoftwareVersion,
+    VersionReport,
+};
+
+pub(crate) fn now() -> Timestamp {
+    "2026-01-02T03:04:05Z".parse().unwrap()
+}
+
+pub(crate) fn agent() -> AgentId {
+    AgentId::new("AGENT0000001").unwrap()
+}
+
+pub(crate) fn center() -> CenterId {
+    CenterId::new("CENTER").unwrap()
+}
+
+pub(crate) fn credential() -> Credential {
+    Credential::from_bytes(std::array::from_fn(|index| u8::try_from(index).unwrap()))
+}
+
+pub(crate) fn channel(message: &Message) -> ChannelKey {
+    let direction = match message {
+        Message::Report(_) => Direction::ToCenter,
+        Message::Command(_) | Message::Receipt(_) => Direction::ToAppliance,
+    };
+    credential().channel(direction, &agent(), &center())
+}
+
+/// Counts up, so that examples are the same everywhere.
+pub(crate) fn counting() -> impl FnMut(&mut [u8]) {
+    let mut next = 0u8;
+    move |buffer: &mut [u8]| {
+        for octet in buffer {
+            *octet = next;
+            next = next.wrapping_add(1);
+        }
+    }
+}
+
+fn device() -> DeviceId {
+    DeviceId { vendor: "Kyocera".into(), model: "ECOSYS P2040dw".into(), serial: "VD21457943".into() }
+}
+
+pub(crate) fn version_report() -> VersionReport {
+    let text = "Software Version    1.0.00-1\nROM Version         1.5.08\nModules\nmail-agent          1.0.00    2026/01/01\n";
+    VersionReport::parse(text, &Limits::default()).unwrap()
+}
+
+/// Every kind of message by its name.
+pub(crate) fn samples() -> Vec<(&'static str, Message)> {
+    let version = |text| SoftwareVersion::new(text).unwrap();
+    let nonce = Nonce::from_bytes([0x11; 16]);
+    let report = MessageId::from_bytes([0x22; 16]);
+    let package = Digest::of(b"a manifest");
+    let content_key = ContentKey::generate(&mut counting());
+    let result = |outcome| {
+        Message::Report(Report::UpdateResult(UpdateResultReport {
+            package,
+            target: version("1.0.02-0"),
+            running: version("1.0.02-0"),
+            outcome,
+            output: "stopped device-watch\n".into(),
+        }))
+    };
+    vec![
+        ("command-ping", Message::Command(Command::Ping(PingRequest {}))),
+        (
+            "command-counter-request",
+            Message::Command(Command::Counters(CounterRequest { devices: vec![device()] })),
+        ),
+        ("command-version-request", Message::Command(Command::Version(VersionRequest { nonce }))),
+        (
+            "command-update",
+            Message::Command(Command::Update(UpdateOrder {
+                package,
+                target: version("1.0.02-0"),
+                enclosure: Digest::of(b"an enclosure"),
+                enclosure_octets: 12,
+                content_key,
+            })),
+        ),
+        (
+            "report-fault",
+            Message::Report(Report::Fault(FaultReport {
+                device: device(),
+                episode: "7".into(),
+                class: FaultClass::UserClearable,
+                code: "jam".into(),
+                group: "media-path".into(),
+                severity: "critical".into(),
+                description: "Paper jam in the rear".into(),
+                since: now(),
+            })),
+        ),
+        (
+            "report-fault-cleared",
+            Message::Report(Report::FaultCleared(FaultClearedReport {
+                device: device(),
+                episode: "7".into(),
+                cleared: now(),
+            })),
+        ),
+        (
+            "report-counters",
+            Message::Report(Report::Counters(CountersReport {
+                devices: vec![
+                    DeviceCounters {
+                        device: Some(device()),
+                        address: "192.0.2.17".into(),
+                        reading: StoredReading::Collected {
+                            at: now(),
+                            counters: vec![Counter {
+                                name: "total".into(),
+                                value: 7342,
+                                unit: "impressions".into(),
+                                source: "1.3.6.1.2.1.43.10.2.1.4.1.1".into(),
+                            }],
+                            supplies: vec![
+                                Supply {
+                                    index: 1,
+                                    description: "TK-1160".into(),
+                                    kind: "toner".into(),
+                                    colorant: Some("black".into()),
+                                    level: SupplyLevel::Units(80),
+                                    capacity: Some(100),
+                                    unit: Some("percent".into()),
+                                },
+                                Supply {
+                                    index: 2,
+                                    description: "Waste Toner Box".into(),
+                                    kind: "waste-toner".into(),
+                                    colorant: None,
+                                    level: SupplyLevel::SomeRemains,
+                                    capacity: None,
+                                    unit: None,
+                                },
+                            ],
+                        },
+                    },
+                    DeviceCounters {
+                        device: None,
+                        address: "192.0.2.18".into(),
+                        reading: StoredReading::NotCollectedYet,
+                    },
+                ],
+            })),
+        ),
+        (
+            "report-version",
+            Message::Report(Report::Version(VersionReportMessage {
+                nonce: Some(nonce),
+                table: version_report(),
+                hashes: [(ModuleName::new("mail-agent").unwrap(), Digest::of(b"mail-agent"))].into(),
+                boot_id: "7c1c4a3e-0000-4000-8000-000000000001".into(),
+            })),
+        ),
+        ("report-update-installed", result(UpdateOutcome::Installed)),
+        (
+            "report-update-refused",
+            result(UpdateOutcome::Refused { reason: "the package is not signed".into() }),
+        ),
+        (
+            "report-update-undone",
+            result(UpdateOutcome::Undone { reason: "device-watch did not come up".into() }),
+        ),
+        (
+            "report-update-waiting",
+            result(UpdateOutcome::Waiting { reason: "counters are being collected".into() }),
+        ),
+        (
+            "report-health",
+            Message::Report(Report::Health(HealthReport {
+                software: version("1.0.00-1"),
+                uptime_secs: 86_400,
+                boot_id: "7c1c4a3e-0000-4000-8000-000000000001".into(),
+                devices: 3,
+                devices_answering: 2,
+                reports_waiting: 1,
+                reports_expired: 0,
+                junk: 4,
+                sequence_seen: 17,
+                last_fetch: Some(now()),
+            })),
+        ),
+        (
+            "report-refused",
+            Message::Report(Report::Refused(RefusedReport {
+                kind: "dance".into(),
+                reason: "not supported by version 1.0.00-1".into(),
+            })),
+        ),
+        (
+            "receipt",
+            Message::Receipt(Receipt {
+                report,
+                number: 1234,
+                received: now(),
+                content: "fault".into(),
+                description: "Kyocera ECOSYS P2040dw VD21457943: jam in media-path".into(),
+            }),
+        ),
+    ]
+}
