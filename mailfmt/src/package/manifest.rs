@@ -107,7 +107,7 @@ pub struct Applies {
 
 /// When to begin, what to wait for, what to do afterwards.
 ///
-/// Source: JP 2003-435644 [0061-0068], [0077].
+/// Source: JP 2003-435644, paragraphs 0061 to 0068 and 0077.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rules {
