@@ -1,0 +1,187 @@
+//! The fleet database: SQLite in WAL mode. SQL stands only in this module.
+//!
+//! Every change is one IMMEDIATE transaction, durable when it returns (`synchronous = FULL`); a transaction that is
+//! dropped half way leaves nothing behind. The daemon and any number of commands may use the file at the same time.
+
+pub mod appliances;
+mod columns;
+pub mod devices;
+pub mod filed;
+pub mod journal;
+pub mod outbox;
+pub mod packages;
+pub mod rollouts;
+
+use mailfmt::AgentId;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The layout that this version reads and writes (`PRAGMA user_version`).
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// How long a command waits while another process writes.
+const BUSY: Duration = Duration::from_secs(30);
+
+const SCHEMA: &str = concat!(include_str!("db/schema.sql"), include_str!("db/rollouts.sql"));
+
+/// What can go wrong with the fleet database.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DbError {
+    /// The file cannot be opened.
+    #[error("cannot open the fleet database {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The file cannot be created with its owner's rights only.
+    #[error("cannot create the fleet database {}", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is no such file: this is no center's home.
+    #[error("there is no fleet database {}; run `center-manager init` first", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Written by a newer version of this program.
+    #[error("the fleet database has layout {found}, this version knows up to {known}; use the newer center-manager")]
+    Newer {
+        /// Layout of the file.
+        found: i64,
+        /// Greatest layout known.
+        known: i64,
+    },
+    /// A statement failed: full or failing disk, damaged file.
+    #[error("the fleet database failed")]
+    Sql(#[from] rusqlite::Error),
+    /// No appliance of that id, or it was removed.
+    #[error("there is no appliance {agent}")]
+    NoSuchAppliance {
+        /// The id.
+        agent: AgentId,
+    },
+    /// That id was given before.
+    #[error("the agent id {agent} is taken (ids of removed appliances are not used again)")]
+    AgentTaken {
+        /// The id.
+        agent: AgentId,
+    },
+    /// No package of that id.
+    #[error("there is no package {package:?}; `center-manager package list` shows what there is")]
+    NoSuchPackage {
+        /// What was asked for.
+        package: String,
+    },
+    /// No rollout of that number.
+    #[error("there is no rollout {number}; `center-manager rollout list` shows what there is")]
+    NoSuchRollout {
+        /// The number.
+        number: i64,
+    },
+}
+
+/// An open fleet database.
+#[derive(Debug)]
+pub struct Db {
+    connection: Connection,
+}
+
+impl Db {
+    /// Opens an existing database and brings its layout up to date.
+    ///
+    /// # Errors
+    /// [`DbError::Missing`], [`DbError::Open`], [`DbError::Newer`] or [`DbError::Sql`].
+    pub fn open(path: &Path) -> Result<Self, DbError> {
+        if !path.exists() {
+            return Err(DbError::Missing { path: path.into() });
+        }
+        // No URI and no creation: a mistyped home must not become an empty fleet.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)
+            .map_err(|source| DbError::Open { path: path.into(), source })?;
+        Self::prepare(connection)
+    }
+
+    /// Creates a database (readable by its owner only, it holds credentials), or opens it where it exists.
+    ///
+    /// # Errors
+    /// [`DbError::Create`] and those of [`Db::open`].
+    pub fn create(path: &Path) -> Result<Self, DbError> {
+        crate::home::create_secret_file(path)
+            .map_err(|source| DbError::Create { path: path.into(), source })?;
+        Self::open(path)
+    }
+
+    /// A database in memory, for tests and trials.
+    ///
+    /// # Errors
+    /// [`DbError::Sql`].
+    pub fn in_memory() -> Result<Self, DbError> {
+        Self::prepare(Connection::open_in_memory()?)
+    }
+
+    fn prepare(mut connection: Connection) -> Result<Self, DbError> {
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_prepared_statement_cache_capacity(128);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        match found {
+            SCHEMA_VERSION => {}
+            0 => {
+                transaction.execute_batch(SCHEMA)?;
+                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            }
+            _ => return Err(DbError::Newer { found, known: SCHEMA_VERSION }),
+        }
+        transaction.commit()?;
+        Ok(Self { connection })
+    }
+
+    /// Does `work` in one IMMEDIATE transaction: all of it is durable, or (on an error) none of it happened.
+    pub(crate) fn write<T, E: From<rusqlite::Error>>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    /// For reading; several reads that must agree with each other go into one statement or into [`Db::write`].
+    pub(crate) fn read(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Changes whenever another connection has changed the database (`PRAGMA data_version`).
+    ///
+    /// # Errors
+    /// [`DbError::Sql`].
+    pub fn foreign_changes(&self) -> Result<i64, DbError> {
+        Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
+    }
+
+    /// Lets SQLite look over the whole file.
+    ///
+    /// # Errors
+    /// [`DbError::Sql`] when it cannot be read at all.
+    pub fn check(&self) -> Result<Vec<String>, DbError> {
+        let mut statement = self.connection.prepare("PRAGMA quick_check(10)")?;
+        let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;
