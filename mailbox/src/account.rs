@@ -1,0 +1,208 @@
+//! A mail account: where its servers are, how they are reached, and the password.
+
+use std::{
+    fmt,
+    io::Read as _,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Security {
+    /// TLS from the first octet (RFC 8314 section 3).
+    Tls,
+    /// Plain greeting, then STARTTLS or STLS before the login; refused where the server does not offer it.
+    StartTls,
+    /// No protection at all: password and mail travel readable. Only for a server on the same machine or a closed network.
+    Plain,
+}
+
+/// One mail server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Name or IP address (IPv6 without brackets); with TLS the certificate must be made out to it.
+    pub host: String,
+    /// TCP port. Usual: 465 submission TLS, 587 submission STARTTLS, 995 POP3 TLS, 993 IMAP TLS, 110 POP3, 143 IMAP.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: Security,
+}
+
+/// How mail is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// RFC 1939.
+    Pop3,
+    /// RFC 3501.
+    Imap,
+}
+
+/// One account as it stands in a settings file. The password is never part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountSettings {
+    /// Short name for logs and messages.
+    pub name: String,
+    /// Mail address of the account, `local@domain`.
+    pub address: String,
+    /// Login name at both servers; often the address.
+    pub username: String,
+    /// Where mail is handed in.
+    pub smtp: Server,
+    /// Protocol by which mail is fetched.
+    pub fetch: Protocol,
+    /// Where mail is fetched.
+    pub fetch_server: Server,
+    /// Extra certificate authorities to trust besides the system's, PEM. Absent: only the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// Name given to the SMTP server in EHLO (RFC 5321 section 4.1.1.1). Absent: the domain of `address`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hello_name: Option<String>,
+    /// False for a relay that takes mail without a login. Default true.
+    #[serde(default = "yes")]
+    pub smtp_login: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl AccountSettings {
+    /// The name for EHLO: the set one, else the domain of the address, else an address literal.
+    pub fn hello(&self) -> &str {
+        self.hello_name
+            .as_deref()
+            .or_else(|| self.address.rsplit_once('@').map(|(_, domain)| domain))
+            .filter(|name| is_hello_name(name))
+            .unwrap_or("[127.0.0.1]")
+    }
+}
+
+/// A domain or address literal that cannot break out of its command line.
+fn is_hello_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 255
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-[]:_".contains(&b))
+}
+
+/// A password: wiped from memory when dropped, never printed.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Password(String);
+
+/// Why a password could not be had. The texts never hold any of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PasswordError {
+    /// The file could not be opened or read.
+    #[error("cannot read the password file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Other users of the machine may read it.
+    #[error("the password file {} has mode {mode:o}: others may read it; run `chmod 600 {}`", path.display(), path.display())]
+    TooOpen {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Empty, longer than [`Password::OCTETS_MAX`], not UTF-8, or with a line break or NUL inside.
+    #[error("the password file {} must hold one line of 1 to {} octets of UTF-8", path.display(), Password::OCTETS_MAX)]
+    Shape {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Password {
+    /// Longest password, in octets.
+    pub const OCTETS_MAX: usize = 1024;
+
+    /// Takes the text as it is. Line breaks and NUL are refused later, at the login.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Reads the first line of a file that only its owner (or its group, read only) may read: mode 0600, 0400 or 0640.
+    ///
+    /// # Errors
+    /// [`PasswordError`]: unreadable, too open, or not one line of text.
+    pub fn from_file(path: &Path) -> Result<Self, PasswordError> {
+        let read_error = |source| PasswordError::Read { path: path.into(), source };
+        let file = std::fs::File::open(path).map_err(read_error)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = file.metadata().map_err(read_error)?.permissions().mode() & 0o7777;
+            if mode & 0o037 != 0 {
+                return Err(PasswordError::TooOpen { path: path.into(), mode });
+            }
+        }
+        let shape = || PasswordError::Shape { path: path.into() };
+        let mut octets = Vec::with_capacity(Self::OCTETS_MAX + 3);
+        file.take(Self::OCTETS_MAX as u64 + 3).read_to_end(&mut octets).map_err(read_error)?;
+        let mut text = String::from_utf8(octets).map_err(|error| {
+            error.into_bytes().zeroize();
+            shape()
+        })?;
+        text.truncate(text.trim_end_matches(['\r', '\n']).len());
+        let password = Self(text);
+        if password.0.is_empty() || password.0.len() > Self::OCTETS_MAX || !password.fits_a_line() {
+            return Err(shape());
+        }
+        Ok(password)
+    }
+
+    /// The secret itself, for the login command only.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn fits_a_line(&self) -> bool {
+        fits_a_line(&self.0)
+    }
+}
+
+/// No CR, LF or NUL: a credential with one of them could smuggle a second command.
+pub(crate) fn fits_a_line(text: &str) -> bool {
+    !text.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0))
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// Settings and password together: all that is needed to send and fetch.
+///
+/// Clones share the TLS configuration, so that sessions can be resumed.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// What the settings file says.
+    pub settings: AccountSettings,
+    /// The password of `settings.username`.
+    pub password: Password,
+    pub(crate) tls: Arc<OnceLock<Arc<rustls::ClientConfig>>>,
+}
+
+impl Account {
+    /// Puts both together. Nothing is read or connected yet.
+    pub fn new(settings: AccountSettings, password: Password) -> Self {
+        Self { settings, password, tls: Arc::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

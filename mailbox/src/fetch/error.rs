@@ -1,0 +1,103 @@
+//! What can go wrong while mail is fetched.
+
+use crate::connect::ConnectError;
+
+/// Why a fetch failed. None of the texts holds mail content or a password; server text is cleaned and cut.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// No usable connection came about.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A time limit is over.
+    #[error("the mail server did not answer in time ({during})")]
+    Timeout {
+        /// What was being done.
+        during: &'static str,
+    },
+    /// The server hung up.
+    #[error("the mail server closed the connection ({during})")]
+    Disconnected {
+        /// What was being done.
+        during: &'static str,
+    },
+    /// The connection failed otherwise.
+    #[error("the connection to the mail server failed ({during})")]
+    Io {
+        /// What was being done.
+        during: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The server broke the rules of the protocol, or a cap.
+    #[error("the mail server's answer makes no sense ({during}): {detail}")]
+    Protocol {
+        /// What was being done.
+        during: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// User name or password is empty, or holds a line break or NUL. Nothing was sent.
+    #[error("user name or password is empty or holds a line break")]
+    Credentials,
+    /// The server does not take this user and password.
+    #[error("the mail server refused the login: {text}")]
+    LoginRefused {
+        /// What it said.
+        text: String,
+    },
+    /// Another session holds the mailbox, or logins come too often. Try again later.
+    #[error("the mailbox is busy: {text}")]
+    Busy {
+        /// What the server said.
+        text: String,
+    },
+    /// A passing fault of the server. Try again later.
+    #[error("the mail server has a passing fault ({during}): {text}")]
+    Temporary {
+        /// What was being done.
+        during: &'static str,
+        /// What the server said.
+        text: String,
+    },
+    /// The server refused a command. The session goes on.
+    #[error("the mail server refused ({during}): {text}")]
+    Refused {
+        /// What was being done.
+        during: &'static str,
+        /// What the server said.
+        text: String,
+    },
+    /// The mail is announced larger than the limit; it was not read. The session goes on.
+    #[error("mail {id} has {size_octets} octets, more than the limit of {limit_octets}")]
+    TooLarge {
+        /// Its id.
+        id: String,
+        /// Its size as announced.
+        size_octets: u64,
+        /// [`crate::Limits::message_octets_max`].
+        limit_octets: u64,
+    },
+    /// The mail is no longer in the mailbox. The session goes on.
+    #[error("mail {id} is no longer in the mailbox")]
+    Gone {
+        /// Its id.
+        id: String,
+    },
+    /// This mail breaks a cap (longer than announced, or an endless line) and ends the session whenever it is read.
+    /// Delete or skip it in the next session, else it stops the queue.
+    #[error("mail {id} cannot be read: {detail}")]
+    Unreadable {
+        /// Its id.
+        id: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+impl FetchError {
+    /// True when the session is still usable.
+    pub fn session_goes_on(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::Gone { .. } | Self::Refused { .. })
+    }
+}

@@ -1,0 +1,552 @@
+//! One IMAP session: INBOX selected, mails by UID.
+
+use std::{collections::HashMap, fmt::Debug, io, time::Duration};
+
+use async_imap::{
+    Client, Session,
+    imap_proto::{AttributeValue, Capability, MailboxDatum, Response, ResponseCode, Status},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout},
+};
+
+use crate::{
+    account::{Password, fits_a_line},
+    connect::ConnectError,
+    fetch::{FetchError, Item, Retrieved, Woke, batch_len},
+    imap::{guard::Guarded, tidy::Tidy, tidy::TidyFault, uid_set::uid_sets},
+    limits::Limits,
+    server_text::{clean, clean_login},
+    timed::{Patience, Timed},
+};
+
+/// IDLE is renewed before a firewall forgets the connection; RFC 2177 would allow 29 minutes.
+const IDLE_MAX: Duration = Duration::from_secs(9 * 60);
+/// How often a server without IDLE is asked.
+const POLL_PAUSE: Duration = Duration::from_secs(30);
+
+/// A session after login and SELECT INBOX. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct ImapSession<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> {
+    session: Session<Guarded<S>>,
+    patience: Patience,
+    limits: Limits,
+    capabilities: Vec<String>,
+    uid_validity: u32,
+    exists: u32,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
+    /// Waits for the greeting, then logs in and selects INBOX.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn greet(
+        stream: S,
+        username: &str,
+        password: &Password,
+        limits: &Limits,
+    ) -> Result<Self, FetchError> {
+        Self::start(stream, username, password, limits, true).await
+    }
+
+    /// The same after STARTTLS, where no second greeting comes (RFC 3501 section 6.2.1).
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn resume(
+        stream: S,
+        username: &str,
+        password: &Password,
+        limits: &Limits,
+    ) -> Result<Self, FetchError> {
+        Self::start(stream, username, password, limits, false).await
+    }
+
+    async fn start(
+        stream: S,
+        username: &str,
+        password: &Password,
+        limits: &Limits,
+        greeted: bool,
+    ) -> Result<Self, FetchError> {
+        if username.is_empty() || !fits_a_line(username) || !password.fits_a_line() {
+            return Err(FetchError::Credentials);
+        }
+        let patience = Patience::new(limits.progress, limits.overall);
+        // Nothing larger than a piece is ever asked for whole; twice that leaves room for sizes that are a little wrong.
+        let tidy = Tidy::new(limits.reply_octets_max, u64::from(limits.piece_octets) * 2);
+        let client = Client::new(Guarded::new(Timed::new(stream, patience.clone()), tidy));
+        let login = login(client, username, password, greeted);
+        let (session, capabilities) =
+            timeout(limits.operation, login).await.map_err(|_| FetchError::Timeout { during: "login" })??;
+        let mut this =
+            Self { session, patience, limits: limits.clone(), capabilities, uid_validity: 0, exists: 0 };
+        if this.capabilities.is_empty() {
+            this.ask_capabilities().await?;
+        }
+        this.select().await?;
+        Ok(this)
+    }
+
+    /// Capabilities after the login, cleaned and cut.
+    pub fn capabilities(&self) -> &[String] {
+        &self.capabilities
+    }
+
+    /// Mails in the mailbox as far as the server has said.
+    pub fn mails(&self) -> u32 {
+        self.exists
+    }
+
+    fn can(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|has| has.eq_ignore_ascii_case(capability))
+    }
+
+    async fn ask_capabilities(&mut self) -> Result<(), FetchError> {
+        let mut found = Vec::new();
+        self.short("CAPABILITY", "capabilities", |response| {
+            if let Response::Capabilities(list) = response {
+                found = capability_texts(list);
+            }
+        })
+        .await?;
+        self.capabilities = found;
+        Ok(())
+    }
+
+    async fn select(&mut self) -> Result<(), FetchError> {
+        let mut uid_validity = 0;
+        self.short("SELECT INBOX", "selecting INBOX", |response| {
+            if let Response::Data { outcome, .. } = response
+                && let Some(ResponseCode::UidValidity(number)) = outcome.code
+            {
+                uid_validity = number;
+            }
+        })
+        .await?;
+        self.uid_validity = uid_validity;
+        Ok(())
+    }
+
+    /// All mails with ids and sizes, at most [`Limits::listing_max`], the oldest first.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn list(&mut self) -> Result<Vec<Item>, FetchError> {
+        const DURING: &str = "listing";
+        // A session sees mail that came since SELECT only after the server was given the word.
+        self.noop().await?;
+        if self.exists == 0 {
+            return Ok(Vec::new());
+        }
+        let listing_max = u32::try_from(self.limits.listing_max).unwrap_or(u32::MAX);
+        let command = if self.exists > listing_max {
+            format!("FETCH 1:{listing_max} (UID RFC822.SIZE)")
+        } else {
+            "UID FETCH 1:* (UID RFC822.SIZE)".to_owned()
+        };
+        let (uid_validity, kept_max) = (self.uid_validity, self.limits.listing_max);
+        let mut items =
+            Vec::with_capacity(usize::try_from(self.exists.min(listing_max)).unwrap_or(0).min(100_000));
+        let mut extra = 0_usize;
+        self.run(&command, DURING, |response| {
+            let Response::Fetch(_, attributes) = response else { return Ok(()) };
+            let (mut uid, mut size) = (None, None);
+            for attribute in attributes {
+                match attribute {
+                    AttributeValue::Uid(number) => uid = Some(*number),
+                    AttributeValue::Rfc822Size(octets) => size = Some(*octets),
+                    _ => {}
+                }
+            }
+            match (uid, size) {
+                (Some(uid), Some(size)) if items.len() < kept_max => {
+                    let id = format!("{uid_validity}-{uid}");
+                    items.push(Item { id, size_octets: size.into(), handle: uid });
+                    Ok(())
+                }
+                _ if extra > kept_max => {
+                    Err(FetchError::Protocol { during: DURING, detail: "a listing without end".into() })
+                }
+                _ => {
+                    extra += 1;
+                    Ok(())
+                }
+            }
+        })
+        .await?;
+        items.sort_unstable_by_key(|item| item.handle);
+        items.dedup_by_key(|item| item.handle);
+        Ok(items)
+    }
+
+    /// One mail, byte for byte as stored; large ones in pieces of [`Limits::piece_octets`].
+    ///
+    /// # Errors
+    /// [`FetchError::TooLarge`] without reading it, [`FetchError::Gone`], and what ends the session.
+    pub async fn retrieve(&mut self, item: &Item) -> Result<Vec<u8>, FetchError> {
+        let limit_octets = self.limits.message_octets_max;
+        if item.size_octets > limit_octets {
+            return Err(FetchError::TooLarge {
+                id: item.id.clone(),
+                size_octets: item.size_octets,
+                limit_octets,
+            });
+        }
+        let piece_octets = self.limits.piece_octets.max(1);
+        let mut mail = Vec::new();
+        loop {
+            let origin = mail.len();
+            let command = format!("UID FETCH {} (UID BODY.PEEK[]<{origin}.{piece_octets}>)", item.handle);
+            let mut piece = None;
+            self.run(&command, "reading mail", |response| {
+                if let Some((uid, Some(data))) = body_of(response)
+                    && uid == item.handle
+                {
+                    piece = Some(data.to_vec());
+                }
+                Ok(())
+            })
+            .await?;
+            let Some(piece) = piece else {
+                return Err(FetchError::Gone { id: item.id.clone() });
+            };
+            mail.extend_from_slice(&piece);
+            if mail.len() as u64 > limit_octets {
+                let detail = format!("longer than announced, and than {limit_octets} octets");
+                return Err(FetchError::Unreadable { id: item.id.clone(), detail });
+            }
+            // A short piece is the last. The announced size is not asked: some servers count LF, not CRLF.
+            if piece.len() < usize::try_from(piece_octets).unwrap_or(usize::MAX) {
+                return Ok(mail);
+            }
+        }
+    }
+
+    /// The leading items, as many as fit [`Limits::batch_octets_max`] (at least one). Go on with the rest.
+    ///
+    /// # Errors
+    /// What ends the session. Nothing is lost: mails stay until they are deleted.
+    pub async fn retrieve_batch(&mut self, items: &[Item]) -> Result<Vec<(Item, Retrieved)>, FetchError> {
+        const DURING: &str = "reading mail";
+        let message_max = self.limits.message_octets_max;
+        let leading = batch_len(items, message_max, self.limits.batch_octets_max);
+        let items = &items[..leading];
+        let whole_max = u64::from(self.limits.piece_octets).min(message_max);
+        let uids: Vec<u32> =
+            items.iter().filter(|item| item.size_octets <= whole_max).map(|item| item.handle).collect();
+
+        let octets_max = self.limits.batch_octets_max.saturating_mul(2).max(whole_max * 2);
+        let mut octets = 0_u64;
+        let mut mails: HashMap<u32, Vec<u8>> = uids.iter().map(|uid| (*uid, Vec::new())).collect();
+        let mut arrived = 0_usize;
+        for set in uid_sets(&uids) {
+            self.run(&format!("UID FETCH {set} (UID BODY.PEEK[])"), DURING, |response| {
+                let Some((uid, Some(data))) = body_of(response) else { return Ok(()) };
+                octets += data.len() as u64;
+                arrived += 1;
+                if octets > octets_max || arrived > items.len() * 2 {
+                    return Err(FetchError::Protocol {
+                        during: DURING,
+                        detail: "far more than asked for".into(),
+                    });
+                }
+                if let Some(mail) = mails.get_mut(&uid) {
+                    *mail = data.to_vec();
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        let mut outcomes = Vec::with_capacity(items.len());
+        for item in items {
+            let outcome = if item.size_octets > message_max {
+                Retrieved::TooLarge
+            } else if item.size_octets > whole_max {
+                match self.retrieve(item).await {
+                    Ok(mail) => Retrieved::Mail(mail),
+                    Err(FetchError::Gone { .. }) => Retrieved::Gone,
+                    Err(error) => return Err(error),
+                }
+            } else {
+                // No mail is without octets: the header alone has some.
+                mails
+                    .remove(&item.handle)
+                    .filter(|mail| !mail.is_empty())
+                    .map_or(Retrieved::Gone, Retrieved::Mail)
+            };
+            outcomes.push((item.clone(), outcome));
+        }
+        Ok(outcomes)
+    }
+
+    /// Deletes for good, at once. Only these mails where the server has UIDPLUS (RFC 4315); elsewhere EXPUNGE also
+    /// removes what other sessions have marked as deleted.
+    ///
+    /// # Errors
+    /// [`FetchError::Refused`], and what ends the session.
+    pub async fn delete(&mut self, items: &[Item]) -> Result<(), FetchError> {
+        const DURING: &str = "deleting";
+        let uids: Vec<u32> = items.iter().map(|item| item.handle).collect();
+        let uid_plus = self.can("UIDPLUS");
+        for set in uid_sets(&uids) {
+            self.run(&format!("UID STORE {set} +FLAGS.SILENT (\\Deleted)"), DURING, |_| Ok(())).await?;
+            if uid_plus {
+                self.run(&format!("UID EXPUNGE {set}"), DURING, |_| Ok(())).await?;
+            }
+        }
+        if !uid_plus && !uids.is_empty() {
+            self.run("EXPUNGE", DURING, |_| Ok(())).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the session alive and learns of new mail.
+    ///
+    /// # Errors
+    /// What ends the session.
+    pub async fn noop(&mut self) -> Result<(), FetchError> {
+        self.short("NOOP", "NOOP", |_| {}).await
+    }
+
+    /// Waits until the mailbox holds more mails than before, at most `limit`. By IDLE (RFC 2177) where offered, else by
+    /// asking every 30 s. The session's overall limit starts anew.
+    ///
+    /// # Errors
+    /// [`FetchError::Disconnected`] at the end of the stream and at BYE, and what else ends the session.
+    pub async fn wait_for_mail(&mut self, limit: Duration) -> Result<Woke, FetchError> {
+        let until = Instant::now() + limit;
+        let known = self.exists;
+        let idle = self.can("IDLE");
+        loop {
+            self.patience.renew(self.limits.overall.saturating_add(IDLE_MAX));
+            let left = until.saturating_duration_since(Instant::now());
+            if idle {
+                self.idle_once(left.min(IDLE_MAX), known).await?;
+            } else {
+                tokio::time::sleep(left.min(POLL_PAUSE)).await;
+                self.noop().await?;
+            }
+            if self.exists > known {
+                return Ok(Woke::NewMail);
+            }
+            if Instant::now() >= until {
+                return Ok(Woke::TimedOut);
+            }
+        }
+    }
+
+    async fn idle_once(&mut self, limit: Duration, known: u32) -> Result<(), FetchError> {
+        const DURING: &str = "IDLE";
+        let until = Instant::now() + limit;
+        let tag = self.session.run_command("IDLE").await.map_err(|error| from_library(DURING, error))?;
+        let mut done_sent = false;
+        self.patience.set_silence(limit.saturating_add(self.limits.progress));
+        loop {
+            let patience = if done_sent {
+                self.limits.operation
+            } else {
+                until.saturating_duration_since(Instant::now())
+            };
+            match timeout(patience, self.session.read_response()).await {
+                Err(_) if done_sent => return Err(FetchError::Timeout { during: DURING }),
+                Err(_) => {}
+                Ok(read) => {
+                    let response = read
+                        .map_err(|error| from_parser(DURING, error))?
+                        .ok_or(FetchError::Disconnected { during: DURING })?;
+                    match response.parsed() {
+                        Response::Done { tag: done, status, outcome } if *done == tag => {
+                            self.patience.set_silence(self.limits.progress);
+                            return check_status(DURING, status, outcome.information.as_deref());
+                        }
+                        other => self.exists = note(DURING, other, self.exists)?,
+                    }
+                }
+            }
+            if !done_sent && (self.exists > known || Instant::now() >= until) {
+                done_sent = true;
+                self.patience.set_silence(self.limits.progress);
+                self.session
+                    .run_command_untagged("DONE")
+                    .await
+                    .map_err(|error| from_library(DURING, error))?;
+            }
+        }
+    }
+
+    /// Ends the session in order.
+    ///
+    /// # Errors
+    /// When the server does not confirm; deletions have counted already.
+    pub async fn logout(mut self) -> Result<(), FetchError> {
+        const DURING: &str = "LOGOUT";
+        let work = async {
+            let tag =
+                self.session.run_command("LOGOUT").await.map_err(|error| from_library(DURING, error))?;
+            loop {
+                let read = self.session.read_response().await.map_err(|error| from_parser(DURING, error))?;
+                let response = read.ok_or(FetchError::Disconnected { during: DURING })?;
+                // BYE is part of a good end here.
+                if let Response::Done { tag: done, status, outcome } = response.parsed()
+                    && *done == tag
+                {
+                    return check_status(DURING, status, outcome.information.as_deref());
+                }
+            }
+        };
+        timeout(self.limits.operation, work).await.map_err(|_| FetchError::Timeout { during: DURING })?
+    }
+
+    /// A command whose reply is short: limited as a whole.
+    async fn short(
+        &mut self,
+        command: &str,
+        during: &'static str,
+        mut each: impl FnMut(&Response<'_>),
+    ) -> Result<(), FetchError> {
+        let limit = self.limits.operation;
+        let work = self.run(command, during, |response| {
+            each(response);
+            Ok(())
+        });
+        timeout(limit, work).await.map_err(|_| FetchError::Timeout { during })?
+    }
+
+    /// Sends a command and shows every response up to its own completion to `each`.
+    async fn run(
+        &mut self,
+        command: &str,
+        during: &'static str,
+        mut each: impl FnMut(&Response<'_>) -> Result<(), FetchError>,
+    ) -> Result<(), FetchError> {
+        let tag = self.session.run_command(command).await.map_err(|error| from_library(during, error))?;
+        loop {
+            let read = self.session.read_response().await.map_err(|error| from_parser(during, error))?;
+            let response = read.ok_or(FetchError::Disconnected { during })?;
+            match response.parsed() {
+                Response::Done { tag: done, status, outcome } if *done == tag => {
+                    return check_status(during, status, outcome.information.as_deref());
+                }
+                other => {
+                    self.exists = note(during, other, self.exists)?;
+                    each(other)?;
+                }
+            }
+        }
+    }
+}
+
+async fn login<S>(
+    mut client: Client<Guarded<S>>,
+    username: &str,
+    password: &Password,
+    greeted: bool,
+) -> Result<(Session<Guarded<S>>, Vec<String>), FetchError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Debug + Send,
+{
+    if greeted {
+        let read = client.read_response().await.map_err(|error| from_parser("greeting", error))?;
+        let response = read.ok_or(FetchError::Disconnected { during: "greeting" })?;
+        match response.parsed() {
+            Response::Data { status: Status::Ok, .. } => {}
+            Response::Data { status: Status::Bye, outcome } => {
+                let text = clean(outcome.information.as_deref().unwrap_or_default().as_bytes());
+                return Err(FetchError::Temporary { during: "greeting", text });
+            }
+            _ => return Err(ConnectError::Greeting { text: "not an IMAP greeting".into() }.into()),
+        }
+    }
+    match client.login_with_capabilities(username, password.reveal()).await {
+        Ok((session, capabilities)) => {
+            let texts = capabilities.map_or_else(Vec::new, |set| {
+                set.iter()
+                    .map(|capability| match capability {
+                        async_imap::types::Capability::Imap4rev1 => "IMAP4rev1".to_owned(),
+                        async_imap::types::Capability::Auth(name) => clean(format!("AUTH={name}").as_bytes()),
+                        async_imap::types::Capability::Atom(name) => clean(name.as_bytes()),
+                    })
+                    .collect()
+            });
+            Ok((session, texts))
+        }
+        Err((async_imap::error::Error::No(text) | async_imap::error::Error::Bad(text), _)) => {
+            // RFC 5530: the only codes that say it is not the password's fault.
+            if ["UNAVAILABLE", "INUSE", "LIMIT"].iter().any(|code| text.contains(&format!("[{code}]"))) {
+                return Err(FetchError::Busy { text: clean_login(text.as_bytes(), password) });
+            }
+            Err(FetchError::LoginRefused { text: clean_login(text.as_bytes(), password) })
+        }
+        Err((error, _)) => Err(from_library("login", error)),
+    }
+}
+
+/// Follows the number of mails; a good-bye ends the session.
+fn note(during: &'static str, response: &Response<'_>, exists: u32) -> Result<u32, FetchError> {
+    match response {
+        Response::MailboxData(MailboxDatum::Exists(number)) => Ok(*number),
+        Response::Expunge(_) => Ok(exists.saturating_sub(1)),
+        Response::Data { status: Status::Bye, .. } => Err(FetchError::Disconnected { during }),
+        _ => Ok(exists),
+    }
+}
+
+fn body_of<'a>(response: &'a Response<'_>) -> Option<(u32, Option<&'a [u8]>)> {
+    let Response::Fetch(_, attributes) = response else { return None };
+    let (mut uid, mut body) = (None, None);
+    for attribute in attributes {
+        match attribute {
+            AttributeValue::Uid(number) => uid = Some(*number),
+            AttributeValue::BodySection { section: None, data, .. } => body = data.as_deref(),
+            _ => {}
+        }
+    }
+    Some((uid?, body))
+}
+
+fn capability_texts(list: &[Capability<'_>]) -> Vec<String> {
+    list.iter()
+        .map(|capability| match capability {
+            Capability::Imap4rev1 => "IMAP4rev1".to_owned(),
+            Capability::Auth(name) => clean(format!("AUTH={name}").as_bytes()),
+            Capability::Atom(name) => clean(name.as_bytes()),
+        })
+        .collect()
+}
+
+fn check_status(during: &'static str, status: &Status, text: Option<&str>) -> Result<(), FetchError> {
+    match status {
+        Status::Ok => Ok(()),
+        _ => Err(FetchError::Refused { during, text: clean(text.unwrap_or_default().as_bytes()) }),
+    }
+}
+
+fn from_library(during: &'static str, error: async_imap::error::Error) -> FetchError {
+    use async_imap::error::Error;
+    match error {
+        Error::Io(error) => from_parser(during, error),
+        Error::ConnectionLost => FetchError::Disconnected { during },
+        Error::No(text) | Error::Bad(text) => FetchError::Refused { during, text: clean(text.as_bytes()) },
+        _ => FetchError::Protocol { during, detail: "a response that cannot be read".into() },
+    }
+}
+
+/// The library's parse error holds its whole buffer, mail content and all: it goes no further than this.
+fn from_parser(during: &'static str, error: io::Error) -> FetchError {
+    match error.kind() {
+        io::ErrorKind::Other => {
+            FetchError::Protocol { during, detail: "a response that cannot be read".into() }
+        }
+        io::ErrorKind::InvalidData => {
+            let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<TidyFault>());
+            match fault {
+                Some(fault) => FetchError::Protocol { during, detail: fault.to_string() },
+                None => FetchError::Io { during, source: error },
+            }
+        }
+        _ => FetchError::from_io(during, error),
+    }
+}

@@ -1,0 +1,144 @@
+//! One POP3 connection below its states: commands out, lines and mails in, time limits around both.
+
+use std::io;
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time::timeout,
+};
+
+use crate::{
+    fetch::FetchError,
+    limits::Limits,
+    pop3::{
+        reader::{Caps, Reader},
+        reply::Reply,
+    },
+    timed::{Patience, Timed},
+};
+
+/// Most lines of a capability list.
+pub(super) const CAPABILITY_LINES_MAX: usize = 100;
+
+#[derive(Debug)]
+pub(super) struct Wire<S> {
+    stream: Timed<S>,
+    reader: Reader,
+    pub(super) limits: Limits,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(super) fn new(stream: S, limits: &Limits) -> Self {
+        let patience = Patience::new(limits.progress, limits.overall);
+        Self { stream: Timed::new(stream, patience), reader: Reader::default(), limits: limits.clone() }
+    }
+
+    /// The bare stream, if nothing that was read is left over.
+    pub(super) fn into_stream(self) -> Option<S> {
+        self.reader.is_empty().then(|| self.stream.into_inner())
+    }
+
+    /// Writes whole commands in one go.
+    pub(super) async fn send(&mut self, during: &'static str, commands: &[u8]) -> Result<(), FetchError> {
+        let work = async {
+            self.stream.write_all(commands).await?;
+            self.stream.flush().await
+        };
+        work.await.map_err(|error| FetchError::from_io(during, error))
+    }
+
+    async fn fill(&mut self, during: &'static str) -> Result<(), FetchError> {
+        match self.stream.read_buf(self.reader.room()).await {
+            Ok(0) => Err(FetchError::Disconnected { during }),
+            Ok(_) => Ok(()),
+            Err(error) => Err(FetchError::from_io(during, error)),
+        }
+    }
+
+    pub(super) async fn line(&mut self, during: &'static str) -> Result<Vec<u8>, FetchError> {
+        loop {
+            match self.reader.take_line(self.limits.reply_octets_max) {
+                Ok(Some(line)) => return Ok(line),
+                Ok(None) => self.fill(during).await?,
+                Err(fault) => return Err(FetchError::Protocol { during, detail: fault.to_string() }),
+            }
+        }
+    }
+
+    pub(super) async fn reply(&mut self, during: &'static str) -> Result<Reply, FetchError> {
+        let limit = self.limits.operation;
+        let line = timeout(limit, self.line(during)).await.map_err(|_| FetchError::Timeout { during })??;
+        // What it says instead is not repeated: after a broken mail it may be mail content.
+        Reply::parse(&line).ok_or(FetchError::Protocol { during, detail: "neither +OK nor -ERR".into() })
+    }
+
+    /// A reply that must be `+OK`.
+    pub(super) async fn expect_ok(&mut self, during: &'static str) -> Result<String, FetchError> {
+        match self.reply(during).await? {
+            Reply::Ok(text) => Ok(text),
+            Reply::Err { code, text } => Err(FetchError::from_code(during, &code, text)),
+            Reply::Continue => Err(FetchError::Protocol { during, detail: "unasked continuation".into() }),
+        }
+    }
+
+    /// The lines up to the final dot; `each` says whether it wants more than `lines_max` to fail.
+    pub(super) async fn listing(
+        &mut self,
+        during: &'static str,
+        lines_max: usize,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), FetchError> {
+        for _ in 0..=lines_max {
+            let line = self.line(during).await?;
+            match line.strip_prefix(b".") {
+                Some(b"") => return Ok(()),
+                Some(unstuffed) => each(unstuffed),
+                None => each(&line),
+            }
+        }
+        Err(FetchError::Protocol { during, detail: format!("more than {lines_max} entries") })
+    }
+
+    /// The content of one mail up to the final dot.
+    pub(super) async fn mail(
+        &mut self,
+        during: &'static str,
+        expected_octets: u64,
+        mail_octets_max: u64,
+    ) -> Result<Vec<u8>, FetchError> {
+        let caps = Caps { line_octets_max: self.limits.line_octets_max, mail_octets_max };
+        // The announced size is a hint of the server; it reserves no more than one read's worth above a small mail.
+        let mut mail = Vec::with_capacity(usize::try_from(expected_octets.min(256 << 10)).unwrap_or(0));
+        loop {
+            match self.reader.take_mail(&mut mail, caps) {
+                Ok(true) => return Ok(mail),
+                Ok(false) => self.fill(during).await?,
+                Err(fault) => return Err(FetchError::Protocol { during, detail: fault.to_string() }),
+            }
+        }
+    }
+}
+
+impl FetchError {
+    /// A refused command, told apart by its code (RFC 2449 section 8, RFC 3206).
+    pub(super) fn from_code(during: &'static str, code: &str, text: String) -> Self {
+        match code {
+            "AUTH" => Self::LoginRefused { text },
+            "IN-USE" | "LOGIN-DELAY" => Self::Busy { text },
+            "SYS/TEMP" => Self::Temporary { during, text },
+            _ => Self::Refused { during, text },
+        }
+    }
+
+    /// An error of the stream itself.
+    pub(crate) fn from_io(during: &'static str, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Timeout { during },
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => Self::Disconnected { during },
+            _ => Self::Io { during, source: error },
+        }
+    }
+}

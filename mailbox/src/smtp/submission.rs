@@ -1,0 +1,344 @@
+//! One submission connection, for one mail or many.
+
+use std::fmt;
+
+use lettre::{
+    Address,
+    transport::smtp::{
+        authentication::{Credentials, Mechanism},
+        client::AsyncSmtpConnection,
+        commands::{Data, Ehlo, Mail, Rcpt},
+        extension::{ClientId, MailBodyParameter, MailParameter},
+    },
+};
+use tokio::time::timeout;
+
+use crate::{
+    account::{Account, Security, fits_a_line},
+    connect,
+    limits::Limits,
+    server_text::clean_login,
+    smtp::{
+        Extensions, OutgoingMail, RecipientOutcome, SendError, ServerReply, body, error::reply_of,
+        stream::SubmissionStream,
+    },
+    starttls,
+    timed::{Patience, Timed},
+};
+
+/// Commands in one pipelined group. Their text and the replies always fit the socket's buffers.
+const GROUP_MAX: usize = 100;
+
+/// A connection after EHLO and login. Keep it for many mails; after an error see [`Self::is_broken`].
+pub struct Submission {
+    connection: AsyncSmtpConnection,
+    patience: Patience,
+    extensions: Extensions,
+    limits: Limits,
+    broken: bool,
+    /// A mail was begun and not finished: the server must forget it first.
+    begun: bool,
+}
+
+impl fmt::Debug for Submission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submission")
+            .field("extensions", &self.extensions)
+            .field("broken", &self.broken)
+            .finish()
+    }
+}
+
+impl Submission {
+    /// Connects, protects the connection, says EHLO, logs in.
+    ///
+    /// # Errors
+    /// [`SendError`]: no connection, no TLS, login refused, time over, a server that is none.
+    pub async fn connect(account: &Account, limits: &Limits) -> Result<Self, SendError> {
+        const DURING: &str = "greeting";
+        let settings = &account.settings;
+        if settings.smtp_login
+            && (settings.username.is_empty()
+                || !fits_a_line(&settings.username)
+                || !account.password.fits_a_line())
+        {
+            return Err(SendError::Credentials);
+        }
+        let hello = settings.hello();
+        let mut socket = connect::dial(account, &settings.smtp, limits).await?;
+        let mut greeting = Vec::new();
+        if settings.smtp.security == Security::StartTls {
+            (socket, greeting) = starttls::smtp(socket, hello, limits).await?;
+            socket = connect::protect(account, &settings.smtp, socket, limits).await?;
+        }
+        let patience = Patience::new(limits.progress, limits.overall);
+        let stream =
+            SubmissionStream::new(Timed::new(socket, patience.clone()), greeting, limits.reply_octets_max);
+        let client_id = ClientId::Domain(hello.to_owned());
+        let start = async {
+            let mut connection = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &client_id)
+                .await
+                .map_err(|error| SendError::from_library(DURING, &error))?;
+            // Asked once more, because the library keeps only what it knows of the first reply.
+            let reply = connection
+                .command(Ehlo::new(client_id))
+                .await
+                .map_err(|error| SendError::from_library(DURING, &error))?;
+            Ok::<_, SendError>((connection, Extensions::parse(reply.message())))
+        };
+        let (connection, extensions) =
+            timeout(limits.operation, start).await.map_err(|_| SendError::Timeout { during: DURING })??;
+        let mut this =
+            Self { connection, patience, extensions, limits: limits.clone(), broken: false, begun: false };
+        if settings.smtp_login {
+            this.log_in(account).await?;
+        }
+        Ok(this)
+    }
+
+    async fn log_in(&mut self, account: &Account) -> Result<(), SendError> {
+        const MECHANISMS: &[Mechanism] = &[Mechanism::Plain, Mechanism::Login];
+        if self.connection.server_info().get_auth_mechanism(MECHANISMS).is_none() {
+            return Err(SendError::NoLogin);
+        }
+        let credentials =
+            Credentials::new(account.settings.username.clone(), account.password.reveal().to_owned());
+        let limit = self.limits.operation;
+        let outcome = timeout(limit, self.connection.auth(MECHANISMS, &credentials))
+            .await
+            .map_err(|_| SendError::Timeout { during: "login" })?;
+        outcome.map(drop).map_err(|error| match reply_of(&error) {
+            Some(mut reply) => {
+                reply.text = clean_login(reply.text.as_bytes(), &account.password);
+                if reply.is_permanent() {
+                    SendError::LoginRefused { reply }
+                } else {
+                    SendError::Transient(reply)
+                }
+            }
+            None => SendError::from_library("login", &error),
+        })
+    }
+
+    /// What the server can do.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Name of the server as it gave it in its reply to EHLO.
+    pub fn server_name(&self) -> String {
+        crate::server_text::clean(self.connection.server_info().name().as_bytes())
+    }
+
+    /// True when this connection can send nothing more.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Sends one mail. Each recipient has its own outcome, in the order of `mail.recipients`; if all are refused the
+    /// mail went to nobody, and that is no error of the connection.
+    ///
+    /// # Errors
+    /// [`SendError`] for what concerns the whole mail. The connection may be used on unless [`Self::is_broken`].
+    pub async fn send(&mut self, mail: &OutgoingMail) -> Result<Vec<(String, RecipientOutcome)>, SendError> {
+        if self.broken {
+            return Err(SendError::Broken);
+        }
+        let outcome = self.send_inner(mail).await;
+        self.broken = match &outcome {
+            Ok(_) => false,
+            // 421: the server says that it closes the connection (RFC 5321 section 3.8).
+            Err(SendError::Permanent(reply) | SendError::Transient(reply)) => reply.code == 421,
+            Err(
+                SendError::Address { .. }
+                | SendError::NoRecipients
+                | SendError::TooLarge { .. }
+                | SendError::EightBit,
+            ) => false,
+            Err(_) => true,
+        };
+        outcome
+    }
+
+    async fn send_inner(
+        &mut self,
+        mail: &OutgoingMail,
+    ) -> Result<Vec<(String, RecipientOutcome)>, SendError> {
+        let body = body::for_data(&mail.raw);
+        let mail_command = self.mail_command(mail, &body)?;
+        let mut rcpt_commands = Vec::with_capacity(mail.recipients.len());
+        for recipient in &mail.recipients {
+            rcpt_commands.push(Rcpt::new(self.address(recipient)?, Vec::new()).to_string());
+        }
+        if rcpt_commands.is_empty() {
+            return Err(SendError::NoRecipients);
+        }
+
+        self.patience.renew(self.limits.overall);
+        self.patience.set_silence(self.limits.progress);
+        if self.begun {
+            self.exchange("RSET", &["RSET\r\n".to_owned()]).await?;
+            self.begun = false;
+        }
+        self.begun = true;
+
+        let (rcpt_replies, data_reply) = if self.extensions.pipelining && rcpt_commands.len() + 2 <= GROUP_MAX
+        {
+            self.envelope_at_once(mail_command, rcpt_commands).await?
+        } else {
+            self.envelope_in_steps(mail_command, &rcpt_commands).await?
+        };
+        let accepted = rcpt_replies.iter().any(Result::is_ok);
+        match data_reply {
+            Some(Ok(())) => {
+                // RFC 2920 section 3.1: the server waits for a mail even if no recipient is left; it gets an empty one.
+                self.content(if accepted { &body } else { b"" }, accepted).await?;
+                self.begun = false;
+            }
+            Some(Err(reply)) if accepted => return Err(SendError::from_reply(reply)),
+            Some(Err(_)) | None => {}
+        }
+        Ok(mail
+            .recipients
+            .iter()
+            .zip(rcpt_replies)
+            .map(|(recipient, reply)| {
+                let outcome = match reply {
+                    Ok(()) => RecipientOutcome::Accepted,
+                    Err(reply) if reply.is_permanent() => RecipientOutcome::Refused(reply),
+                    Err(reply) => RecipientOutcome::Deferred(reply),
+                };
+                (recipient.clone(), outcome)
+            })
+            .collect())
+    }
+
+    fn mail_command(&self, mail: &OutgoingMail, body: &[u8]) -> Result<String, SendError> {
+        let size_octets = body.len() as u64 + 2;
+        if let Some(limit_octets) = self.extensions.size_octets_max
+            && size_octets > limit_octets
+        {
+            return Err(SendError::TooLarge { size_octets, limit_octets });
+        }
+        let mut parameters = Vec::new();
+        if self.extensions.size {
+            parameters.push(MailParameter::Size(body.len() + 2));
+        }
+        if !body.is_ascii() {
+            if !self.extensions.eight_bit_mime {
+                return Err(SendError::EightBit);
+            }
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        if mail.recipients.iter().chain(&mail.return_path).any(|address| !address.is_ascii()) {
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        let sender = mail.return_path.as_deref().map(|address| self.address(address)).transpose()?;
+        Ok(Mail::new(sender, parameters).to_string())
+    }
+
+    fn address(&self, text: &str) -> Result<Address, SendError> {
+        let refused = || SendError::Address { address: crate::server_text::clean(text.as_bytes()) };
+        if !fits_a_line(text) || (!text.is_ascii() && !self.extensions.smtp_utf8) {
+            return Err(refused());
+        }
+        text.parse().map_err(|_| refused())
+    }
+
+    /// MAIL, all RCPT and DATA in one write.
+    async fn envelope_at_once(&mut self, mail: String, mut rcpt: Vec<String>) -> Result<Envelope, SendError> {
+        let mut commands = vec![mail];
+        commands.append(&mut rcpt);
+        commands.push(Data.to_string());
+        let mut replies = self.exchange("envelope", &commands).await?;
+        let data = replies.pop();
+        let mail = replies.remove(0);
+        if let Err(reply) = mail {
+            if let Some(Ok(())) = data {
+                self.content(b"", false).await?;
+            }
+            return Err(SendError::from_reply(reply));
+        }
+        Ok((replies, data))
+    }
+
+    /// MAIL, RCPT and DATA one after the other; the RCPT in groups where the server allows it.
+    async fn envelope_in_steps(&mut self, mail: String, rcpt: &[String]) -> Result<Envelope, SendError> {
+        if let Some(Err(reply)) = self.exchange("MAIL", &[mail]).await?.pop() {
+            return Err(SendError::from_reply(reply));
+        }
+        let mut replies = Vec::with_capacity(rcpt.len());
+        for group in rcpt.chunks(if self.extensions.pipelining { GROUP_MAX } else { 1 }) {
+            replies.append(&mut self.exchange("RCPT", group).await?);
+        }
+        let data = if replies.iter().any(Result::is_ok) {
+            self.exchange("DATA", &[Data.to_string()]).await?.pop()
+        } else {
+            None
+        };
+        Ok((replies, data))
+    }
+
+    /// Sends commands in one write and reads the reply to every one of them, whatever the others say (RFC 2920).
+    async fn exchange(
+        &mut self,
+        during: &'static str,
+        commands: &[String],
+    ) -> Result<Vec<Result<(), ServerReply>>, SendError> {
+        let work = async {
+            let mut replies = Vec::with_capacity(commands.len());
+            for nth in 0..commands.len() {
+                let outcome = if nth == 0 {
+                    self.connection.command(commands.concat()).await
+                } else {
+                    self.connection.read_response().await
+                };
+                replies.push(match outcome {
+                    Ok(_) => Ok(()),
+                    Err(error) => match reply_of(&error) {
+                        Some(reply) if reply.code == 421 => return Err(SendError::Transient(reply)),
+                        Some(reply) => Err(reply),
+                        None => return Err(SendError::from_library(during, &error)),
+                    },
+                });
+            }
+            Ok(replies)
+        };
+        timeout(self.limits.operation, work).await.map_err(|_| SendError::Timeout { during })?
+    }
+
+    /// The mail itself and the final dot. `counts` is false for the empty mail that nobody gets.
+    async fn content(&mut self, body: &[u8], counts: bool) -> Result<(), SendError> {
+        self.patience.set_silence(self.limits.data_reply);
+        let outcome = self.connection.message(body).await;
+        self.patience.set_silence(self.limits.progress);
+        match outcome {
+            Ok(_) => Ok(()),
+            Err(error) => match reply_of(&error) {
+                Some(reply) if counts => {
+                    self.begun = false;
+                    Err(SendError::from_reply(reply))
+                }
+                Some(_) => Ok(()),
+                None if counts => Err(SendError::Unconfirmed),
+                None => Err(SendError::from_library("DATA", &error)),
+            },
+        }
+    }
+
+    /// Ends the session in order.
+    ///
+    /// # Errors
+    /// When the server does not confirm. The mails sent before are not touched by that.
+    pub async fn quit(mut self) -> Result<(), SendError> {
+        let work = self.connection.quit();
+        timeout(self.limits.operation, work)
+            .await
+            .map_err(|_| SendError::Timeout { during: "QUIT" })?
+            .map(drop)
+            .map_err(|error| SendError::from_library("QUIT", &error))
+    }
+}
+
+/// The replies to the recipients, and to DATA if it was sent.
+type Envelope = (Vec<Result<(), ServerReply>>, Option<Result<(), ServerReply>>);
