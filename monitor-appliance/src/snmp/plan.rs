@@ -1,0 +1,155 @@
+//! What is asked of a device: its parts, each a few columns that are read side by side.
+
+use crate::device::{Part, oids};
+
+/// One part and its columns. A scalar object is a column with one row.
+pub(super) struct PartPlan {
+    pub(super) part: Part,
+    pub(super) columns: &'static [&'static [u32]],
+    /// Only so many rows are wanted; `None` for all.
+    pub(super) rows: Option<usize>,
+}
+
+/// Most columns of any part.
+pub(super) const COLUMNS_MAX: usize = 16;
+
+const fn all_rows(part: Part, columns: &'static [&'static [u32]]) -> PartPlan {
+    PartPlan { part, columns, rows: None }
+}
+
+const fn first_row(part: Part, columns: &'static [&'static [u32]]) -> PartPlan {
+    PartPlan { part, columns, rows: Some(1) }
+}
+
+const STATUS: &[&[u32]] = &[
+    oids::HR_DEVICE_TYPE,
+    oids::HR_DEVICE_STATUS,
+    oids::HR_PRINTER_STATUS,
+    oids::HR_PRINTER_DETECTED_ERROR_STATE,
+];
+
+const ALERTS: &[&[u32]] = &[
+    oids::PRT_ALERT_SEVERITY_LEVEL,
+    oids::PRT_ALERT_TRAINING_LEVEL,
+    oids::PRT_ALERT_GROUP,
+    oids::PRT_ALERT_GROUP_INDEX,
+    oids::PRT_ALERT_LOCATION,
+    oids::PRT_ALERT_CODE,
+    oids::PRT_ALERT_DESCRIPTION,
+    oids::PRT_ALERT_TIME,
+];
+
+/// Everything, the most important parts first.
+pub(super) const FULL: [PartPlan; 13] = [
+    first_row(
+        Part::System,
+        &[
+            oids::SYS_DESCR,
+            oids::SYS_OBJECT_ID,
+            oids::SYS_UP_TIME,
+            oids::SYS_NAME,
+            oids::HR_SYSTEM_UPTIME,
+            oids::HR_MEMORY_SIZE,
+            oids::PPM_PORT_IEEE1284_DEVICE_ID,
+            oids::BROTHER_IEEE1284_DEVICE_ID,
+            oids::HP_IEEE1284_DEVICE_ID,
+        ],
+    ),
+    all_rows(
+        Part::General,
+        &[
+            oids::PRT_GENERAL_CURRENT_LOCALIZATION,
+            oids::PRT_GENERAL_PRINTER_NAME,
+            oids::PRT_GENERAL_SERIAL_NUMBER,
+            oids::PRT_LOCALIZATION_CHARACTER_SET,
+        ],
+    ),
+    all_rows(
+        Part::Status,
+        &[
+            oids::HR_DEVICE_TYPE,
+            oids::HR_DEVICE_DESCR,
+            oids::HR_DEVICE_STATUS,
+            oids::HR_PRINTER_STATUS,
+            oids::HR_PRINTER_DETECTED_ERROR_STATE,
+        ],
+    ),
+    all_rows(Part::Alerts, ALERTS),
+    all_rows(
+        Part::Markers,
+        &[oids::PRT_MARKER_COUNTER_UNIT, oids::PRT_MARKER_LIFE_COUNT, oids::PRT_MARKER_POWER_ON_COUNT],
+    ),
+    all_rows(
+        Part::Supplies,
+        &[
+            oids::PRT_MARKER_SUPPLIES_COLORANT_INDEX,
+            oids::PRT_MARKER_SUPPLIES_CLASS,
+            oids::PRT_MARKER_SUPPLIES_TYPE,
+            oids::PRT_MARKER_SUPPLIES_DESCRIPTION,
+            oids::PRT_MARKER_SUPPLIES_SUPPLY_UNIT,
+            oids::PRT_MARKER_SUPPLIES_MAX_CAPACITY,
+            oids::PRT_MARKER_SUPPLIES_LEVEL,
+            oids::PRT_MARKER_COLORANT_VALUE,
+        ],
+    ),
+    all_rows(Part::Interfaces, &[oids::IF_PHYS_ADDRESS, oids::IF_OPER_STATUS]),
+    all_rows(
+        Part::Inputs,
+        &[
+            oids::PRT_INPUT_TYPE,
+            oids::PRT_INPUT_CAPACITY_UNIT,
+            oids::PRT_INPUT_MAX_CAPACITY,
+            oids::PRT_INPUT_CURRENT_LEVEL,
+            oids::PRT_INPUT_STATUS,
+            oids::PRT_INPUT_MEDIA_NAME,
+            oids::PRT_INPUT_NAME,
+            oids::PRT_INPUT_DESCRIPTION,
+        ],
+    ),
+    all_rows(
+        Part::Outputs,
+        &[
+            oids::PRT_OUTPUT_CAPACITY_UNIT,
+            oids::PRT_OUTPUT_MAX_CAPACITY,
+            oids::PRT_OUTPUT_REMAINING_CAPACITY,
+            oids::PRT_OUTPUT_STATUS,
+            oids::PRT_OUTPUT_NAME,
+            oids::PRT_OUTPUT_DESCRIPTION,
+        ],
+    ),
+    all_rows(Part::Covers, &[oids::PRT_COVER_DESCRIPTION, oids::PRT_COVER_STATUS]),
+    all_rows(Part::Console, &[oids::PRT_CONSOLE_DISPLAY_BUFFER_TEXT]),
+    all_rows(
+        Part::Host,
+        &[
+            oids::HR_STORAGE_TYPE,
+            oids::HR_STORAGE_DESCR,
+            oids::HR_STORAGE_ALLOCATION_UNITS,
+            oids::HR_STORAGE_SIZE,
+            oids::HR_STORAGE_USED,
+        ],
+    ),
+    all_rows(Part::Host, &[oids::HR_PROCESSOR_LOAD]),
+];
+
+/// What fault watching needs. The character set comes along so that texts read the same as in a full visit.
+pub(super) const FAULTS: [PartPlan; 3] = [
+    first_row(
+        Part::System,
+        &[oids::SYS_UP_TIME, oids::PRT_GENERAL_CURRENT_LOCALIZATION, oids::PRT_LOCALIZATION_CHARACTER_SET],
+    ),
+    all_rows(Part::Status, STATUS),
+    all_rows(Part::Alerts, ALERTS),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{COLUMNS_MAX, FAULTS, FULL};
+
+    #[test]
+    fn every_part_fits_into_one_request() {
+        for plan in FULL.iter().chain(&FAULTS) {
+            assert!(plan.columns.len() <= COLUMNS_MAX, "{}", plan.part);
+        }
+    }
+}
