@@ -99,14 +99,15 @@ impl Machine {
             .filter_map(|(_, value)| count(value))
             .filter(|count| TELLING_COUNT <= *count)
             .collect();
+        let private = Oid::from_slice(oids::PRIVATE);
+        let telling = |oid: &Oid, value: &Value| {
+            count(value).is_some_and(|value| counted.contains(&value)) && oid.starts_with(&private)
+        };
+        let vendors = self.objects.all().filter(|(oid, value)| telling(oid, value));
+        let vendors: Vec<_> = vendors.map(|(oid, value)| (oid.clone(), value.clone())).collect();
         let mut counters = life;
         counters.extend(self.objects.under(oids::POWER_ON_COUNT));
-        counters.extend(
-            self.objects
-                .under(oids::PRIVATE)
-                .into_iter()
-                .filter(|(_, value)| count(value).is_some_and(|value| counted.contains(&value))),
-        );
+        counters.extend(vendors);
         let brother = Oid::from_slice(oids::BROTHER_COUNTERS);
         if let Some(Value::OctetString(records)) = self.objects.stored(&brother) {
             counters.push((brother, Value::OctetString(records.clone())));
@@ -228,11 +229,7 @@ impl Machine {
         let fresh = Value::OctetString(Bytes::copy_from_slice(serial.as_bytes()));
         let standard = instance(oids::SERIAL_NUMBER, &[self.device_row()]);
         if let Some(old) = self.serial_value() {
-            for (oid, value) in self.objects.under(&[1, 3]) {
-                if value == old {
-                    self.objects.set(oid, fresh.clone(), now);
-                }
-            }
+            self.replace(&old, &fresh, now);
         }
         self.objects.set(standard, fresh, now);
     }
@@ -241,11 +238,16 @@ impl Machine {
     pub(super) fn set_mac(&mut self, mac: [u8; 6], now: Ticks) {
         let is_mac = |value: &Value| value.as_bytes().is_some_and(|octets| octets.len() == 6);
         let old = self.objects.under(oids::IF_PHYS_ADDRESS).into_iter().find(|(_, value)| is_mac(value));
-        let Some((_, old)) = old else { return };
-        for (oid, value) in self.objects.under(&[1, 3]) {
-            if value == old {
-                self.objects.set(oid, Value::OctetString(Bytes::copy_from_slice(&mac)), now);
-            }
+        if let Some((_, old)) = old {
+            self.replace(&old, &Value::OctetString(Bytes::copy_from_slice(&mac)), now);
+        }
+    }
+
+    fn replace(&mut self, old: &Value, fresh: &Value, now: Ticks) {
+        let places: Vec<Oid> =
+            self.objects.all().filter(|(_, value)| *value == old).map(|(oid, _)| oid.clone()).collect();
+        for oid in places {
+            self.objects.set(oid, fresh.clone(), now);
         }
     }
 

@@ -81,6 +81,13 @@ impl Objects {
         found
     }
 
+    /// All stored objects, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Oid, &Value)> {
+        let kept = self.recording.objects().iter().map(|(oid, value)| (oid, value));
+        let kept = kept.filter(|(oid, _)| !self.changed.contains_key(*oid));
+        kept.chain(self.changed.iter().filter_map(|(oid, value)| value.as_ref().map(|value| (oid, value))))
+    }
+
     /// Gives `oid` a value, adding the object when it is missing. An uptime goes on from the value given.
     pub(super) fn set(&mut self, oid: Oid, value: Value, now: Ticks) {
         let stored = match value {
