@@ -402,7 +402,7 @@ async fn net_snmp_reads_the_same() {
             match value {
                 Value::Integer(number) => assert_eq!(*text, number.to_string(), "{name}"),
                 Value::Counter32(number) | Value::Gauge32(number) => {
-                    assert_eq!(*text, number.to_string(), "{name}")
+                    assert_eq!(*text, number.to_string(), "{name}");
                 }
                 Value::ObjectIdentifier(pointed) => assert_eq!(*text, format!(".{pointed}"), "{name}"),
                 _ => {}

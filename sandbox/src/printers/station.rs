@@ -150,3 +150,72 @@ pub(super) fn ticks(up: Duration) -> Ticks {
 fn version_of(datagram: &Bytes) -> Option<Version> {
     Version::from_i32(Decoder::new(datagram.clone()).read_sequence().ok()?.read_integer().ok()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use async_snmp::{AuthProtocol, Oid, PduBody, StandardPduType, VarBind};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::printers::{Recording, V3User};
+
+    const NOISE: [u8; NOISE_BYTES] = [0xa5; NOISE_BYTES];
+
+    fn station() -> Station {
+        let recording = Recording::parse("1.3.6.1.1.0|4|a\n1.3.6.1.2.0|2|1\n", "x").unwrap();
+        let user = V3User::auth("monitor", AuthProtocol::Sha1, "a password for tests").unwrap();
+        Station {
+            machine: Machine::new(Arc::new(recording)),
+            behaviour: Behaviour::Normal,
+            powered: true,
+            community: Bytes::from_static(b"public"),
+            engine: Some(Engine::new(&user, [7; 8]).unwrap()),
+        }
+    }
+
+    fn request() -> Vec<u8> {
+        let get =
+            PduBody::Standard { pdu_type: StandardPduType::GetRequest, error_status: 0, error_index: 0 };
+        let asked = vec![VarBind::null(Oid::from_slice(&[1, 3, 6, 1, 1, 0]))];
+        CommunityMessage::v2c("public", Pdu::from_raw_parts(1, get, asked))
+            .unwrap()
+            .encode()
+            .unwrap()
+            .to_vec()
+    }
+
+    #[test]
+    fn uptime_begins_again_after_497_days() {
+        assert_eq!(ticks(Duration::from_millis(1_239)), 123);
+        assert_eq!(ticks(Duration::from_millis((u64::from(u32::MAX) + 3) * 10)), 2);
+    }
+
+    #[test]
+    fn noise_takes_the_place_of_an_answer_but_answers_nothing_else() {
+        let mut station = station();
+        station.behaviour = Behaviour::Garbage;
+        assert_eq!(station.answer(request().into(), Duration::ZERO, NOISE).as_deref(), Some(&NOISE[..]));
+        assert_eq!(station.answer(Bytes::from_static(b"junk"), Duration::ZERO, NOISE), None);
+    }
+
+    proptest! {
+        #[test]
+        fn junk_gets_no_answer(datagram in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert_eq!(station().answer(datagram.into(), Duration::ZERO, NOISE), None);
+        }
+
+        #[test]
+        fn a_damaged_request_does_no_harm(place in any::<prop::sample::Index>(), octet in any::<u8>(), cut in 0usize..8) {
+            let mut station = station();
+            let mut damaged = request();
+            let at = place.index(damaged.len());
+            damaged[at] = octet;
+            damaged.truncate(damaged.len() - cut);
+            let answered = station.answer(damaged.into(), Duration::ZERO, NOISE);
+            prop_assert!(answered.is_none_or(|answer| answer.len() <= MESSAGE_BYTES_MAX));
+            prop_assert!(station.answer(request().into(), Duration::ZERO, NOISE).is_some());
+        }
+    }
+}
