@@ -1,5 +1,33 @@
 //! The on-site program: reads printers, reports by mail, installs updates that arrive by mail.
+//!
+//! A few small modules that meet only in one durable [`store`]: `supervisor` starts and swaps the others,
+//! [`device_watch`] reads devices, [`mail_agent`] does the mail, `update-install` and `version-report` run on demand.
+//! Any of them may be killed at any time. What they decide is pure and stands in modules of its own: [`outbox`],
+//! [`mail_schedule`], [`judge`], [`commands`], [`faults`], [`device`], [`update`].
 
+pub mod commands;
+pub mod context;
 pub mod device;
+pub mod device_watch;
 pub mod faults;
+pub mod judge;
+pub mod layout;
+pub mod logging;
+pub mod mail_agent;
+pub mod mail_schedule;
+pub mod outbox;
+pub mod release;
+pub mod settings;
+pub mod setup;
+pub mod shutdown;
 pub mod snmp;
+pub mod store;
+pub mod supervisor;
+pub mod update;
+pub mod version_report;
+
+pub use context::Context;
+pub use layout::Layout;
+pub use settings::Settings;
+pub use shutdown::{Shutdown, ShutdownHandle, shutdown};
+pub use store::Store;

@@ -1,0 +1,140 @@
+//! What every module of one appliance is given: where things lie, the settings, the clock and random numbers.
+
+use crate::layout::Layout;
+use crate::settings::{Settings, SettingsError};
+use crate::store::{Outgoing, Store, StoreError};
+use jiff::Timestamp;
+use mailfmt::crypto::{Credential, Direction};
+use mailfmt::{MessageId, Report};
+use std::path::PathBuf;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Reads the time. Tests pass their own.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The surroundings of one appliance. Cheap to clone; several appliances may live in one process.
+#[derive(Clone)]
+pub struct Context {
+    /// Where things lie.
+    pub layout: Layout,
+    /// The checked settings.
+    pub settings: Arc<Settings>,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("layout", &self.layout).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The credential file cannot be used. Its content never appears here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialError {
+    /// It cannot be read.
+    #[error("cannot read the credential {}; run `monitor-appliance setup` with the file from the center", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is not 64 hex digits.
+    #[error("the credential {} is not 64 hex digits; ask the center for a new file", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// What was expected.
+        source: mailfmt::digest::HexError,
+    },
+}
+
+/// The keys of both directions between this appliance and its center.
+#[derive(Debug, Clone)]
+pub struct ChannelKeys {
+    /// For what comes in.
+    pub to_appliance: mailfmt::crypto::ChannelKey,
+    /// For what goes out.
+    pub to_center: mailfmt::crypto::ChannelKey,
+}
+
+impl Context {
+    /// Reads the settings below `root`; the clock is the system's.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn load(root: impl Into<PathBuf>) -> Result<Self, SettingsError> {
+        let layout = Layout::new(root);
+        let settings = Settings::load(&layout.settings_file())?;
+        Ok(Self::new(layout, settings, Arc::new(system_clock)))
+    }
+
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(layout: Layout, settings: Settings, clock: Clock) -> Self {
+        Self { layout, settings: Arc::new(settings), clock }
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Opens the store; every module has a connection of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_store(&self) -> Result<Store, StoreError> {
+        Store::open(&self.layout.store_file())
+    }
+
+    /// A report ready for [`crate::store::Change::enqueue`]: with a fresh id, and an expiry by the settings.
+    #[must_use]
+    pub fn outgoing(&self, report: Report, in_reply_to: Option<MessageId>) -> Outgoing {
+        let now = self.now();
+        Outgoing {
+            id: MessageId::generate(&mut system_random),
+            center: self.settings.center.clone(),
+            report,
+            in_reply_to,
+            created: now,
+            expires: now.saturating_add(self.settings.retention.report_unreceipted).unwrap_or(Timestamp::MAX),
+        }
+    }
+
+    /// Reads the credential and derives the channel keys.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub fn channel_keys(&self) -> Result<ChannelKeys, CredentialError> {
+        let path = self.layout.credential_file();
+        let text = std::fs::read_to_string(&path)
+            .map(Zeroizing::new)
+            .map_err(|source| CredentialError::Read { path: path.clone(), source })?;
+        let credential =
+            Credential::from_hex(&text).map_err(|source| CredentialError::Shape { path, source })?;
+        let key = |direction| credential.channel(direction, &self.settings.agent, &self.settings.center);
+        Ok(ChannelKeys {
+            to_appliance: key(Direction::ToAppliance),
+            to_center: key(Direction::ToCenter),
+        })
+    }
+}
+
+/// The system's clock.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place where the appliance reads the clock")]
+pub fn system_clock() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The system's random numbers, as a [`mailfmt::crypto::Random`].
+///
+/// # Panics
+/// If the kernel gives none: nothing may be sealed then.
+pub fn system_random(buffer: &mut [u8]) {
+    getrandom::fill(buffer).expect("the kernel gives random numbers once it has booted");
+}

@@ -1,0 +1,107 @@
+//! Where everything lies below an appliance's root directory.
+
+use mailfmt::package::PackageId;
+use std::path::{Path, PathBuf};
+
+/// The root used when neither `--root` nor `MONITOR_APPLIANCE_ROOT` names one.
+pub const ROOT_DEFAULT: &str = "/var/lib/monitor-appliance";
+
+/// Environment variable that names the root directory.
+pub const ROOT_VARIABLE: &str = "MONITOR_APPLIANCE_ROOT";
+
+/// Paths below one root directory. Only names; nothing is created or read.
+///
+/// ```text
+/// appliance.toml            settings
+/// secrets/credential        64 hex digits, mode 0600
+/// secrets/mail-1.password   one per mail account, mode 0600
+/// store.db                  the only meeting place of the modules
+/// releases/1.0.00-1/        one release: release.json and a file per module
+/// current                   symbolic link to the release that runs
+/// packages/<id>.mfp         signed packages, as decrypted by mail-agent
+/// updates/<id>/             working folder of one installation
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout below `root`.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The root directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The settings file.
+    #[must_use]
+    pub fn settings_file(&self) -> PathBuf {
+        self.root.join("appliance.toml")
+    }
+
+    /// The directory of secrets, mode 0700.
+    #[must_use]
+    pub fn secrets_dir(&self) -> PathBuf {
+        self.root.join("secrets")
+    }
+
+    /// The formal credential, 64 hex digits.
+    #[must_use]
+    pub fn credential_file(&self) -> PathBuf {
+        self.secrets_dir().join("credential")
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store_file(&self) -> PathBuf {
+        self.root.join("store.db")
+    }
+
+    /// The directory of releases, one folder per software version.
+    #[must_use]
+    pub fn releases_dir(&self) -> PathBuf {
+        self.root.join("releases")
+    }
+
+    /// The symbolic link to the release that runs.
+    #[must_use]
+    pub fn current(&self) -> PathBuf {
+        self.root.join("current")
+    }
+
+    /// The directory of decrypted, signed packages.
+    #[must_use]
+    pub fn packages_dir(&self) -> PathBuf {
+        self.root.join("packages")
+    }
+
+    /// The file of one package.
+    #[must_use]
+    pub fn package_file(&self, id: &PackageId) -> PathBuf {
+        self.packages_dir().join(format!("{id}.mfp"))
+    }
+
+    /// The directory of working folders of installations.
+    #[must_use]
+    pub fn updates_dir(&self) -> PathBuf {
+        self.root.join("updates")
+    }
+
+    /// The working folder of one installation.
+    #[must_use]
+    pub fn update_dir(&self, id: &PackageId) -> PathBuf {
+        self.updates_dir().join(id.to_string())
+    }
+
+    /// A path from the settings: taken below the root unless it is absolute.
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.root.join(path)
+    }
+}

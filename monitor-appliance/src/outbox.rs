@@ -1,0 +1,103 @@
+//! What to do with the outbox now: pure, over its rows and the time.
+
+use crate::settings::Timers;
+use crate::store::OutboxRow;
+use jiff::{SignedDuration, Timestamp};
+use mailfmt::Report;
+use std::time::Duration;
+
+/// What goes first when several reports are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    /// A fault, or its end: somebody is waiting at the device.
+    Fault,
+    /// An answer to a command.
+    Answer,
+    /// Everything else.
+    Rest,
+}
+
+impl Priority {
+    /// The priority of a report.
+    #[must_use]
+    pub fn of(report: &Report, is_answer: bool) -> Self {
+        match report {
+            Report::Fault(_) | Report::FaultCleared(_) => Self::Fault,
+            _ if is_answer => Self::Answer,
+            _ => Self::Rest,
+        }
+    }
+
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Fault => 0,
+            Self::Answer => 1,
+            Self::Rest => 2,
+        }
+    }
+
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        [Self::Fault, Self::Answer, Self::Rest].into_iter().find(|priority| priority.number() == number)
+    }
+}
+
+/// One thing to do with one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Send it now.
+    Send {
+        /// The row.
+        id: i64,
+    },
+    /// Give it up: it has waited for a receipt as long as the policy allows.
+    Expire {
+        /// The row.
+        id: i64,
+    },
+}
+
+/// What to do now, in this order; an empty plan if nothing is due. `rows` are those that wait for a receipt.
+#[must_use]
+pub fn plan(rows: &[OutboxRow], timers: &Timers, now: Timestamp) -> Vec<Step> {
+    let mut rows: Vec<&OutboxRow> = rows.iter().collect();
+    rows.sort_by_key(|row| (row.priority, row.id));
+    rows.into_iter()
+        .filter_map(|row| {
+            if row.expires <= now {
+                Some(Step::Expire { id: row.id })
+            } else {
+                is_due(row, timers, now).then_some(Step::Send { id: row.id })
+            }
+        })
+        .collect()
+}
+
+/// A time further away than any pause can come only from a clock that was set back since.
+fn is_due(row: &OutboxRow, timers: &Timers, now: Timestamp) -> bool {
+    row.due <= now || row.due > after(now, timers.resend_pause_max.max(timers.answer_wait))
+}
+
+/// When a report that a server has just taken for the `sendings`-th time is sent again, if no receipt comes:
+/// after `answer_wait` the first time (Fig. 4), then in pauses that double up to `resend_pause_max`.
+#[must_use]
+pub fn next_sending(sendings: u32, timers: &Timers, now: Timestamp) -> Timestamp {
+    let doublings = sendings.saturating_sub(1).min(31);
+    let pause = timers.answer_wait.saturating_mul(1 << doublings);
+    after(now, pause.min(timers.resend_pause_max.max(timers.answer_wait)))
+}
+
+/// When a mail that a server has just refused for the `refusals`-th time is tried again.
+#[must_use]
+pub fn next_try(refusals: u32, timers: &Timers, now: Timestamp) -> Timestamp {
+    let doublings = refusals.saturating_sub(1).min(31);
+    let pause = timers.mail_poll.saturating_mul(1 << doublings);
+    after(now, pause.min(timers.resend_pause_max.max(timers.mail_poll)))
+}
+
+pub(crate) fn after(now: Timestamp, pause: Duration) -> Timestamp {
+    SignedDuration::try_from(pause)
+        .ok()
+        .and_then(|pause| now.checked_add(pause).ok())
+        .unwrap_or(Timestamp::MAX)
+}

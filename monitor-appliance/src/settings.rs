@@ -1,0 +1,235 @@
+//! The settings of an appliance, in three steps: the file as written, one check, and the [`Settings`] that everything else takes.
+//!
+//! The default and the source of each value stand in one place: the doc of its field. Keys in the file end in their
+//! unit (`_secs`, `_days`, `_octets`); unknown keys are refused, so that a typing error does not pass for a default.
+
+mod file;
+
+use jiff::SignedDuration;
+use mailfmt::package::ReleasePublicKey;
+use mailfmt::{AgentId, CenterId};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Checked settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// This appliance's id.
+    pub agent: AgentId,
+    /// The center's id.
+    pub center: CenterId,
+    /// Where reports are mailed to.
+    pub center_address: String,
+    /// The keys whose packages are installed; none means that no update is ever accepted.
+    pub release_keys: Vec<ReleasePublicKey>,
+    /// Hardware class that packages are matched against. Default: the processor architecture, such as `x86_64`.
+    pub hardware: String,
+    /// Command that restarts the box after an update that asks for it; empty: never. Default `systemctl reboot`.
+    pub reboot_command: Vec<String>,
+    /// Mail accounts, tried in order. At least one, at most 8.
+    pub accounts: Vec<AccountEntry>,
+    /// Devices to watch; at most 1,000.
+    pub devices: Vec<DeviceEntry>,
+    /// How often and how long.
+    pub timers: Timers,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// Bounds for what comes from outside.
+    pub limits: mailfmt::Limits,
+    /// Bounds of one connection to a mail server.
+    pub mail_limits: mailbox::Limits,
+}
+
+/// One mail account, and where its password lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountEntry {
+    /// Servers, address, login name.
+    pub account: mailbox::AccountSettings,
+    /// File that holds the password, mode 0600; below the root unless absolute. Default `secrets/mail-N.password`, N counting from 1.
+    pub password_file: PathBuf,
+}
+
+/// One device to watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceEntry {
+    /// Host name or IP address, with `:port` where it is not 161.
+    pub address: String,
+    /// How it is read.
+    pub access: SnmpAccess,
+}
+
+/// How a device lets itself be read by SNMP.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SnmpAccess {
+    /// SNMPv1 (RFC 1157).
+    V1 {
+        /// Community; a weak secret, never shown. Default `public`.
+        community: String,
+    },
+    /// SNMPv2c (RFC 3416). The default.
+    V2c {
+        /// Community; a weak secret, never shown. Default `public`.
+        community: String,
+    },
+    /// SNMPv3 with the user-based security model (RFC 3414).
+    V3 {
+        /// User name.
+        user: String,
+        /// Authentication; `None` means noAuthNoPriv.
+        auth: Option<V3Secret>,
+        /// Encryption; only together with authentication.
+        privacy: Option<V3Secret>,
+    },
+}
+
+/// A protocol of SNMPv3 and the file that holds its password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct V3Secret {
+    /// `md5`, `sha1`, `sha224`, `sha256`, `sha384`, `sha512`; or `des`, `aes128`, `aes192`, `aes256`.
+    pub protocol: String,
+    /// The file, mode 0600; below the root unless absolute.
+    pub password_file: PathBuf,
+}
+
+impl std::fmt::Debug for SnmpAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::V1 { .. } => f.write_str("V1(<community>)"),
+            Self::V2c { .. } => f.write_str("V2c(<community>)"),
+            Self::V3 { user, auth, privacy } => {
+                f.debug_struct("V3").field("user", user).field("auth", auth).field("privacy", privacy).finish()
+            }
+        }
+    }
+}
+
+/// How often and how long. Key in `[timers]`: the field's name with `_secs`.
+///
+/// Source: JP 2003-435644, Fig. 3 to 6.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timers {
+    /// Time between two looks for faults on every device; 1 s to 1 h, default 60 s (Fig. 3).
+    pub fault_poll: Duration,
+    /// Time between two looks for mail while a fault report waits for its answer; 1 s to 1 h, default 30 s (Fig. 4).
+    pub answer_poll: Duration,
+    /// How long such a wait lasts before the report is sent again; 1 s to 1 day, default 30 min (Fig. 4).
+    pub answer_wait: Duration,
+    /// Longest pause between two sendings of a report that gets no receipt; 1 s to 7 days, default 6 h.
+    pub resend_pause_max: Duration,
+    /// Time between two collections of counters; 1 s to 1 day, default 60 min (Fig. 5).
+    pub counter_collect: Duration,
+    /// Time between two looks for mail otherwise; 1 s to 1 day, default 3 min (Fig. 6).
+    pub mail_poll: Duration,
+    /// First pause after a mail server failed; 1 s to 1 h, default 5 s.
+    pub backoff_first: Duration,
+    /// Longest pause while a mail server keeps failing; 1 s to 1 day, default 5 min.
+    pub backoff_max: Duration,
+    /// Time between two signs of life of a resident module; 1 s to 10 min, default 10 s.
+    pub heartbeat: Duration,
+    /// Silence after which a resident module counts as hung; 3 s to 1 h, default 120 s.
+    pub heartbeat_limit: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        let secs = Duration::from_secs;
+        Self {
+            fault_poll: secs(60),
+            answer_poll: secs(30),
+            answer_wait: secs(30 * 60),
+            resend_pause_max: secs(6 * 3600),
+            counter_collect: secs(60 * 60),
+            mail_poll: secs(3 * 60),
+            backoff_first: secs(5),
+            backoff_max: secs(5 * 60),
+            heartbeat: secs(10),
+            heartbeat_limit: secs(120),
+        }
+    }
+}
+
+/// How long things are kept, so that the disk never fills. Key in `[retention]`: the field's name with `_days`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// A report that gets no receipt is given up, logged and counted; 1 to 365 days, default 30.
+    pub report_unreceipted: SignedDuration,
+    /// A report with a receipt, for `status` and for answering a repeated command; 1 to 365 days, default 14.
+    pub report_receipted: SignedDuration,
+    /// Readings of devices; 1 to 3,650 days, default 90. The latest reading of each device is always kept.
+    pub reading: SignedDuration,
+    /// Faults that are over; 1 to 3,650 days, default 90.
+    pub fault_cleared: SignedDuration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let days = |days: i64| SignedDuration::from_hours(days * 24);
+        Self { report_unreceipted: days(30), report_receipted: days(14), reading: days(90), fault_cleared: days(90) }
+    }
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read the settings {}; run `monitor-appliance setup`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong type.
+    #[error("the settings {} cannot be understood", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// Where and why. Boxed: it quotes the line.
+        source: Box<toml::de::Error>,
+    },
+    /// A value out of its range.
+    #[error("setting {key} is {found}, allowed is {allowed}")]
+    Value {
+        /// Full name of the key.
+        key: String,
+        /// The value found.
+        found: String,
+        /// The allowed range.
+        allowed: String,
+    },
+}
+
+impl Settings {
+    /// Reads and checks a settings file.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| SettingsError::Read { path: path.into(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks the text of a settings file; `path` is only named in errors.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
+        let file: file::FileSettings = toml::from_str(text).map_err(|source| shape(path, source))?;
+        file.check(path)
+    }
+
+    /// Writes the settings as a file that [`Settings::parse`] reads back; values that are the default are left out.
+    #[must_use]
+    pub fn write(&self) -> String {
+        file::FileSettings::of(self).write()
+    }
+}
+
+fn shape(path: &Path, source: toml::de::Error) -> SettingsError {
+    SettingsError::Shape { path: path.into(), source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests;

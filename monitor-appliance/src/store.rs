@@ -1,0 +1,273 @@
+//! The durable store: the only meeting place of the modules, and the only place with SQL.
+//!
+//! SQLite in WAL mode with `synchronous = FULL`: what a finished [`Store::change`] wrote is still there after a kill
+//! or a power cut at any moment, and an unfinished one has left no trace. Every process opens a connection of its own.
+//!
+//! Reading is done on [`Store`], writing inside [`Store::change`], so that everything that belongs together goes into
+//! one transaction. Times are whole milliseconds since 1970 (columns `*_ms`); ids are lower-case hex.
+
+mod devices;
+mod faults;
+mod journal;
+mod outbox;
+mod presence;
+mod prune;
+mod requests;
+mod row;
+mod shared;
+mod updates;
+
+pub use devices::{DeviceRow, ReadingRow};
+pub use faults::FaultRow;
+pub use journal::{JournalEntry, Outcome, Seen};
+pub use outbox::{OutboxRow, OutboxState, Outgoing};
+pub use presence::{Busy, Heartbeat};
+pub use requests::VersionRequestRow;
+pub use shared::SharedStore;
+pub use updates::*;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a connection waits for another process's transaction; all of ours take milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
+const MIGRATIONS: [&str; 2] = [include_str!("store/schema.sql"), include_str!("store/updates.sql")];
+
+/// The store cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It cannot be opened.
+    #[error("cannot open the store {}; check that the directory exists and belongs to this user", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// Written by a newer version.
+    #[error("the store {} has schema {found}, this version knows {known}; it was written by a newer version", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema number.
+        found: u32,
+        /// The highest number known here.
+        known: u32,
+    },
+    /// Reading or writing failed.
+    #[error("the store cannot be read or written; check free space and the disk")]
+    Sql(#[from] rusqlite::Error),
+    /// A row holds something that this version cannot have written.
+    #[error("the store holds a damaged {what}")]
+    Damaged {
+        /// What is damaged.
+        what: &'static str,
+    },
+}
+
+/// One connection to the store.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+}
+
+/// One open transaction: everything written through it happens, or nothing does.
+#[derive(Debug)]
+pub struct Change<'a> {
+    transaction: &'a Transaction<'a>,
+}
+
+impl Store {
+    /// Opens the store, creates it if it is not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`], [`StoreError::Newer`], [`StoreError::Sql`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let open_error = |source| StoreError::Open { path: path.into(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let connection = Connection::open_with_flags(path, flags).map_err(open_error)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(open_error)?;
+        // Asking for the mode the file already has needs no lock; changing it may meet another process doing the same.
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(open_error)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        // The WAL is cut back to this after a checkpoint, so that one large transaction does not keep its space for ever.
+        connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
+        let mut store = Self { connection };
+        store.migrate(path)?;
+        Ok(store)
+    }
+
+    fn migrate(&mut self, path: &Path) -> Result<(), StoreError> {
+        let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+        let done = |connection: &Connection| -> Result<u32, StoreError> {
+            Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+        };
+        if done(&self.connection)? == known {
+            return Ok(());
+        }
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Read again inside the lock: another process may have been faster.
+        let found = done(&transaction)?;
+        if found > known {
+            return Err(StoreError::Newer { path: path.into(), found, known });
+        }
+        for (_, change) in (0..).zip(MIGRATIONS).filter(|(number, _)| found <= *number) {
+            transaction.execute_batch(change)?;
+        }
+        transaction.pragma_update(None, "user_version", known)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Runs `work` in one transaction and commits it, durably, if it succeeds; otherwise nothing of it has happened.
+    ///
+    /// # Errors
+    /// What `work` returns, or [`StoreError::Sql`] from beginning or committing.
+    pub fn change<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&Change<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(StoreError::Sql)?;
+        let result = work(&Change { transaction: &transaction })?;
+        transaction.commit().map_err(StoreError::Sql)?;
+        Ok(result)
+    }
+
+    /// A number that changes whenever another connection has changed the store (`PRAGMA data_version`).
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn data_version(&self) -> Result<i64, StoreError> {
+        Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
+    }
+
+    /// Checks the whole file; the texts found are SQLite's own, empty when it is sound.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn check(&self) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.connection.prepare("PRAGMA quick_check(20)")?;
+        let rows = statement.query_map((), |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(rows.into_iter().filter(|row| row != "ok").collect())
+    }
+
+    /// A counting value such as [`Tally::Junk`]; 0 if it was never counted.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn tally(&self, tally: Tally) -> Result<u32, StoreError> {
+        let count: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT count FROM tally WHERE name = ?1")?
+            .query_row((tally.name(),), |row| row.get(0))
+            .optional()?;
+        Ok(count.map_or(0, row::clamp_u32))
+    }
+
+    /// A time such as [`Moment::LastFetch`]; `None` if it never came.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], [`StoreError::Damaged`].
+    pub fn moment(&self, moment: Moment) -> Result<Option<jiff::Timestamp>, StoreError> {
+        let at: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT at_ms FROM moment WHERE name = ?1")?
+            .query_row((moment.name(),), |row| row.get(0))
+            .optional()?;
+        at.map(|ms| row::time(ms, "time")).transpose()
+    }
+}
+
+/// Things that are counted until a health report has told them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tally {
+    /// Mails discarded: junk, forged, too large, too old.
+    Junk,
+    /// Reports given up without a receipt.
+    ReportsExpired,
+}
+
+impl Tally {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Junk => "junk",
+            Self::ReportsExpired => "reports-expired",
+        }
+    }
+}
+
+/// Last times of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Mail was looked for, and the server answered.
+    LastFetch,
+    /// A mail was handed to the server.
+    LastSend,
+    /// Counters of all devices were collected.
+    LastCollect,
+}
+
+impl Moment {
+    fn name(self) -> &'static str {
+        match self {
+            Self::LastFetch => "last-fetch",
+            Self::LastSend => "last-send",
+            Self::LastCollect => "last-collect",
+        }
+    }
+}
+
+impl Change<'_> {
+    /// Counts one more.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn count(&self, tally: Tally) -> Result<(), StoreError> {
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO tally (name, count) VALUES (?1, 1)
+                 ON CONFLICT (name) DO UPDATE SET count = count + 1",
+            )?
+            .execute((tally.name(),))?;
+        Ok(())
+    }
+
+    /// Takes off what a health report has told.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn uncount(&self, tally: Tally, told: u32) -> Result<(), StoreError> {
+        self.transaction
+            .prepare_cached("UPDATE tally SET count = MAX(0, count - ?2) WHERE name = ?1")?
+            .execute((tally.name(), told))?;
+        Ok(())
+    }
+
+    /// Notes the time of something.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn note(&self, moment: Moment, at: jiff::Timestamp) -> Result<(), StoreError> {
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO moment (name, at_ms) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET at_ms = excluded.at_ms",
+            )?
+            .execute((moment.name(), at.as_millisecond()))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

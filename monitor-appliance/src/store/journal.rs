@@ -1,0 +1,112 @@
+//! What came in and was acted on, by message id, so that nothing is done twice.
+
+use super::{Change, Store, StoreError, row};
+use jiff::Timestamp;
+use mailfmt::{CenterId, MessageId};
+use rusqlite::OptionalExtension as _;
+
+/// What was done with an authentic message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A command that is or was carried out.
+    Accepted,
+    /// A command that was answered with a refusal.
+    Refused,
+    /// A receipt.
+    Receipt,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Receipt => "receipt",
+        }
+    }
+}
+
+/// One message for the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// The message.
+    pub message: MessageId,
+    /// The center that sent it.
+    pub center: CenterId,
+    /// Its number in the channel.
+    pub sequence: u64,
+    /// Its kind, as on the wire.
+    pub kind: String,
+    /// What was done.
+    pub outcome: Outcome,
+    /// When it came.
+    pub received: Timestamp,
+    /// When it expires; it need not be remembered longer.
+    pub expires: Timestamp,
+}
+
+/// What the journal knows that bears on one message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// This very message came before.
+    pub before: bool,
+    /// Highest sequence number that came in its channel.
+    pub sequence_highest: u64,
+}
+
+impl Store {
+    /// What the journal knows about `message` from `center`.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn seen(&self, message: MessageId, center: &CenterId) -> Result<Seen, StoreError> {
+        let before = self
+            .connection
+            .prepare_cached("SELECT 1 FROM journal WHERE message = ?1")?
+            .exists((message.to_string(),))?;
+        Ok(Seen { before, sequence_highest: self.sequence_seen(center)? })
+    }
+
+    /// Highest sequence number that came from `center`; 0 if none did.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn sequence_seen(&self, center: &CenterId) -> Result<u64, StoreError> {
+        let sequence: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT sequence_seen FROM channel WHERE center = ?1")?
+            .query_row((center.as_str(),), |row| row.get(0))
+            .optional()?;
+        Ok(sequence.map_or(0, row::to_u64))
+    }
+}
+
+impl Change<'_> {
+    /// Writes a message into the journal. False, and nothing written, if it stands there already.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn journal(&self, entry: &JournalEntry) -> Result<bool, StoreError> {
+        let written = self
+            .transaction
+            .prepare_cached(
+                "INSERT INTO journal (message, sequence, kind, outcome, received_ms, expires_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (message) DO NOTHING",
+            )?
+            .execute((
+                entry.message.to_string(),
+                row::from_u64(entry.sequence),
+                &entry.kind,
+                entry.outcome.as_str(),
+                entry.received.as_millisecond(),
+                entry.expires.as_millisecond(),
+            ))?;
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO channel (center, sequence_seen) VALUES (?1, ?2)
+                 ON CONFLICT (center) DO UPDATE SET sequence_seen = MAX(sequence_seen, excluded.sequence_seen)",
+            )?
+            .execute((entry.center.as_str(), row::from_u64(entry.sequence)))?;
+        Ok(written > 0)
+    }
+}
