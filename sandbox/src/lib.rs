@@ -3,3 +3,8 @@
 
 pub mod post_office;
 pub mod printers;
+
+/// The system's random numbers.
+pub fn random() -> impl mailfmt::crypto::Random {
+    |buffer: &mut [u8]| getrandom::fill(buffer).expect("the kernel has random numbers for us")
+}

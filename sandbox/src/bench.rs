@@ -1,0 +1,124 @@
+//! Measurements, each beside a named peer or limit in the same run. `scripts/bench` runs them.
+//!
+//! Every figure is counted or timed here, never written down beforehand; [`Figure`] prints it as one JSON line.
+
+mod envelope;
+mod package;
+
+use serde::Serialize;
+use std::time::{Duration, Instant};
+
+/// The benches by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Name {
+    /// Sealing and opening a package of 20 MB; what one more recipient costs.
+    Package,
+    /// Sealing and opening a version report.
+    Envelope,
+}
+
+/// Runs the named benches, all without a name, and prints their figures last.
+pub(crate) fn run(names: &[Name], _runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+    let chosen = |name| names.is_empty() || names.contains(&name);
+    let now = now();
+    let mut figures = Vec::new();
+    if chosen(Name::Package) {
+        eprintln!("package: sealing and opening 20 MB of this machine's programs ...");
+        figures.extend(package::run(now)?);
+    }
+    if chosen(Name::Envelope) {
+        eprintln!("envelope: sealing and opening version reports ...");
+        figures.extend(envelope::run(now)?);
+    }
+    Figure::print_all(&figures);
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge of the bench: one reading for all messages made")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// One measured figure, printed as one line of JSON.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Figure {
+    /// Which bench.
+    pub(crate) bench: &'static str,
+    /// Which figure of it.
+    pub(crate) figure: &'static str,
+    /// What was measured.
+    pub(crate) value: f64,
+    /// Its unit.
+    pub(crate) unit: &'static str,
+    /// The peer or limit measured or given beside it.
+    pub(crate) against: String,
+}
+
+impl Figure {
+    /// Prints the figures, last of all a bench's output.
+    pub(crate) fn print_all(figures: &[Self]) {
+        for figure in figures {
+            let rounded = Self { value: (figure.value * 1000.0).round() / 1000.0, ..figure.clone() };
+            println!("{}", serde_json::to_string(&rounded).unwrap_or_default());
+        }
+    }
+}
+
+/// Runs `work` `runs` times after one warm-up and returns the median duration.
+pub(crate) fn median<T>(runs: usize, mut work: impl FnMut() -> T) -> Duration {
+    drop(work());
+    let mut times: Vec<Duration> = (0..runs)
+        .map(|_| {
+            let start = Instant::now();
+            drop(work());
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    times.get(runs / 2).copied().unwrap_or_default()
+}
+
+/// CPU time that this process has used so far, all threads.
+pub(crate) fn cpu_time() -> Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(spent.tv_sec).unwrap_or(0), u32::try_from(spent.tv_nsec).unwrap_or(0))
+}
+
+/// Megabytes (10^6 octets) per second.
+pub(crate) fn mb_per_s(octets: usize, time: Duration) -> f64 {
+    octets_f64(octets) / 1e6 / time.as_secs_f64()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes far below 2^52")]
+pub(crate) fn octets_f64(octets: usize) -> f64 {
+    octets as f64
+}
+
+/// A version report of about 2 kB of JSON: sixteen modules with their hashes.
+pub(crate) fn version_report(random: &mut impl mailfmt::crypto::Random) -> anyhow::Result<mailfmt::Message> {
+    use mailfmt::message::report::{Report, VersionReportMessage};
+    use mailfmt::version_report::{ModuleLine, VersionReport};
+    use mailfmt::{Digest, ModuleName, ModuleVersion, Nonce, SoftwareVersion};
+
+    let mut modules = Vec::new();
+    let mut hashes = std::collections::BTreeMap::new();
+    for number in 0..16u32 {
+        let name = ModuleName::new(&format!("module_{number:02}"))?;
+        let mut file = [0; 32];
+        random.fill(&mut file);
+        hashes.insert(name.clone(), Digest::from(file));
+        modules.push(ModuleLine {
+            name,
+            version: ModuleVersion::new(&format!("1.{}.{:02}", number % 4, number))?,
+            date: jiff::civil::date(2026, 1, 1),
+        });
+    }
+    let table = VersionReport {
+        software: SoftwareVersion::new("1.0.02-0")?,
+        rom: ModuleVersion::new("1.5.08")?,
+        modules,
+    };
+    let nonce = Some(Nonce::generate(random));
+    let boot_id = "7c1c4a3e-0000-4000-8000-000000000001".to_owned();
+    Ok(mailfmt::Message::Report(Report::Version(VersionReportMessage { nonce, table, hashes, boot_id })))
+}

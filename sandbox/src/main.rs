@@ -1,0 +1,53 @@
+//! The sandbox's command line: the demo, the benches, and its printers and post office by themselves.
+
+mod bench;
+mod worlds;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A whole world on one machine: printers from recordings, a post office with scripted faults, the demo and the benches.
+#[derive(Parser)]
+#[command(name = "sandbox", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure; one JSON line per figure comes last.
+    Bench {
+        /// Which benches; all without a name.
+        #[arg(value_enum)]
+        names: Vec<bench::Name>,
+    },
+    /// Printers that answer SNMP from recordings, changeable over a control channel, until Ctrl-C.
+    Printers(worlds::PrintersArguments),
+    /// A post office on free ports of the loopback address, until Ctrl-C.
+    PostOffice(worlds::PostOfficeArguments),
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sandbox: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
+    match command {
+        Command::Bench { names } => bench::run(&names, &runtime),
+        Command::Printers(arguments) => runtime.block_on(worlds::printers(arguments)),
+        Command::PostOffice(arguments) => runtime.block_on(worlds::post_office(arguments)),
+    }
+}
