@@ -1,1 +1,82 @@
-//! filing
+//! What a report changes in the fleet database. Pure; [`crate::db::filed`] writes it down.
+
+use jiff::Timestamp;
+use mailfmt::Report;
+use mailfmt::message::report::{
+    DeviceCounters, FaultClearedReport, FaultReport, HealthReport, StoredReading, UpdateResultReport,
+    VersionReportMessage,
+};
+use mailfmt::message::{Counter, DeviceId, Supply};
+
+/// One thing that a report changes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change<'a> {
+    /// A fault started.
+    FaultOpened(&'a FaultReport),
+    /// A fault is over; it may come before the report that opens it.
+    FaultCleared(&'a FaultClearedReport),
+    /// A device is known, but nothing was read from it yet.
+    NotCollected {
+        /// The device.
+        device: DeviceId,
+        /// Its address on the customer's LAN.
+        address: &'a str,
+    },
+    /// A device was read.
+    Reading {
+        /// The device.
+        device: DeviceId,
+        /// Its address on the customer's LAN.
+        address: &'a str,
+        /// When it was read.
+        at: Timestamp,
+        /// Counters: appended.
+        counters: &'a [Counter],
+        /// Supplies: the latest ones are kept.
+        supplies: &'a [Supply],
+    },
+    /// What the appliance runs.
+    Version(&'a VersionReportMessage),
+    /// How far an update came.
+    UpdateResult(&'a UpdateResultReport),
+    /// How the appliance fares.
+    Health(&'a HealthReport),
+}
+
+/// What a report changes, in order. A refused command and an unknown kind change nothing but the journal.
+#[must_use]
+pub fn changes(report: &Report) -> Vec<Change<'_>> {
+    match report {
+        Report::Fault(report) => vec![Change::FaultOpened(report)],
+        Report::FaultCleared(report) => vec![Change::FaultCleared(report)],
+        Report::Counters(report) => report.devices.iter().map(reading).collect(),
+        Report::Version(report) => vec![Change::Version(report)],
+        Report::UpdateResult(report) => vec![Change::UpdateResult(report)],
+        Report::Health(report) => vec![Change::Health(report)],
+        Report::Refused(_) | Report::Unknown { .. } => Vec::new(),
+    }
+}
+
+fn reading(entry: &DeviceCounters) -> Change<'_> {
+    let device = entry.device.clone().unwrap_or_else(|| unidentified(&entry.address));
+    let address = entry.address.as_str();
+    match &entry.reading {
+        StoredReading::NotCollectedYet => Change::NotCollected { device, address },
+        StoredReading::Collected { at, counters, supplies } => {
+            Change::Reading { device, address, at: *at, counters, supplies }
+        }
+    }
+}
+
+/// Stands for a device that never told who it is.
+#[must_use]
+pub fn unidentified(address: &str) -> DeviceId {
+    DeviceId {
+        vendor: "unidentified".to_owned(),
+        model: "device".to_owned(),
+        serial: format!("at:{address}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -335,19 +335,18 @@ fn add_tags(transaction: &Connection, agent: &AgentId, tags: &[String]) -> Resul
     Ok(())
 }
 
-/// An authentic report came: the appliance lives, and its channel has come this far.
+/// An authentic report came: the appliance lives, and its channel has come this far. False when it was removed.
 pub(super) fn heard(
     transaction: &Connection,
     agent: &AgentId,
     sequence: u64,
     now: Timestamp,
-) -> Result<(), DbError> {
-    transaction
+) -> Result<bool, DbError> {
+    let known = transaction
         .prepare_cached(
-            "UPDATE appliance SET last_heard = ?2, sequence_in = max(sequence_in, ?3),
-                 state = CASE state WHEN 'introduced' THEN 'active' ELSE state END
-             WHERE agent = ?1",
+            "UPDATE appliance SET last_heard = ?2, sequence_in = max(sequence_in, ?3), state = 'active'
+             WHERE agent = ?1 AND state <> 'removed'",
         )?
         .execute(params![agent.as_str(), At(now), count(sequence)])?;
-    Ok(())
+    Ok(known > 0)
 }

@@ -1,1 +1,334 @@
-//! filed
+//! Filing what came in: one durable transaction per batch of mails, receipts included.
+
+use super::columns::{At, Id, count, uncount};
+use super::outbox::{self, NewMail, Priority};
+use super::{Db, DbError, appliances, devices};
+use crate::filing::{Change, changes};
+use crate::intake::{Arrived, Discard, Verdict};
+use crate::words;
+use jiff::{SignedDuration, Timestamp};
+use mailfmt::crypto::Random;
+use mailfmt::mail::{Bounce, BounceAction};
+use mailfmt::message::report::{HealthReport, UpdateOutcome, UpdateResultReport, VersionReportMessage};
+use mailfmt::{AgentId, Message, MessageId, Receipt, Report};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+/// What became of one mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filed {
+    /// A new report; its receipt waits in the outbox.
+    New {
+        /// Reception number.
+        number: u64,
+        /// Who sent it.
+        agent: AgentId,
+        /// What it says, in words.
+        description: String,
+    },
+    /// A report that was filed before; the same receipt goes out again, nothing else happened.
+    Repeat {
+        /// Reception number of the first one.
+        number: u64,
+    },
+    /// A mail of ours could not be delivered; this many recipients were marked.
+    Bounce {
+        /// Recipients marked.
+        marked: usize,
+    },
+    /// Counted and thrown away.
+    Discarded(Discard),
+}
+
+impl Db {
+    /// Files a batch of mails in one transaction: when it returns, all of it is on disk and the mails may be deleted;
+    /// on an error nothing of it happened. Answers in the order of `verdicts`.
+    ///
+    /// # Errors
+    /// [`DbError::Sql`].
+    pub fn file(
+        &mut self,
+        verdicts: &[Verdict],
+        now: Timestamp,
+        receipt_expiry: SignedDuration,
+        random: &mut impl Random,
+    ) -> Result<Vec<Filed>, DbError> {
+        let expires = now.checked_add(receipt_expiry).unwrap_or(Timestamp::MAX);
+        self.write(|transaction| {
+            let mut filing = Filing { transaction, now, expires, random };
+            verdicts.iter().map(|verdict| filing.file(verdict)).collect()
+        })
+    }
+}
+
+struct Filing<'a, R> {
+    transaction: &'a Connection,
+    now: Timestamp,
+    expires: Timestamp,
+    random: &'a mut R,
+}
+
+/// What stands in the journal of a report.
+struct Journaled {
+    number: u64,
+    received: Timestamp,
+    kind: String,
+    description: String,
+    receipt: MessageId,
+}
+
+impl<R: Random> Filing<'_, R> {
+    fn file(&mut self, verdict: &Verdict) -> Result<Filed, DbError> {
+        match verdict {
+            Verdict::Report(arrived) => self.file_report(arrived),
+            Verdict::Bounce(bounce) => {
+                Ok(Filed::Bounce { marked: mark_bounce(self.transaction, bounce, self.now)? })
+            }
+            Verdict::Discarded(reason) => self.discard(*reason),
+        }
+    }
+
+    fn discard(&mut self, reason: Discard) -> Result<Filed, DbError> {
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO discarded (reason, count, last) VALUES (?1, 1, ?2)
+                 ON CONFLICT (reason) DO UPDATE SET count = count + 1, last = excluded.last",
+            )?
+            .execute(params![reason.as_str(), At(self.now)])?;
+        Ok(Filed::Discarded(reason))
+    }
+
+    fn file_report(&mut self, arrived: &Arrived) -> Result<Filed, DbError> {
+        // The appliance may have been removed since its mail was judged.
+        if !appliances::heard(self.transaction, &arrived.agent, arrived.sequence, self.now)? {
+            return self.discard(Discard::UnknownSender);
+        }
+        if let Some(journaled) = repeat(self.transaction, arrived)? {
+            self.send_receipt(arrived, &journaled)?;
+            return Ok(Filed::Repeat { number: journaled.number });
+        }
+        let journaled = self.journal(arrived)?;
+        self.apply(arrived, journaled.number)?;
+        if let Some(command) = &arrived.in_reply_to {
+            outbox::answered(self.transaction, command, &arrived.agent, self.now)?;
+        }
+        self.send_receipt(arrived, &journaled)?;
+        let Journaled { number, description, .. } = journaled;
+        Ok(Filed::New { number, agent: arrived.agent.clone(), description })
+    }
+
+    fn journal(&mut self, arrived: &Arrived) -> Result<Journaled, DbError> {
+        let opened = match &arrived.report {
+            Report::FaultCleared(report) => {
+                devices::fault_words(self.transaction, &arrived.agent, &report.episode)?
+            }
+            _ => None,
+        };
+        let description = words::describe(&arrived.report, opened.as_deref());
+        let receipt = MessageId::generate(self.random);
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO report (message, agent, sequence, in_reply_to, kind, body, description, created,
+                     received, receipt)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                Id::of(&arrived.message),
+                arrived.agent.as_str(),
+                count(arrived.sequence),
+                arrived.in_reply_to.map(|id| Id::of(&id)),
+                arrived.report.kind(),
+                arrived.payload,
+                description,
+                At(arrived.created),
+                At(self.now),
+                Id::of(&receipt),
+            ])?;
+        let number = uncount(self.transaction.last_insert_rowid());
+        let kind = arrived.report.kind().to_owned();
+        Ok(Journaled { number, received: self.now, kind, description, receipt })
+    }
+
+    fn apply(&mut self, arrived: &Arrived, number: u64) -> Result<(), DbError> {
+        let origin = devices::Origin { agent: &arrived.agent, number, now: self.now };
+        for change in changes(&arrived.report) {
+            match change {
+                Change::FaultOpened(report) => devices::open_fault(self.transaction, &origin, report)?,
+                Change::FaultCleared(report) => devices::clear_fault(self.transaction, &origin, report)?,
+                Change::NotCollected { device, address } => {
+                    devices::not_collected(self.transaction, &origin, &device, address)?;
+                }
+                Change::Reading { device, address, at, counters, supplies } => {
+                    let reading = devices::Reading { at, counters, supplies };
+                    devices::add_reading(self.transaction, &origin, &device, address, &reading)?;
+                }
+                Change::Version(report) => self.version(arrived, number, report)?,
+                Change::UpdateResult(report) => self.update_result(arrived, number, report)?,
+                Change::Health(report) => self.health(arrived, report)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn version(
+        &mut self,
+        arrived: &Arrived,
+        number: u64,
+        report: &VersionReportMessage,
+    ) -> Result<(), DbError> {
+        let nonce = report.nonce.map(|nonce| Id(*nonce.as_bytes()));
+        let software = report.table.software.as_str();
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO version_answer (report, agent, nonce, software, received) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![count(number), arrived.agent.as_str(), nonce, software, At(self.now)])?;
+        // A report that was overtaken by a newer one does not turn the table back.
+        self.transaction
+            .prepare_cached(
+                "UPDATE appliance SET software = ?2, rom = ?3, version_table = ?4, version_hashes = ?5,
+                     version_nonce = ?6, version_checked = ?7, version_created = ?8, boot_id = ?9
+                 WHERE agent = ?1 AND ifnull(version_created, ?8) <= ?8",
+            )?
+            .execute(params![
+                arrived.agent.as_str(),
+                software,
+                report.table.rom.as_str(),
+                report.table.write(),
+                serde_json::to_string(&report.hashes).unwrap_or_default(),
+                nonce,
+                At(self.now),
+                At(arrived.created),
+                words::plain(&report.boot_id),
+            ])?;
+        Ok(())
+    }
+
+    fn update_result(
+        &mut self,
+        arrived: &Arrived,
+        number: u64,
+        report: &UpdateResultReport,
+    ) -> Result<(), DbError> {
+        let (outcome, reason) = match &report.outcome {
+            UpdateOutcome::Installed => ("installed", ""),
+            UpdateOutcome::Refused { reason } => ("refused", reason.as_str()),
+            UpdateOutcome::Undone { reason } => ("undone", reason.as_str()),
+            UpdateOutcome::Waiting { reason } => ("waiting", reason.as_str()),
+        };
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO update_result (report, agent, package, target, running, outcome, reason, output,
+                     created, received)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                count(number),
+                arrived.agent.as_str(),
+                report.package.to_string(),
+                report.target.as_str(),
+                report.running.as_str(),
+                outcome,
+                words::plain(reason),
+                report.output,
+                At(arrived.created),
+                At(self.now),
+            ])?;
+        Ok(())
+    }
+
+    fn health(&mut self, arrived: &Arrived, report: &HealthReport) -> Result<(), DbError> {
+        self.transaction
+            .prepare_cached(
+                "UPDATE appliance SET health = ?2, health_at = ?3
+                 WHERE agent = ?1 AND ifnull(health_at, ?3) <= ?3",
+            )?
+            .execute(params![
+                arrived.agent.as_str(),
+                serde_json::to_string(report).unwrap_or_default(),
+                At(arrived.created)
+            ])?;
+        Ok(())
+    }
+
+    /// The receipt of a report: made once, sent again for every repeat, with the same id and the same words.
+    fn send_receipt(&mut self, arrived: &Arrived, journaled: &Journaled) -> Result<(), DbError> {
+        let again = self
+            .transaction
+            .prepare_cached(
+                "UPDATE outbox_recipient SET state = 'queued', next_try = ?2, changed = ?2
+                 WHERE outbox = (SELECT id FROM outbox WHERE message = ?1)",
+            )?
+            .execute(params![Id::of(&journaled.receipt), At(self.now)])?;
+        if again > 0 {
+            return Ok(());
+        }
+        let receipt = Receipt {
+            report: arrived.message,
+            number: journaled.number,
+            received: journaled.received,
+            content: journaled.kind.clone(),
+            description: journaled.description.clone(),
+        };
+        let mail = NewMail {
+            message: &Message::Receipt(receipt),
+            id: journaled.receipt,
+            in_reply_to: Some(arrived.message),
+            package: None,
+            priority: Priority::Receipt,
+            created: self.now,
+            expires: self.expires,
+            not_before: self.now,
+        };
+        outbox::enqueue(self.transaction, &mail, std::slice::from_ref(&arrived.agent))?;
+        Ok(())
+    }
+}
+
+/// The journal's entry of a report that came before, after counting the repeat.
+fn repeat(transaction: &Connection, arrived: &Arrived) -> Result<Option<Journaled>, DbError> {
+    let journaled = transaction
+        .prepare_cached(
+            "UPDATE report SET repeats = repeats + 1 WHERE message = ?1 AND agent = ?2
+             RETURNING number, received, kind, description, receipt",
+        )?
+        .query_row(params![Id::of(&arrived.message), arrived.agent.as_str()], |row| {
+            Ok(Journaled {
+                number: uncount(row.get(0)?),
+                received: super::columns::time(row, 1)?,
+                kind: row.get(2)?,
+                description: row.get(3)?,
+                receipt: row.get::<_, Id>(4)?.message(),
+            })
+        })
+        .optional()?;
+    Ok(journaled)
+}
+
+/// A delivery report names our message and mostly the address. Without an address it can be attributed only when
+/// the message had one recipient. Only what is on its way is marked: an answer is stronger than a bounce.
+fn mark_bounce(transaction: &Connection, bounce: &Bounce, now: Timestamp) -> Result<usize, DbError> {
+    let state = match bounce.action {
+        BounceAction::Failed => "bounced",
+        BounceAction::Delayed => "delayed",
+        BounceAction::Delivered => return Ok(0),
+    };
+    let status = bounce.status.as_deref().unwrap_or_default();
+    let detail = words::plain(&format!("{status} {}", bounce.diagnostic));
+    let mut mark = transaction.prepare_cached(
+        "UPDATE outbox_recipient SET state = ?2, changed = ?3, detail = ?4
+         WHERE outbox = (SELECT id FROM outbox WHERE message = ?1) AND state IN ('accepted', 'delayed')
+           AND (agent IN (SELECT agent FROM appliance WHERE lower(address) = lower(?5))
+                OR (?5 IS NULL AND 1 = (SELECT count(*) FROM outbox_recipient r
+                                        WHERE r.outbox = outbox_recipient.outbox)))",
+    )?;
+    let mut marked = 0usize;
+    for message in &bounce.messages {
+        let recipient = bounce.recipient.as_deref();
+        marked = marked
+            .saturating_add(mark.execute(params![Id::of(message), state, At(now), detail, recipient])?);
+    }
+    Ok(marked)
+}
+
+#[cfg(test)]
+mod tests;

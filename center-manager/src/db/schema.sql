@@ -17,6 +17,7 @@ CREATE TABLE appliance (
   version_hashes  TEXT,
   version_nonce   BLOB,
   version_checked INTEGER,
+  version_created INTEGER,
   boot_id         TEXT,
   -- Last health report, JSON.
   health          TEXT,
