@@ -212,12 +212,14 @@ fn vendor_in_text(text: &str) -> Option<&'static str> {
     TSC_MODELS.iter().any(|start| tsc(&start)).then_some("TSC")
 }
 
-/// `hrDeviceDescr` of the printer. Some Lexmark-built machines append serial number and firmware, some others give
-/// a name that says nothing.
+/// `hrDeviceDescr` of the printer. Lexmark-built machines append serial number (without its part behind a hyphen) and
+/// firmware; some others give a name that says nothing.
 fn model_of_device_descr(descr: &str, serial: Option<&str>) -> Option<String> {
     let before_serial = serial
-        .filter(|serial| serial.len() >= 4)
+        .and_then(|serial| serial.split('-').next())
+        .filter(|serial| serial.len() >= 5)
         .and_then(|serial| descr.find(serial))
+        .filter(|at| *at > 0)
         .map_or(descr, |at| &descr[..at])
         .trim();
     let says_nothing = before_serial.is_empty() || before_serial.to_ascii_lowercase().starts_with("generic");

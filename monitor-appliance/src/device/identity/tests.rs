@@ -51,7 +51,7 @@ fn the_model_is_found_in_system_descriptions_of_the_common_makers() {
 #[test]
 fn serial_number_and_firmware_behind_the_model_are_cut_off() {
     let descr = "Dell S5830dn 7XQ1R92 LW62.DN4.P636";
-    assert_eq!(model_of_device_descr(descr, Some("7XQ1R92")).as_deref(), Some("Dell S5830dn"));
+    assert_eq!(model_of_device_descr(descr, Some("7XQ1R92-132-13")).as_deref(), Some("Dell S5830dn"));
     assert_eq!(model_of_device_descr("Generic 28C-1", None), None);
     assert_eq!(model_of_device_descr("Samsung M408x Series", None).as_deref(), Some("Samsung M408x Series"));
 }
