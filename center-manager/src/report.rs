@@ -1,0 +1,176 @@
+//! The version comparison report: the operator's table of a rollout, as a value and in four forms.
+//!
+//! Columns and their order are those of Fig. 15 and 16: failed mark, agent id, mail address, version, last version check,
+//! remarks (customer); then the reason. Every row without success says in one sentence why, and which command to type
+//! next.
+//!
+//! Source: JP 2003-435644 [0081-0083].
+
+mod cause;
+mod csv;
+mod html;
+mod table;
+mod versions;
+
+pub use csv::{csv, versions_csv};
+pub use html::html;
+pub use table::{table, versions_table};
+pub use versions::modules_table;
+
+use crate::db::rollouts::{Counts, Known};
+use crate::rollout::{Rollout, RolloutId, Targets, Verdict};
+use jiff::Timestamp;
+use mailfmt::package::PackageId;
+use mailfmt::{AgentId, SoftwareVersion};
+use serde::Serialize;
+
+/// The report on one rollout at one time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// The target version: the heading's "update to".
+    pub update_to: SoftwareVersion,
+    /// The package.
+    pub package: PackageId,
+    /// When the rollout began.
+    pub started: Timestamp,
+    /// When it ended; `None` while it runs.
+    pub finished: Option<Timestamp>,
+    /// When this report was made.
+    pub made: Timestamp,
+    /// How many targets stand where.
+    pub counts: Counts,
+    /// One row per target, in the order of their ids.
+    pub rows: Vec<Row>,
+}
+
+/// One target's row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// Failed, updated or not known yet.
+    pub mark: Mark,
+    /// Agent id.
+    pub agent: AgentId,
+    /// Mail address.
+    pub address: String,
+    /// The latest known version, whoever asked for it.
+    pub version: Option<SoftwareVersion>,
+    /// When that was heard.
+    pub checked: Option<Timestamp>,
+    /// Remarks: the customer.
+    pub remarks: String,
+    /// Why there is no success (yet); `None` where there is nothing to say.
+    pub reason: Option<Reason>,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// Where our last mail stands, as one word.
+    pub transport: &'static str,
+    /// What the installer said, as one word.
+    pub installer: &'static str,
+}
+
+/// What a row is marked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// Verified at the target version.
+    Updated,
+    /// Not at the target version, or silent: the checked box of Fig. 16.
+    Failed,
+    /// No verdict yet.
+    Pending,
+}
+
+/// Why, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// One sentence.
+    pub cause: String,
+    /// The command to type next.
+    pub next: String,
+}
+
+impl Mark {
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Updated => "updated",
+            Self::Failed => "failed",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+impl Comparison {
+    /// Compares what is known of every target with the rollout's target version.
+    ///
+    /// Targets of which nothing is known (`known` has no entry) are left out.
+    #[must_use]
+    pub fn of(rollout: &Rollout, targets: &Targets, known: &[Known], made: Timestamp) -> Self {
+        let mut counts = Counts::default();
+        let mut rows = Vec::with_capacity(known.len());
+        for known in known {
+            let Some(target) = targets.get(&known.agent) else { continue };
+            let (mark, count) = match target.verdict() {
+                Some(Verdict::Updated) => (Mark::Updated, &mut counts.updated),
+                Some(Verdict::Failed { .. }) => (Mark::Failed, &mut counts.failed),
+                None => (Mark::Pending, &mut counts.pending),
+            };
+            *count = count.saturating_add(1);
+            counts.total = counts.total.saturating_add(1);
+            rows.push(Row {
+                mark,
+                agent: known.agent.clone(),
+                address: known.address.clone(),
+                version: known.software.clone(),
+                checked: known.checked,
+                remarks: known.customer.clone(),
+                reason: cause::explain(rollout, target, known),
+                attempt: target.attempt,
+                transport: cause::transport_word(target),
+                installer: cause::installer_word(target),
+            });
+        }
+        Self {
+            rollout: rollout.id,
+            update_to: rollout.release.version.clone(),
+            package: rollout.order.package,
+            started: rollout.started,
+            finished: rollout.finished,
+            made,
+            counts,
+            rows,
+        }
+    }
+
+    /// The line under the heading, such as `13 of 17 updated, 4 failed`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let Counts { total, updated, failed, pending } = self.counts;
+        let mut line = format!("{updated} of {total} updated");
+        if failed > 0 {
+            line.push_str(&format!(", {failed} failed"));
+        }
+        if pending > 0 {
+            line.push_str(&format!(", {pending} without a verdict yet"));
+        }
+        line
+    }
+
+    /// As JSON, one object, indented.
+    #[must_use]
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("the report has text keys and no failing serializers")
+    }
+}
+
+/// A time as people read it in tables: UTC, to the minute.
+#[must_use]
+pub fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+#[cfg(test)]
+mod tests;

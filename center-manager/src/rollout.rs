@@ -1,0 +1,45 @@
+//! Rollouts: one package to many appliances, to an end verdict for each.
+//!
+//! ```text
+//!              package mailed            settle time over, version asked for        answer, or deadline passed
+//!  planned ------------------> ordered ------------------------------------> asked ---------------------------> decided
+//!     ^                           |  unasked report of the target, or bounced                                    |  ^ |
+//!     |                           +-----------------------------------------------------------------------------+  +-+ later word
+//!     +------------------------------------------- retry, attempt + 1 -------------------------------------------+
+//! ```
+//!
+//! Each target climbs two ladders: [`Transport`] (what became of our mails) and [`Progress`] (what the installer said).
+//! Neither makes a success. Only a version report does: one that answers our nonce, or one that is newer than the order,
+//! with the target's software version and the manifest's hash for every module ([`Release::compare`]). The ladders say why
+//! there is none. A word that comes after the verdict corrects it.
+//!
+//! [`plan`] decides and [`perform`] carries a step out on values; both see nothing but their arguments. [`tick`] and the
+//! `on_*` hooks are the shell around them: rows in, rows out, one transaction each, so that a center that dies in the
+//! middle goes on where it was.
+//!
+//! Source: JP 2003-435644 [0075-0083], Fig. 14.
+
+mod compare;
+mod hooks;
+mod plan;
+mod start;
+mod target;
+mod tick;
+mod verdict;
+
+pub use compare::{Finding, Release};
+pub use hooks::{Origin, on_refused, on_transport, on_update_result, on_version_report};
+pub use plan::{Post, PostKind, Rollout, RolloutId, Step, Targets, Timing, next_wake, perform, plan};
+pub use start::{Draft, StartError, enclose, retry, start};
+pub use target::{
+    Answer, Ask, Order, Progress, Target, TargetEvent, TargetState, Transport, TransportOutcome,
+};
+pub use tick::tick;
+pub use verdict::{Failure, Verdict, judge};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// `at` plus `duration`; the end of time where that lies beyond it.
+pub(crate) fn after(at: Timestamp, duration: SignedDuration) -> Timestamp {
+    at.checked_add(duration).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,299 @@
+//! What a rollout does next.
+
+use super::after;
+use super::compare::Release;
+use super::target::{Target, TargetState, Transport};
+use super::verdict::{Failure, Verdict, judge};
+use jiff::{SignedDuration, Timestamp};
+use mailfmt::crypto::Random;
+use mailfmt::message::{UpdateOrder, VersionRequest};
+use mailfmt::{AgentId, Command, MessageId, Nonce};
+use std::collections::BTreeMap;
+
+/// Number of a rollout at this center, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct RolloutId(pub i64);
+
+impl std::fmt::Display for RolloutId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::str::FromStr for RolloutId {
+    type Err = std::num::ParseIntError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// One package on its way to many appliances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollout {
+    /// Its number.
+    pub id: RolloutId,
+    /// What every target runs afterwards.
+    pub release: Release,
+    /// The order that every target gets: the package, and the one key that it was encrypted under.
+    pub order: UpdateOrder,
+    /// How long to wait for what.
+    pub timing: Timing,
+    /// How often a failed target is tried again by itself.
+    pub retries: u32,
+    /// After this no appliance installs the package.
+    pub package_expires: Timestamp,
+    /// When it began.
+    pub started: Timestamp,
+    /// When every target had its verdict and nothing was left to try.
+    pub finished: Option<Timestamp>,
+}
+
+/// How long a rollout waits for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// From the package's acceptance by our mail server until the version is asked for: pre- and post-processing and
+    /// restarts. Belongs to the package ([`mailfmt::package::Rules::settle_secs`]).
+    pub settle: SignedDuration,
+    /// From the question's acceptance by our mail server until silence counts as failure.
+    pub answer_timeout: SignedDuration,
+    /// How long our mail server may refuse a mail before it counts as undeliverable.
+    pub delivery_limit: SignedDuration,
+    /// How long an order or a question may lie in a mailbox before the appliance ignores it.
+    pub command_life: SignedDuration,
+}
+
+impl Timing {
+    /// 30 minutes: twice the slowest look for mail plus greylisting.
+    pub const ANSWER_TIMEOUT: SignedDuration = SignedDuration::from_mins(30);
+    /// 24 hours: an outage of our own mail server that somebody notices.
+    pub const DELIVERY_LIMIT: SignedDuration = SignedDuration::from_hours(24);
+}
+
+/// The targets of a rollout, in the order of the operator's table.
+pub type Targets = BTreeMap<AgentId, Target>;
+
+/// One thing to do, with every choice already made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The target runs the target version.
+    MarkUpdated {
+        /// Which.
+        agent: AgentId,
+    },
+    /// The target does not, or nobody knows.
+    MarkFailed {
+        /// Which.
+        agent: AgentId,
+        /// Why.
+        failure: Failure,
+    },
+    /// Failed targets begin a new attempt.
+    Retry {
+        /// Which.
+        agents: Vec<AgentId>,
+    },
+    /// One mail with the package to all of these.
+    SendPackage {
+        /// To whom.
+        agents: Vec<AgentId>,
+    },
+    /// One mail with a version request to all of these.
+    AskVersion {
+        /// To whom.
+        agents: Vec<AgentId>,
+    },
+    /// Everything is decided and nothing is left to try.
+    Finish,
+}
+
+/// A message to write into the outbox.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Post {
+    /// Its id, the same for all recipients.
+    pub message: MessageId,
+    /// What it is.
+    pub kind: PostKind,
+    /// The command.
+    pub command: Command,
+    /// Its recipients.
+    pub agents: Vec<AgentId>,
+    /// After this the appliance ignores it.
+    pub expires: Timestamp,
+}
+
+/// What a rollout's message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PostKind {
+    /// The package.
+    Order,
+    /// The version request.
+    Ask,
+}
+
+/// What to do now so that the rollout comes nearer to its end. Looks at nothing but its arguments; an unchanged world
+/// gives an empty plan.
+///
+/// The order is that of Fig. 14: marks first, since they decide about retries; then mails; then the end. A finished
+/// rollout only corrects its verdicts.
+///
+/// Source: JP 2003-435644 [0075-0083].
+#[must_use]
+pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let (mut send, mut ask, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    let mut open = false;
+    for target in targets.values() {
+        let due = judge(rollout, target, now);
+        if let Some(verdict) = &due
+            && target.verdict() != Some(verdict)
+        {
+            steps.push(mark(target, verdict));
+        }
+        match due.as_ref().or(target.verdict()) {
+            Some(Verdict::Updated) => {}
+            Some(Verdict::Failed { failure }) => {
+                if failure.is_retried_by_itself() && target.attempt <= rollout.retries {
+                    again.push(target.agent.clone());
+                }
+            }
+            None => {
+                open = true;
+                match &target.state {
+                    TargetState::Planned => send.push(target.agent.clone()),
+                    TargetState::Ordered { order } => {
+                        let settled =
+                            order.transport.accepted_at().map(|at| after(at, rollout.timing.settle));
+                        if settled.is_some_and(|settled| settled <= now) {
+                            ask.push(target.agent.clone());
+                        }
+                    }
+                    TargetState::Asked { .. } | TargetState::Decided { .. } => {}
+                }
+            }
+        }
+    }
+    if rollout.finished.is_some() {
+        return steps;
+    }
+    // The failed are retried together, when the last one is known: one mail for many.
+    if !open && !again.is_empty() && now < rollout.package_expires {
+        open = true;
+        send.clone_from(&again);
+        steps.push(Step::Retry { agents: again });
+    }
+    if !send.is_empty() {
+        steps.push(Step::SendPackage { agents: send });
+    }
+    if !ask.is_empty() {
+        steps.push(Step::AskVersion { agents: ask });
+    }
+    if !open {
+        steps.push(Step::Finish);
+    }
+    steps
+}
+
+fn mark(target: &Target, verdict: &Verdict) -> Step {
+    let agent = target.agent.clone();
+    match verdict {
+        Verdict::Updated => Step::MarkUpdated { agent },
+        Verdict::Failed { failure } => Step::MarkFailed { agent, failure: failure.clone() },
+    }
+}
+
+/// When the passing of time alone will next change the plan; `None` when only a word from outside can.
+#[must_use]
+pub fn next_wake(rollout: &Rollout, targets: &Targets) -> Option<Timestamp> {
+    if rollout.finished.is_some() {
+        return None;
+    }
+    let limit = |transport: &Transport, wait: SignedDuration| match transport {
+        Transport::Queued { since } => Some(after(*since, rollout.timing.delivery_limit)),
+        // A bounce is judged at once.
+        Transport::Bounced { at, .. } => Some(*at),
+        Transport::Accepted { .. } | Transport::Delayed { .. } | Transport::Heard { .. } => {
+            transport.accepted_at().map(|at| after(at, wait))
+        }
+    };
+    let due = targets.values().filter_map(|target| match &target.state {
+        TargetState::Planned => Some(rollout.started),
+        TargetState::Ordered { order } => limit(&order.transport, rollout.timing.settle),
+        TargetState::Asked { order, ask } => {
+            let order = match &order.transport {
+                Transport::Bounced { .. } | Transport::Queued { .. } => {
+                    limit(&order.transport, rollout.timing.settle)
+                }
+                Transport::Accepted { .. } | Transport::Delayed { .. } | Transport::Heard { .. } => None,
+            };
+            limit(&ask.transport, rollout.timing.answer_timeout).into_iter().chain(order).min()
+        }
+        TargetState::Decided { .. } => None,
+    });
+    due.min()
+}
+
+/// Carries one step out on values; the message to post, if it needs one.
+///
+/// Agents that are not targets are left out. New ids come from `random`.
+pub fn perform(
+    step: &Step,
+    rollout: &mut Rollout,
+    targets: &mut Targets,
+    now: Timestamp,
+    random: &mut impl Random,
+) -> Option<Post> {
+    match step {
+        Step::MarkUpdated { agent } => {
+            targets.get_mut(agent)?.decide(Verdict::Updated, now);
+            None
+        }
+        Step::MarkFailed { agent, failure } => {
+            targets.get_mut(agent)?.decide(failure.clone().into(), now);
+            None
+        }
+        Step::Retry { agents } => {
+            for agent in agents {
+                if let Some(target) = targets.get_mut(agent) {
+                    target.begin_again();
+                }
+            }
+            rollout.finished = None;
+            None
+        }
+        Step::SendPackage { agents } => {
+            let message = MessageId::generate(random);
+            for agent in agents {
+                if let Some(target) = targets.get_mut(agent) {
+                    target.order(message, now);
+                }
+            }
+            Some(Post {
+                message,
+                kind: PostKind::Order,
+                command: Command::Update(rollout.order.clone()),
+                agents: agents.clone(),
+                expires: after(now, rollout.timing.command_life).min(rollout.package_expires),
+            })
+        }
+        Step::AskVersion { agents } => {
+            let (message, nonce) = (MessageId::generate(random), Nonce::generate(random));
+            for agent in agents {
+                if let Some(target) = targets.get_mut(agent) {
+                    target.ask(message, nonce, now);
+                }
+            }
+            Some(Post {
+                message,
+                kind: PostKind::Ask,
+                command: Command::Version(VersionRequest { nonce }),
+                agents: agents.clone(),
+                expires: after(now, rollout.timing.command_life),
+            })
+        }
+        Step::Finish => {
+            rollout.finished = Some(now);
+            None
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! One target of a rollout: where it stands on the two ladders, and how a word from outside moves it.
+
+use super::compare::Finding;
+use super::verdict::Verdict;
+use jiff::Timestamp;
+use mailfmt::message::report::UpdateOutcome;
+use mailfmt::{AgentId, MessageId, Nonce};
+use serde::{Deserialize, Serialize};
+
+/// One appliance in one rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Which appliance.
+    pub agent: AgentId,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// When the first attempt's package was ordered.
+    pub first_ordered: Option<Timestamp>,
+    /// The nonce of every version request of this rollout to it, oldest first.
+    pub nonces: Vec<Nonce>,
+    /// Creation time, by the appliance's clock, of the newest version report seen since the rollout began.
+    pub newest_report: Option<Timestamp>,
+    /// The version report that counts in this attempt.
+    pub answer: Option<Answer>,
+    /// Whether it was removed from the fleet: nothing can be sent to it any more.
+    pub removed: bool,
+    /// Where this attempt stands.
+    pub state: TargetState,
+}
+
+/// Where one attempt stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum TargetState {
+    /// Nothing sent in this attempt.
+    Planned,
+    /// The package is on its way or there.
+    Ordered {
+        /// The order.
+        order: Order,
+    },
+    /// The version was asked for.
+    Asked {
+        /// The order before.
+        order: Order,
+        /// The question.
+        ask: Ask,
+    },
+    /// There is a verdict; only a later word changes it.
+    Decided {
+        /// The order, if the attempt came so far.
+        order: Option<Order>,
+        /// The question, if the attempt came so far.
+        ask: Option<Ask>,
+        /// The verdict.
+        verdict: Verdict,
+        /// When it was found, by the center's clock.
+        at: Timestamp,
+    },
+}
+
+/// The update order to one target: its mail, and what the installer said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The order's message.
+    pub message: MessageId,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What became of the mail.
+    pub transport: Transport,
+    /// What the installer said.
+    pub progress: Progress,
+}
+
+/// The version request to one target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// The request's message.
+    pub message: MessageId,
+    /// The nonce that the answer must carry.
+    pub nonce: Nonce,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What became of the mail.
+    pub transport: Transport,
+}
+
+/// The ladder of one mail. Times are the center's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "transport", rename_all = "kebab-case")]
+pub enum Transport {
+    /// In our outbox.
+    Queued {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Our mail server took it; nothing heard since.
+    Accepted {
+        /// When.
+        at: Timestamp,
+    },
+    /// A mail server on the way still tries.
+    Delayed {
+        /// When our mail server took it.
+        accepted: Timestamp,
+        /// What that server said.
+        reason: String,
+    },
+    /// It came back.
+    Bounced {
+        /// When.
+        at: Timestamp,
+        /// What the mail server said.
+        reason: String,
+    },
+    /// The appliance answered it, so it arrived.
+    Heard {
+        /// When our mail server took it.
+        accepted: Timestamp,
+        /// When the answer arrived.
+        at: Timestamp,
+    },
+}
+
+/// What the installer said. It explains; it proves nothing. Times are the center's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "progress", rename_all = "kebab-case")]
+pub enum Progress {
+    /// Nothing yet.
+    Ordered,
+    /// Not done yet.
+    Waiting {
+        /// For what.
+        reason: String,
+        /// When we heard it.
+        at: Timestamp,
+    },
+    /// It says that the target version is in place.
+    InstalledSaid {
+        /// When we heard it.
+        at: Timestamp,
+    },
+    /// It did not take the package.
+    Refused {
+        /// Why.
+        reason: String,
+        /// When we heard it.
+        at: Timestamp,
+    },
+    /// It took the package and went back.
+    Undone {
+        /// Why.
+        reason: String,
+        /// When we heard it.
+        at: Timestamp,
+    },
+}
+
+/// A version report that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// How it compares with the target release.
+    pub finding: Finding,
+    /// When it was made, by the appliance's clock.
+    pub created: Timestamp,
+    /// When it arrived, by the center's clock.
+    pub received: Timestamp,
+    /// Whether it answers the question of this attempt.
+    pub asked: bool,
+}
+
+/// What a mail server says about one mail to one appliance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransportOutcome {
+    /// Our mail server took it (SMTP reply 250 for this recipient).
+    Accepted,
+    /// A mail server on the way still tries (RFC 3464 `delayed`).
+    Delayed {
+        /// Its words.
+        reason: String,
+    },
+    /// It will not arrive: refused for good, or bounced (RFC 3464 `failed`).
+    Bounced {
+        /// The mail server's words.
+        reason: String,
+    },
+}
+
+/// A word from outside about one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetEvent {
+    /// About one of our mails to it.
+    Transport {
+        /// Which mail.
+        message: MessageId,
+        /// What became of it.
+        outcome: TransportOutcome,
+    },
+    /// The installer of the rollout's package spoke.
+    Result {
+        /// The message that it answers, where it says so.
+        answers: Option<MessageId>,
+        /// When it was made, by the appliance's clock.
+        created: Timestamp,
+        /// What it said.
+        outcome: UpdateOutcome,
+    },
+    /// A command of ours was not carried out.
+    NotDone {
+        /// Which.
+        answers: MessageId,
+        /// Why.
+        reason: String,
+    },
+    /// The running appliance said which version it has.
+    Version {
+        /// The nonce that it gives back; `None` when nobody asked.
+        nonce: Option<Nonce>,
+        /// When it was made, by the appliance's clock.
+        created: Timestamp,
+        /// How it compares with the target release.
+        finding: Finding,
+    },
+}
+
+impl Target {
+    /// A target at the beginning of a rollout.
+    #[must_use]
+    pub fn new(agent: AgentId) -> Self {
+        Self {
+            agent,
+            attempt: 1,
+            first_ordered: None,
+            nonces: Vec::new(),
+            newest_report: None,
+            answer: None,
+            removed: false,
+            state: TargetState::Planned,
+        }
+    }
+
+    /// The mails of this attempt, as far as they were written.
+    #[must_use]
+    pub fn mails(&self) -> (Option<&Order>, Option<&Ask>) {
+        match &self.state {
+            TargetState::Planned => (None, None),
+            TargetState::Ordered { order } => (Some(order), None),
+            TargetState::Asked { order, ask } => (Some(order), Some(ask)),
+            TargetState::Decided { order, ask, .. } => (order.as_ref(), ask.as_ref()),
+        }
+    }
+
+    /// The verdict, if there is one.
+    #[must_use]
+    pub fn verdict(&self) -> Option<&Verdict> {
+        match &self.state {
+            TargetState::Decided { verdict, .. } => Some(verdict),
+            TargetState::Planned | TargetState::Ordered { .. } | TargetState::Asked { .. } => None,
+        }
+    }
+
+    /// Takes a word from outside at `now`; whether it changed anything.
+    ///
+    /// It never touches the verdict: the next plan looks at all facts together.
+    pub fn hear(&mut self, event: &TargetEvent, now: Timestamp) -> bool {
+        let before = self.clone();
+        match event {
+            TargetEvent::Transport { message, outcome } => {
+                if let Some(transport) = self.transport_of(*message) {
+                    transport.hear(outcome, now);
+                }
+            }
+            TargetEvent::Result { answers, created, outcome } => {
+                self.hear_result(*answers, *created, outcome, now);
+            }
+            TargetEvent::NotDone { answers, reason } => self.hear_not_done(*answers, reason, now),
+            TargetEvent::Version { nonce, created, finding } => {
+                self.hear_version(*nonce, *created, finding, now);
+            }
+        }
+        *self != before
+    }
+
+    /// The order of this attempt was written.
+    pub(super) fn order(&mut self, message: MessageId, now: Timestamp) {
+        let order = Order {
+            message,
+            at: now,
+            transport: Transport::Queued { since: now },
+            progress: Progress::Ordered,
+        };
+        self.first_ordered.get_or_insert(now);
+        self.state = TargetState::Ordered { order };
+    }
+
+    /// The question of this attempt was written. Only an ordered target can be asked.
+    pub(super) fn ask(&mut self, message: MessageId, nonce: Nonce, now: Timestamp) {
+        if let TargetState::Ordered { order } = &self.state {
+            let ask = Ask { message, nonce, at: now, transport: Transport::Queued { since: now } };
+            self.nonces.push(nonce);
+            self.state = TargetState::Asked { order: order.clone(), ask };
+        }
+    }
+
+    /// A verdict was found or corrected.
+    pub(super) fn decide(&mut self, verdict: Verdict, now: Timestamp) {
+        let (order, ask) = self.mails();
+        self.state = TargetState::Decided { order: order.cloned(), ask: ask.cloned(), verdict, at: now };
+    }
+
+    /// A failed target begins again; any other stays as it is.
+    pub(super) fn begin_again(&mut self) {
+        if self.verdict().is_some_and(|verdict| !verdict.is_updated()) {
+            self.attempt = self.attempt.saturating_add(1);
+            self.answer = None;
+            self.state = TargetState::Planned;
+        }
+    }
+
+    fn mails_mut(&mut self) -> (Option<&mut Order>, Option<&mut Ask>) {
+        match &mut self.state {
+            TargetState::Planned => (None, None),
+            TargetState::Ordered { order } => (Some(order), None),
+            TargetState::Asked { order, ask } => (Some(order), Some(ask)),
+            TargetState::Decided { order, ask, .. } => (order.as_mut(), ask.as_mut()),
+        }
+    }
+
+    /// The ladder of one mail of this attempt; mails of earlier attempts have none any more.
+    fn transport_of(&mut self, message: MessageId) -> Option<&mut Transport> {
+        let (order, ask) = self.mails_mut();
+        let order = order.filter(|order| order.message == message).map(|order| &mut order.transport);
+        order.or_else(|| ask.filter(|ask| ask.message == message).map(|ask| &mut ask.transport))
+    }
+
+    fn hear_result(
+        &mut self,
+        answers: Option<MessageId>,
+        created: Timestamp,
+        outcome: &UpdateOutcome,
+        now: Timestamp,
+    ) {
+        let Some(order) = self.mails_mut().0 else { return };
+        // What an earlier attempt's installer said must not explain this one.
+        if answers != Some(order.message) && (answers.is_some() || created < order.at) {
+            return;
+        }
+        order.transport.heard(now);
+        order.progress = match outcome {
+            UpdateOutcome::Installed => Progress::InstalledSaid { at: now },
+            UpdateOutcome::Waiting { reason } => match &order.progress {
+                // A mail that was overtaken does not bring an ended installation back.
+                ended @ (Progress::InstalledSaid { .. }
+                | Progress::Refused { .. }
+                | Progress::Undone { .. }) => ended.clone(),
+                Progress::Ordered | Progress::Waiting { .. } => {
+                    Progress::Waiting { reason: reason.clone(), at: now }
+                }
+            },
+            UpdateOutcome::Refused { reason } => Progress::Refused { reason: reason.clone(), at: now },
+            UpdateOutcome::Undone { reason } => Progress::Undone { reason: reason.clone(), at: now },
+        };
+    }
+
+    fn hear_not_done(&mut self, answers: MessageId, reason: &str, now: Timestamp) {
+        let Some(transport) = self.transport_of(answers) else { return };
+        transport.heard(now);
+        if let Some(order) = self.mails_mut().0
+            && matches!(order.progress, Progress::Ordered | Progress::Waiting { .. })
+        {
+            order.progress = Progress::Refused { reason: reason.to_owned(), at: now };
+        }
+    }
+
+    fn hear_version(&mut self, nonce: Option<Nonce>, created: Timestamp, finding: &Finding, now: Timestamp) {
+        let asked = match self.mails_mut().1 {
+            Some(ask) if nonce == Some(ask.nonce) => {
+                ask.transport.heard(now);
+                true
+            }
+            _ => false,
+        };
+        let newest = self.newest_report.is_none_or(|newest| created >= newest);
+        let ours = nonce.is_some_and(|nonce| self.nonces.contains(&nonce));
+        let after_order = self.first_ordered.is_some_and(|ordered| created > ordered);
+        // Our nonce proves that a report is fresh, whatever the appliance's clock says. Any other report counts only as
+        // proof of success, and only when no newer one is known: a rolled back appliance's old mail may come late.
+        let counts = if asked {
+            self.answer.as_ref().is_none_or(|answer| !answer.asked || created >= answer.created)
+        } else {
+            *finding == Finding::Same && newest && (ours || after_order)
+        };
+        if newest {
+            self.newest_report = Some(created);
+        }
+        let known = self
+            .answer
+            .as_ref()
+            .is_some_and(|answer| answer.created == created && answer.finding == *finding);
+        if counts && !known {
+            self.answer = Some(Answer { finding: finding.clone(), created, received: now, asked });
+        }
+    }
+}
+
+impl Transport {
+    /// When our mail server took the mail; `None` while it did not, or when it came back.
+    #[must_use]
+    pub fn accepted_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Queued { .. } | Self::Bounced { .. } => None,
+            Self::Accepted { at } => Some(*at),
+            Self::Delayed { accepted, .. } | Self::Heard { accepted, .. } => Some(*accepted),
+        }
+    }
+
+    fn hear(&mut self, outcome: &TransportOutcome, now: Timestamp) {
+        // An answer proves more than any mail server's word, and a mail that is sent again keeps its first time.
+        *self = match (&*self, outcome) {
+            (Self::Heard { .. }, _) => return,
+            (Self::Queued { .. } | Self::Bounced { .. }, TransportOutcome::Accepted) => {
+                Self::Accepted { at: now }
+            }
+            (Self::Accepted { .. } | Self::Delayed { .. }, TransportOutcome::Accepted) => return,
+            (Self::Bounced { .. }, TransportOutcome::Delayed { .. }) => return,
+            (transport, TransportOutcome::Delayed { reason }) => {
+                Self::Delayed { accepted: transport.accepted_at().unwrap_or(now), reason: reason.clone() }
+            }
+            (_, TransportOutcome::Bounced { reason }) => Self::Bounced { at: now, reason: reason.clone() },
+        };
+    }
+
+    fn heard(&mut self, now: Timestamp) {
+        if !matches!(self, Self::Heard { .. }) {
+            *self = Self::Heard { accepted: self.accepted_at().unwrap_or(now), at: now };
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Carrying plans out: rows in, plan, rows and mails out, in one transaction per rollout.
+
+use super::plan::{Post, PostKind, RolloutId, Step, Targets, next_wake, perform, plan};
+use super::verdict::Verdict;
+use crate::db::outbox::{self, NewMail, Priority};
+use crate::db::{Db, DbError, rollouts};
+use jiff::Timestamp;
+use mailfmt::crypto::Random;
+use mailfmt::package::PackageId;
+use mailfmt::{AgentId, Message};
+use rusqlite::Transaction;
+use std::collections::BTreeSet;
+
+/// Brings every rollout as far as it can come at `now`; how many steps were carried out.
+///
+/// Each rollout's steps and the mails that they need become durable together, so a kill at any instruction leaves the
+/// rollout wholly before or wholly after them.
+///
+/// # Errors
+/// [`DbError`]; the rollouts before the failing one are done.
+pub fn tick(db: &mut Db, now: Timestamp, random: &mut impl Random) -> Result<usize, DbError> {
+    let mut done = 0;
+    for id in rollouts::due(db.read(), now)? {
+        done += db.write(|tx| advance(tx, id, now, random))?;
+    }
+    Ok(done)
+}
+
+fn advance(
+    tx: &Transaction<'_>,
+    id: RolloutId,
+    now: Timestamp,
+    random: &mut impl Random,
+) -> Result<usize, DbError> {
+    let mut rollout = rollouts::load(tx, id)?;
+    let mut targets = rollouts::targets(tx, id)?;
+    let mut changed = BTreeSet::new();
+    for agent in rollouts::removed(tx, id)? {
+        if let Some(target) = targets.get_mut(&agent) {
+            target.removed = true;
+        }
+    }
+    let steps = plan(&rollout, &targets, now);
+    for step in &steps {
+        let corrected = corrected(step, &targets);
+        let post = perform(step, &mut rollout, &mut targets, now, random);
+        for agent in touched(step) {
+            if let Some(target) = targets.get(agent) {
+                let (what, detail) = history(step, corrected.as_deref());
+                rollouts::record(tx, id, target, now, what, &detail)?;
+                changed.insert(agent.clone());
+            }
+        }
+        if let Some(post) = post {
+            enqueue(tx, id, rollout.order.package, post, now)?;
+        }
+    }
+    for target in changed.iter().filter_map(|agent| targets.get(agent)) {
+        rollouts::save_target(tx, id, target)?;
+    }
+    rollouts::save_times(tx, id, rollout.finished, next_wake(&rollout, &targets))?;
+    Ok(steps.len())
+}
+
+fn enqueue(
+    tx: &Transaction<'_>,
+    id: RolloutId,
+    package: PackageId,
+    post: Post,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let (package, priority) = match post.kind {
+        PostKind::Order => (Some(package), Priority::Bulk),
+        PostKind::Ask => (None, Priority::Command),
+    };
+    let mail = NewMail {
+        message: &Message::Command(post.command),
+        id: post.message,
+        in_reply_to: None,
+        package,
+        priority,
+        created: now,
+        expires: post.expires,
+        not_before: now,
+    };
+    outbox::enqueue(tx, &mail, &post.agents)?;
+    rollouts::insert_mail(tx, id, post.message, post.kind)
+}
+
+/// The targets that a step is about.
+pub(super) fn touched(step: &Step) -> &[AgentId] {
+    match step {
+        Step::MarkUpdated { agent } | Step::MarkFailed { agent, .. } => std::slice::from_ref(agent),
+        Step::Retry { agents } | Step::SendPackage { agents } | Step::AskVersion { agents } => agents,
+        Step::Finish => &[],
+    }
+}
+
+/// What a mark says, where it replaces an earlier one.
+fn corrected(step: &Step, targets: &Targets) -> Option<String> {
+    match step {
+        Step::MarkUpdated { agent } | Step::MarkFailed { agent, .. } => {
+            targets.get(agent)?.verdict().map(|before| format!("corrected; before: {}", words(before)))
+        }
+        Step::Retry { .. } | Step::SendPackage { .. } | Step::AskVersion { .. } | Step::Finish => None,
+    }
+}
+
+fn history(step: &Step, corrected: Option<&str>) -> (&'static str, String) {
+    let corrected = corrected.unwrap_or_default();
+    match step {
+        Step::MarkUpdated { .. } => ("updated", corrected.to_owned()),
+        Step::MarkFailed { failure, .. } => {
+            let join = if corrected.is_empty() { "" } else { "; " };
+            ("failed", format!("{failure}{join}{corrected}"))
+        }
+        Step::Retry { .. } => ("retry", "by itself".to_owned()),
+        Step::SendPackage { .. } => ("ordered", String::new()),
+        Step::AskVersion { .. } => ("asked", String::new()),
+        Step::Finish => ("finished", String::new()),
+    }
+}
+
+fn words(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Updated => "updated".to_owned(),
+        Verdict::Failed { failure } => failure.to_string(),
+    }
+}
