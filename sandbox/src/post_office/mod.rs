@@ -137,9 +137,12 @@ impl PostOffice {
         mailbox.map(|mailbox| self.office.deliver(&mailbox, Arc::from(raw))).is_some()
     }
 
-    /// Replaces the script of faults, for new and for open connections.
+    /// Replaces the script of faults, for new and for open connections. Must be called within a tokio runtime.
+    ///
+    /// When it returns, ports refuse connections or take them as the script says; open connections follow at once
+    /// but on their own.
     pub fn set_faults(&self, rules: Vec<Rule>) {
-        self.office.set_rules(rules);
+        self.running.set_rules(&self.office, rules);
     }
 
     /// How many connections are open, on all ports together.

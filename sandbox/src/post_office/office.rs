@@ -120,7 +120,7 @@ impl Office {
             on_demand.map(|(domain, password)| (domain.to_ascii_lowercase(), password.clone())).collect();
         let office = Self {
             store: Store::new(OnDemand(on_demand)),
-            uid_validity: u32::try_from(now().as_second()).unwrap_or(1).max(1),
+            uid_validity: uid_validity(now()),
             rules: watch::Sender::new(Arc::from(settings.faults.clone())),
             settings,
             counters: Counters::default(),
@@ -136,8 +136,8 @@ impl Office {
         self.rules.subscribe()
     }
 
-    pub(super) fn set_rules(&self, rules: Vec<Rule>) {
-        self.rules.send_replace(Arc::from(rules));
+    pub(super) fn set_rules(&self, rules: Arc<[Rule]>) {
+        self.rules.send_replace(rules);
     }
 
     /// Counts a connection; its luck follows from its number among those of its protocol.
@@ -307,6 +307,12 @@ impl Office {
             }
         }
     }
+}
+
+/// Greater at every start, in steps of 64 ms, for some years.
+fn uid_validity(now: Timestamp) -> u32 {
+    let steps = (now.as_millisecond() >> 6) & i64::from(u32::MAX);
+    u32::try_from(steps).unwrap_or(1).max(1)
 }
 
 fn facts_of<'a>(sender: &'a str, recipient: &'a str, size: Option<u64>, attempt: u32) -> Facts<'a> {

@@ -50,7 +50,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// The next line without its end; `None` when the connection is closed.
     pub(crate) async fn try_line(&mut self) -> Option<String> {
         let mut line = Vec::new();
-        let read = tokio::time::timeout(SOON, self.0.read_until(b'\n', &mut line)).await.expect("a line in time");
+        let read =
+            tokio::time::timeout(SOON, self.0.read_until(b'\n', &mut line)).await.expect("a line in time");
         match read {
             Ok(_) if line.ends_with(b"\r\n") => {
                 Some(String::from_utf8_lossy(&line[..line.len() - 2]).into_owned())

@@ -15,19 +15,25 @@ async fn a_mail_is_read_marked_and_removed() {
     let mut imap = Client::open(office.ports().imap).await;
     imap.imap_login(ALICE).await;
     let selected = imap.imap("A0002 SELECT \"INBOX\"").await;
-    for wanted in ["* 3 EXISTS", "* 3 RECENT", "* OK [UNSEEN 1] First unseen", "* OK [UIDNEXT 4] Predicted next UID"] {
+    for wanted in
+        ["* 3 EXISTS", "* 3 RECENT", "* OK [UNSEEN 1] First unseen", "* OK [UIDNEXT 4] Predicted next UID"]
+    {
         assert!(selected.contains(&wanted.to_owned()), "{wanted} in {selected:?}");
     }
     imap.send("A0003 UID FETCH 1:* (UID RFC822.SIZE FLAGS BODY.PEEK[])\r\n").await;
     for number in 1..=3 {
-        let head = format!("* {number} FETCH (UID {number} RFC822.SIZE {length} FLAGS () BODY[] {{{length}}}");
+        let head =
+            format!("* {number} FETCH (UID {number} RFC822.SIZE {length} FLAGS () BODY[] {{{length}}}");
         assert_eq!(imap.line().await, head);
         assert_eq!(imap.octets(length).await, format!("X-Number: {number}\r\n{MAIL}").as_bytes());
         assert_eq!(imap.octets(3).await, b")\r\n");
     }
     assert_eq!(imap.line().await, "A0003 OK FETCH completed");
 
-    assert_eq!(imap.imap("A0004 UID STORE 2 +FLAGS (\\Deleted)").await, ["* 2 FETCH (UID 2 FLAGS (\\Deleted))"]);
+    assert_eq!(
+        imap.imap("A0004 UID STORE 2 +FLAGS (\\Deleted)").await,
+        ["* 2 FETCH (UID 2 FLAGS (\\Deleted))"]
+    );
     assert_eq!(imap.imap("A0005 UID STORE 3 +FLAGS.SILENT (\\Deleted \\Seen)").await, [""; 0]);
     assert_eq!(imap.imap("A0006 UID SEARCH DELETED UNSEEN").await, ["* SEARCH 2"]);
     assert_eq!(imap.imap("A0007 UID EXPUNGE 1:2").await, ["* 2 EXPUNGE"]);

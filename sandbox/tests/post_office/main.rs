@@ -6,6 +6,7 @@ mod imap;
 mod link_faults;
 mod load;
 mod pop3;
+mod round_trip;
 mod smtp;
 
 use std::collections::HashMap;

@@ -107,7 +107,9 @@ async fn logins_work_by_sasl_over_stls_and_over_tls() {
     let mut pop3 = Client::open(office.ports().pop3).await;
     assert!(pop3.line().await.starts_with("+OK"));
     let capabilities = pop3.pop3_lines("CAPA").await;
-    for wanted in ["STLS\r\n", "UIDL\r\n", "TOP\r\n", "PIPELINING\r\n", "SASL PLAIN LOGIN\r\n", "RESP-CODES\r\n"] {
+    for wanted in
+        ["STLS\r\n", "UIDL\r\n", "TOP\r\n", "PIPELINING\r\n", "SASL PLAIN LOGIN\r\n", "RESP-CODES\r\n"]
+    {
         assert!(capabilities.contains(wanted), "{wanted} in {capabilities}");
     }
     pop3.expect("STAT", "-ERR").await;

@@ -16,7 +16,8 @@ fn transport(office: &PostOffice, implicit: bool) -> AsyncSmtpTransport<Tokio1Ex
         .build_rustls()
         .expect("TLS parameters");
     let ports = office.ports();
-    let (port, tls) = if implicit { (ports.smtps, Tls::Wrapper(tls)) } else { (ports.smtp, Tls::Required(tls)) };
+    let (port, tls) =
+        if implicit { (ports.smtps, Tls::Wrapper(tls)) } else { (ports.smtp, Tls::Required(tls)) };
     AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1")
         .port(port)
         .tls(tls)
