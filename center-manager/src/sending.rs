@@ -1,1 +1,189 @@
-//! sending
+//! Which mails to compose from what is due, how each is composed, and what a server's answer means for the outbox.
+//! Pure; [`crate::serve`] does the handing in.
+
+use crate::db::outbox::{Due, OutboxId, Outgoing, Try};
+use crate::settings::Settings;
+use jiff::{SignedDuration, Timestamp};
+use mailbox::{OutgoingMail, RecipientOutcome, SendError};
+use mailfmt::crypto::{ChannelKey, Random};
+use mailfmt::envelope::{self, Addressee, Header, SealError};
+use mailfmt::mail::{Letter, compose};
+use mailfmt::message::{Family, MessageError};
+use mailfmt::{AgentId, CenterId, Command, Digest, Limits, Message};
+use std::sync::Arc;
+
+/// A mail that a server refuses as a whole is offered so often before it counts as refused: many providers use final
+/// codes for quotas that are over tomorrow.
+const TRIES_OF_A_REFUSED_MAIL: u32 = 4;
+
+/// One mail: a message and up to so many recipients as one mail may have.
+#[derive(Debug, Clone)]
+pub struct MailPlan {
+    /// The message.
+    pub outbox: OutboxId,
+    /// Its recipients, at least one.
+    pub recipients: Vec<Due>,
+}
+
+/// Puts recipients of one message together; `due` has them next to each other.
+#[must_use]
+pub fn plan(due: &[Due], recipients_per_mail: usize) -> Vec<MailPlan> {
+    due.chunk_by(|one, next| one.outbox == next.outbox)
+        .flat_map(|group| group.chunks(recipients_per_mail.max(1)))
+        .filter_map(|group| {
+            group.first().map(|first| MailPlan { outbox: first.outbox, recipients: group.to_vec() })
+        })
+        .collect()
+}
+
+/// A message that cannot be made into a mail.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComposeError {
+    /// The outbox holds something that is no message.
+    #[error("the outbox row cannot be read")]
+    Payload(#[from] MessageError),
+    /// The envelope cannot be made.
+    #[error("the envelope cannot be sealed")]
+    Seal(#[from] SealError),
+    /// The encrypted package is not the one that the order names.
+    #[error("the package's file is not the one that was ordered")]
+    Enclosure,
+    /// A package stands behind a message that is no update order.
+    #[error("a package follows a message that is no update order")]
+    NotAnOrder,
+}
+
+/// Who sends.
+#[derive(Debug, Clone, Copy)]
+pub struct From<'a> {
+    /// The center's id.
+    pub center: &'a CenterId,
+    /// The center's mail address.
+    pub address: &'a str,
+}
+
+/// Seals a message for its recipients and writes the mail around it. `sending` makes the mail's own Message-ID
+/// different from that of every other mail of the same message.
+///
+/// # Errors
+/// [`ComposeError`]; trying again does not help.
+pub fn write_mail(
+    outgoing: &Outgoing,
+    sending: u32,
+    recipients: &[(Due, ChannelKey)],
+    from: From<'_>,
+    enclosure: Option<&[u8]>,
+    random: &mut impl Random,
+) -> Result<OutgoingMail, ComposeError> {
+    let message = Message::parse(outgoing.family, outgoing.payload.as_bytes())?;
+    let header = Header::new(
+        &message,
+        from.center.clone().into(),
+        outgoing.id,
+        outgoing.created,
+        outgoing.expires,
+    )
+    .answering(outgoing.in_reply_to);
+    let addressees: Vec<_> =
+        recipients.iter().map(|(due, key)| Addressee { key, sequence: due.sequence }).collect();
+    let mut attachment = envelope::seal(&header, &message, &addressees, random)?;
+    attachment.extend(enclosure.unwrap_or_default());
+    let to = match recipients {
+        [(only, _)] => Some(only.address.as_str()),
+        _ => None,
+    };
+    let letter = Letter { from: from.address, to, header: &header, sending };
+    Ok(OutgoingMail {
+        return_path: Some(from.address.to_owned()),
+        recipients: recipients.iter().map(|(due, _)| due.address.clone()).collect(),
+        raw: Arc::from(compose(&letter, &attachment)),
+    })
+}
+
+/// Encrypts a package as its order says. The same order gives the same octets, so it is done once for all mails.
+///
+/// # Errors
+/// [`ComposeError`] when the result is not what the order names.
+pub fn enclosure(outgoing: &Outgoing, package: &[u8]) -> Result<Vec<u8>, ComposeError> {
+    let Message::Command(Command::Update(order)) =
+        Message::parse(Family::Command, outgoing.payload.as_bytes())?
+    else {
+        return Err(ComposeError::NotAnOrder);
+    };
+    let enclosure = mailfmt::package::enclose(package, &order.content_key);
+    let right = u64::try_from(enclosure.len()) == Ok(order.enclosure_octets)
+        && enclosure.len() <= Limits::default().package_octets
+        && Digest::of(&enclosure) == order.enclosure;
+    right.then_some(enclosure).ok_or(ComposeError::Enclosure)
+}
+
+/// When to try again after `attempts` tries before this one: the pause doubles every time, up to the longest.
+#[must_use]
+pub fn next_try(now: Timestamp, attempts: u32, settings: &Settings) -> Timestamp {
+    let factor = 1i32.checked_shl(attempts.min(16)).unwrap_or(i32::MAX);
+    let pause = settings
+        .retry_pause
+        .checked_mul(factor)
+        .unwrap_or(SignedDuration::MAX)
+        .min(settings.retry_pause_max);
+    now.checked_add(pause).unwrap_or(Timestamp::MAX)
+}
+
+/// What the server's answers mean for the recipients of a mail.
+#[must_use]
+pub fn answers(
+    plan: &MailPlan,
+    outcomes: &[(String, RecipientOutcome)],
+    now: Timestamp,
+    settings: &Settings,
+) -> Vec<(OutboxId, AgentId, Try)> {
+    let outcome = |nth: usize, due: &Due| match outcomes.get(nth).map(|(_, outcome)| outcome) {
+        Some(RecipientOutcome::Accepted) => Try::Accepted,
+        Some(RecipientOutcome::Refused(reply)) => Try::Refused { detail: reply.to_string() },
+        Some(RecipientOutcome::Deferred(reply)) => {
+            Try::Later { at: next_try(now, due.attempts, settings), detail: reply.to_string() }
+        }
+        None => Try::Later { at: next_try(now, due.attempts, settings), detail: String::new() },
+    };
+    plan.recipients
+        .iter()
+        .enumerate()
+        .map(|(nth, due)| (plan.outbox, due.agent.clone(), outcome(nth, due)))
+        .collect()
+}
+
+/// What an error of a whole mail means for its recipients.
+#[must_use]
+pub fn failure(
+    plan: &MailPlan,
+    error: &SendError,
+    now: Timestamp,
+    settings: &Settings,
+) -> Vec<(OutboxId, AgentId, Try)> {
+    let outcome = |due: &Due| {
+        let later = |at| Try::Later { at, detail: error.to_string() };
+        let refused = || Try::Refused { detail: error.to_string() };
+        match error {
+            // One impossible address must not keep the mail from the others.
+            SendError::Address { address } if *address == due.address => refused(),
+            SendError::Address { .. } => later(now),
+            SendError::TooLarge { .. } | SendError::EightBit | SendError::NoRecipients => refused(),
+            SendError::Permanent(_) if due.attempts.saturating_add(1) >= TRIES_OF_A_REFUSED_MAIL => refused(),
+            _ => later(next_try(now, due.attempts, settings)),
+        }
+    };
+    plan.recipients.iter().map(|due| (plan.outbox, due.agent.clone(), outcome(due))).collect()
+}
+
+/// The recipients of a mail that cannot be composed.
+#[must_use]
+pub fn unsendable(plan: &MailPlan, reason: &str) -> Vec<(OutboxId, AgentId, Try)> {
+    let refused = |due: &Due| {
+        (plan.outbox, due.agent.clone(), Try::Refused { detail: crate::words::plain(reason) })
+    };
+    plan.recipients.iter().map(refused).collect()
+}
+
+#[cfg(test)]
+mod tests;

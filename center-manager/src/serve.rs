@@ -1,1 +1,273 @@
-//! serve
+//! The daemon: reads mail and files it, ticks the rollouts, sends what is due.
+//!
+//! Everything that matters is in the database before and after each step, so it may be killed at any instruction: a
+//! mail that was filed and not deleted comes again as a repeat, a mail that was sent and not noted goes out twice
+//! under one message id.
+
+mod handing;
+mod lock;
+mod reading;
+
+pub use lock::{Lock, LockError};
+
+use crate::db::{Db, DbError};
+use crate::home::Home;
+use crate::intake::Keyring;
+use crate::settings::{Settings, SettingsError};
+use crate::system::{SystemRandom, now};
+use mailbox::accounts::Accounts;
+use mailbox::backoff::Backoff;
+use mailbox::{Account, Password, PasswordError};
+use mailfmt::AgentId;
+use mailfmt::crypto::{ChannelKey, Direction, Random as _};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How often the daemon looks whether a command or the clock has given it something to do.
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// Why the daemon cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Another one runs on this home, or the lock file cannot be made.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A password cannot be had.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// Mail could neither be read nor sent in a single pass.
+    #[error("{failed} of {accounts} mail accounts could not be used; the log tells why")]
+    Mail {
+        /// Accounts that failed.
+        failed: usize,
+        /// All accounts.
+        accounts: usize,
+    },
+}
+
+/// What one pass did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// Mails read and filed.
+    pub read: usize,
+    /// New reports among them.
+    pub reports: usize,
+    /// Mails handed in.
+    pub sent: usize,
+    /// Steps of rollouts.
+    pub steps: usize,
+    /// Accounts whose mail could not be read.
+    pub accounts_failed: usize,
+    /// Whether more mail waits than one pass takes.
+    pub more: bool,
+}
+
+/// The daemon of one home. At most one exists per home, in all processes together.
+#[derive(Debug)]
+pub struct Daemon {
+    settings: Settings,
+    home: Home,
+    db: Db,
+    accounts: Vec<Account>,
+    /// How each account fares at reading, and all of them at sending.
+    reading: Vec<Accounts>,
+    sending: Accounts,
+    /// Mails that cannot be read and are deleted in the next session.
+    poison: Vec<String>,
+    keys: Keys,
+    enclosure: handing::EnclosureCache,
+    _lock: Lock,
+}
+
+/// Keys of all appliances, read again when another process has changed the database.
+#[derive(Debug, Default)]
+struct Keys {
+    version: Option<i64>,
+    incoming: Keyring,
+    outgoing: HashMap<AgentId, ChannelKey>,
+}
+
+impl Daemon {
+    /// Locks the home, reads settings and passwords, opens the database. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn new(home: &Home) -> Result<Self, ServeError> {
+        let settings = home.settings()?;
+        let lock = Lock::take(&home.lock_file())?;
+        let accounts = accounts(home, &settings)?;
+        let db = Db::open(&home.database())?;
+        let backoff = Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(600) };
+        Ok(Self {
+            reading: accounts.iter().map(|_| Accounts::new(1, backoff)).collect(),
+            sending: Accounts::new(accounts.len(), backoff),
+            settings,
+            home: home.clone(),
+            db,
+            accounts,
+            poison: Vec::new(),
+            keys: Keys::default(),
+            enclosure: handing::EnclosureCache::default(),
+            _lock: lock,
+        })
+    }
+
+    /// Works until `stop` becomes true (or its sender is gone).
+    ///
+    /// # Errors
+    /// None for mail or database trouble, which is logged and tried again; [`ServeError`] is what remains.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ServeError> {
+        tracing::info!(center = %self.settings.center, home = %self.home.root().display(), "serving");
+        let mut next_look = Instant::now();
+        let mut seen = None;
+        while !*stop.borrow() {
+            let look = Instant::now() >= next_look;
+            match self.pass(look, &stop).await {
+                Ok(pass) if look && pass.more => {}
+                Ok(_) if look => next_look = Instant::now() + self.settings.poll,
+                Ok(_) => {}
+                Err(error) => {
+                    log_chain("the pass failed; trying again", &error);
+                    next_look = Instant::now() + self.settings.poll;
+                    pause(&mut stop, self.settings.poll).await;
+                }
+            }
+            self.wait(&mut stop, next_look, &mut seen).await;
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// One look for mail, one tick, one round of sending.
+    ///
+    /// # Errors
+    /// [`ServeError::Db`]; [`ServeError::Mail`] when not a single account could be read.
+    pub async fn once(&mut self) -> Result<Pass, ServeError> {
+        let (_hold, stop) = watch::channel(false);
+        let mut total = Pass::default();
+        loop {
+            let pass = self.pass(true, &stop).await?;
+            total.read = total.read.saturating_add(pass.read);
+            total.reports = total.reports.saturating_add(pass.reports);
+            total.sent = total.sent.saturating_add(pass.sent);
+            total.steps = total.steps.saturating_add(pass.steps);
+            total.accounts_failed = pass.accounts_failed;
+            if pass.accounts_failed == self.accounts.len() {
+                return Err(ServeError::Mail { failed: pass.accounts_failed, accounts: self.accounts.len() });
+            }
+            if !pass.more {
+                return Ok(total);
+            }
+        }
+    }
+
+    async fn pass(&mut self, look: bool, stop: &watch::Receiver<bool>) -> Result<Pass, ServeError> {
+        let mut pass = Pass::default();
+        self.refresh_keys()?;
+        if look {
+            self.read_all(&mut pass, stop).await?;
+        }
+        pass.steps = crate::rollout::tick(&mut self.db, now(), &mut SystemRandom)?;
+        if look {
+            let expired = self.db.expire_outbox(now())?;
+            if expired > 0 {
+                tracing::warn!(expired, "messages were not sent in time and are given up");
+            }
+        }
+        pass.sent = self.send_due(stop).await?;
+        Ok(pass)
+    }
+
+    /// Waits for the next look, for a change by another process, for something that becomes due, or for the end.
+    async fn wait(&self, stop: &mut watch::Receiver<bool>, next_look: Instant, seen: &mut Option<i64>) {
+        let mut glances = 0u32;
+        while !*stop.borrow() && Instant::now() < next_look {
+            pause(stop, GLANCE.min(next_look.saturating_duration_since(Instant::now()))).await;
+            let changes = self.db.foreign_changes().ok();
+            let changed = changes != *seen;
+            *seen = changes;
+            glances = glances.saturating_add(1);
+            // Rollouts have times of their own: every second is often enough.
+            if changed || glances.is_multiple_of(2) {
+                return;
+            }
+        }
+    }
+
+    fn refresh_keys(&mut self) -> Result<(), DbError> {
+        let version = Some(self.db.foreign_changes()?);
+        if self.keys.version == version {
+            return Ok(());
+        }
+        let credentials = self.db.credentials()?;
+        let center = &self.settings.center;
+        self.keys.incoming = Keyring::new(center, &credentials);
+        self.keys.outgoing = credentials
+            .iter()
+            .map(|(agent, credential)| {
+                (agent.clone(), credential.channel(Direction::ToAppliance, agent, center))
+            })
+            .collect();
+        self.keys.version = version;
+        Ok(())
+    }
+}
+
+/// Puts settings and passwords together.
+///
+/// # Errors
+/// [`PasswordError`] names the file.
+pub fn accounts(home: &Home, settings: &Settings) -> Result<Vec<Account>, PasswordError> {
+    let account = |(index, settings): (usize, &mailbox::AccountSettings)| {
+        let password = Password::from_file(&home.password_file(index.saturating_add(1)))?;
+        Ok(Account::new(settings.clone(), password))
+    };
+    settings.accounts.iter().enumerate().map(account).collect()
+}
+
+/// Runs the daemon of a home until `stop` becomes true.
+///
+/// # Errors
+/// [`ServeError`] when it cannot begin.
+pub async fn run(home: &Home, stop: watch::Receiver<bool>) -> Result<(), ServeError> {
+    Daemon::new(home)?.run(stop).await
+}
+
+async fn pause(stop: &mut watch::Receiver<bool>, time: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        // Without a sender nobody can end us but by ending the process; then the value stays as it is.
+        changed = stop.changed() => if changed.is_err() { tokio::time::sleep(time).await },
+    }
+}
+
+fn random_number() -> u64 {
+    let mut octets = [0; 8];
+    SystemRandom.fill(&mut octets);
+    u64::from_ne_bytes(octets)
+}
+
+/// Logs an error with all its causes in one line.
+fn log_chain(what: &str, error: &dyn std::error::Error) {
+    tracing::warn!(error = chain(error), "{what}");
+}
+
+/// An error with all its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

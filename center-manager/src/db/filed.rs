@@ -1,17 +1,18 @@
 //! Filing what came in: one durable transaction per batch of mails, receipts included.
 
-use super::columns::{At, Id, count, uncount};
+use super::columns::{At, Id, count, parsed, uncount};
 use super::outbox::{self, NewMail, Priority};
 use super::{Db, DbError, appliances, devices};
 use crate::filing::{Change, changes};
 use crate::intake::{Arrived, Discard, Verdict};
+use crate::rollout::{self, TransportOutcome};
 use crate::words;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;
 use mailfmt::mail::{Bounce, BounceAction};
 use mailfmt::message::report::{HealthReport, UpdateOutcome, UpdateResultReport, VersionReportMessage};
 use mailfmt::{AgentId, Message, MessageId, Receipt, Report};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 /// What became of one mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl Db {
 }
 
 struct Filing<'a, R> {
-    transaction: &'a Connection,
+    transaction: &'a Transaction<'a>,
     now: Timestamp,
     expires: Timestamp,
     random: &'a mut R,
@@ -111,6 +112,7 @@ impl<R: Random> Filing<'_, R> {
         if let Some(command) = &arrived.in_reply_to {
             outbox::answered(self.transaction, command, &arrived.agent, self.now)?;
         }
+        self.tell_rollouts(arrived)?;
         self.send_receipt(arrived, &journaled)?;
         let Journaled { number, description, .. } = journaled;
         Ok(Filed::New { number, agent: arrived.agent.clone(), description })
@@ -250,6 +252,25 @@ impl<R: Random> Filing<'_, R> {
         Ok(())
     }
 
+    fn tell_rollouts(&mut self, arrived: &Arrived) -> Result<(), DbError> {
+        let origin = || rollout::Origin {
+            agent: arrived.agent.clone(),
+            in_reply_to: arrived.in_reply_to,
+            created: arrived.created,
+            received: self.now,
+        };
+        match &arrived.report {
+            Report::Version(report) => rollout::on_version_report(self.transaction, &origin(), report),
+            Report::UpdateResult(report) => rollout::on_update_result(self.transaction, &origin(), report),
+            Report::Refused(report) => rollout::on_refused(self.transaction, &origin(), report),
+            Report::Fault(_)
+            | Report::FaultCleared(_)
+            | Report::Counters(_)
+            | Report::Health(_)
+            | Report::Unknown { .. } => Ok(()),
+        }
+    }
+
     /// The receipt of a report: made once, sent again for every repeat, with the same id and the same words.
     fn send_receipt(&mut self, arrived: &Arrived, journaled: &Journaled) -> Result<(), DbError> {
         let again = self
@@ -306,26 +327,31 @@ fn repeat(transaction: &Connection, arrived: &Arrived) -> Result<Option<Journale
 
 /// A delivery report names our message and mostly the address. Without an address it can be attributed only when
 /// the message had one recipient. Only what is on its way is marked: an answer is stronger than a bounce.
-fn mark_bounce(transaction: &Connection, bounce: &Bounce, now: Timestamp) -> Result<usize, DbError> {
-    let state = match bounce.action {
-        BounceAction::Failed => "bounced",
-        BounceAction::Delayed => "delayed",
+fn mark_bounce(transaction: &Transaction<'_>, bounce: &Bounce, now: Timestamp) -> Result<usize, DbError> {
+    let status = bounce.status.as_deref().unwrap_or_default();
+    let reason = words::plain(&format!("{status} {}", bounce.diagnostic));
+    let (state, outcome) = match bounce.action {
+        BounceAction::Failed => ("bounced", TransportOutcome::Bounced { reason: reason.clone() }),
+        BounceAction::Delayed => ("delayed", TransportOutcome::Delayed { reason: reason.clone() }),
         BounceAction::Delivered => return Ok(0),
     };
-    let status = bounce.status.as_deref().unwrap_or_default();
-    let detail = words::plain(&format!("{status} {}", bounce.diagnostic));
     let mut mark = transaction.prepare_cached(
         "UPDATE outbox_recipient SET state = ?2, changed = ?3, detail = ?4
          WHERE outbox = (SELECT id FROM outbox WHERE message = ?1) AND state IN ('accepted', 'delayed')
            AND (agent IN (SELECT agent FROM appliance WHERE lower(address) = lower(?5))
                 OR (?5 IS NULL AND 1 = (SELECT count(*) FROM outbox_recipient r
-                                        WHERE r.outbox = outbox_recipient.outbox)))",
+                                        WHERE r.outbox = outbox_recipient.outbox)))
+         RETURNING agent",
     )?;
     let mut marked = 0usize;
     for message in &bounce.messages {
-        let recipient = bounce.recipient.as_deref();
-        marked = marked
-            .saturating_add(mark.execute(params![Id::of(message), state, At(now), detail, recipient])?);
+        let parameters = params![Id::of(message), state, At(now), reason, bounce.recipient];
+        let agents: Vec<AgentId> =
+            mark.query_map(parameters, |row| parsed(row, 0))?.collect::<Result<_, _>>()?;
+        for agent in &agents {
+            rollout::on_transport(transaction, *message, agent, &outcome, now)?;
+        }
+        marked = marked.saturating_add(agents.len());
     }
     Ok(marked)
 }

@@ -12,11 +12,12 @@
 
 use super::columns::{At, Id, maybe_parsed, parsed, time, uncount};
 use super::{Db, DbError};
+use crate::rollout::{self, TransportOutcome};
 use jiff::Timestamp;
 use mailfmt::message::Family;
 use mailfmt::package::PackageId;
 use mailfmt::{AgentId, Message, MessageId};
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 /// Names a message in the outbox; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -372,8 +373,11 @@ impl Db {
                     Try::Refused { detail } => (Transport::Refused, now, detail.as_str()),
                     Try::Later { at, detail } => (Transport::Queued, *at, detail.as_str()),
                 };
-                let agent = agent.as_str();
-                update.execute(params![outbox.0, agent, state.as_str(), At(next), At(now), detail])?;
+                let parameters =
+                    params![outbox.0, agent.as_str(), state.as_str(), At(next), At(now), detail];
+                if update.execute(parameters)? > 0 {
+                    tell_rollouts(transaction, *outbox, agent, tried, now)?;
+                }
             }
             Ok(())
         })
@@ -405,6 +409,30 @@ impl Db {
             .read()
             .prepare_cached("SELECT min(next_try) FROM outbox_recipient WHERE state = 'queued'")?;
         Ok(statement.query_row([], |row| super::columns::maybe_time(row, 0))?)
+    }
+}
+
+/// Our own mail server's word, for the rollout that the message belongs to. "Later" is no news for it: the mail is
+/// still queued.
+fn tell_rollouts(
+    transaction: &Transaction<'_>,
+    outbox: OutboxId,
+    agent: &AgentId,
+    tried: &Try,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let outcome = match tried {
+        Try::Accepted => TransportOutcome::Accepted,
+        Try::Refused { detail } => TransportOutcome::Bounced { reason: detail.clone() },
+        Try::Later { .. } => return Ok(()),
+    };
+    let message = transaction
+        .prepare_cached("SELECT message FROM outbox WHERE id = ?1 AND family = 'command'")?
+        .query_row([outbox.0], |row| row.get::<_, Id>(0))
+        .optional()?;
+    match message {
+        Some(message) => rollout::on_transport(transaction, message.message(), agent, &outcome, now),
+        None => Ok(()),
     }
 }
 

@@ -1,0 +1,172 @@
+//! Handing in what is due: sealed at the moment of sending, many mails over one connection.
+
+use super::{Daemon, ServeError, chain, log_chain, random_number};
+use crate::db::outbox::{OutboxId, Outgoing, Try};
+use crate::sending::{self, MailPlan};
+use crate::system::{SystemRandom, now};
+use mailbox::accounts::{Choice, Failure};
+use mailbox::{OutgoingMail, Submission};
+use mailfmt::AgentId;
+use mailfmt::package::PackageId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// Results are noted together, so that thousands of small mails do not each wait for the disk. What a crash loses of
+/// this goes out twice, under the same message id.
+const NOTE_EVERY: usize = 64;
+
+/// The encrypted package that was last needed; a rollout sends the same one in mail after mail.
+#[derive(Debug, Default)]
+pub(super) struct EnclosureCache {
+    last: Option<(OutboxId, Arc<[u8]>)>,
+}
+
+type Tries = Vec<(OutboxId, AgentId, Try)>;
+
+impl Daemon {
+    /// Sends what is due, most urgent first, over the first account that works; how many mails went out.
+    pub(super) async fn send_due(&mut self, stop: &watch::Receiver<bool>) -> Result<usize, ServeError> {
+        let wanted = self.settings.sends_per_pass.saturating_mul(self.settings.recipients_per_mail);
+        let due = self.db.due(now(), wanted)?;
+        let mut plans = sending::plan(&due, self.settings.recipients_per_mail);
+        plans.truncate(self.settings.sends_per_pass);
+        if plans.is_empty() {
+            return Ok(0);
+        }
+        let Some((nth, mut submission)) = self.connect().await else { return Ok(0) };
+        let mut numbers = self.number(&plans)?;
+        let mut tries = Tries::new();
+        let mut sent = 0usize;
+        for plan in &plans {
+            if *stop.borrow() || submission.is_broken() {
+                break;
+            }
+            let sending = numbers.entry(plan.outbox).or_default();
+            *sending = sending.saturating_add(1);
+            let sending = *sending;
+            let Some(mail) = self.compose(plan, sending, &mut tries)? else { continue };
+            match submission.send(&mail).await {
+                Ok(outcomes) => {
+                    sent = sent.saturating_add(1);
+                    tries.extend(sending::answers(plan, &outcomes, now(), &self.settings));
+                }
+                Err(error) => {
+                    log_chain("a mail could not be handed in", &error);
+                    tries.extend(sending::failure(plan, &error, now(), &self.settings));
+                    if submission.is_broken() {
+                        self.sending.failed(nth, Failure::from(&error), Instant::now(), random_number());
+                    }
+                }
+            }
+            if tries.len() >= NOTE_EVERY {
+                self.db.record_tries(&tries, now())?;
+                tries.clear();
+            }
+        }
+        self.db.record_tries(&tries, now())?;
+        if !submission.is_broken() {
+            self.sending.succeeded(nth);
+            if let Err(error) = submission.quit().await {
+                tracing::debug!(%error, "the mail server did not end the session in order");
+            }
+        }
+        Ok(sent)
+    }
+
+    /// The first account that lets us in; the others rest for a while.
+    async fn connect(&mut self) -> Option<(usize, Submission)> {
+        for _ in 0..self.accounts.len() {
+            let Choice::Use(nth) = self.sending.choose(Instant::now()) else { return None };
+            let account = self.accounts.get(nth)?;
+            match Submission::connect(account, &self.settings.mail_limits()).await {
+                Ok(submission) => return Some((nth, submission)),
+                Err(error) => {
+                    let name = &account.settings.name;
+                    log_chain(&format!("cannot send over account {name:?}; trying again later"), &error);
+                    self.sending.failed(nth, Failure::from(&error), Instant::now(), random_number());
+                }
+            }
+        }
+        None
+    }
+
+    /// Counts the mails of this round before the first is composed, so that no two ever share a Message-ID; answers
+    /// the numbers before this round.
+    fn number(&mut self, plans: &[MailPlan]) -> Result<BTreeMap<OutboxId, u32>, ServeError> {
+        let mut counts = BTreeMap::<_, u32>::new();
+        for plan in plans {
+            let count = counts.entry(plan.outbox).or_default();
+            *count = count.saturating_add(1);
+        }
+        let mut before = BTreeMap::new();
+        for outbox in counts.keys() {
+            before.insert(*outbox, self.db.outgoing(*outbox)?.map_or(0, |outgoing| outgoing.sendings));
+        }
+        self.db.count_sendings(&counts.into_iter().collect::<Vec<_>>())?;
+        Ok(before)
+    }
+
+    /// The mail of a plan, or a note of why there will never be one.
+    fn compose(
+        &mut self,
+        plan: &MailPlan,
+        sending: u32,
+        tries: &mut Tries,
+    ) -> Result<Option<OutgoingMail>, ServeError> {
+        let Some(outgoing) = self.db.outgoing(plan.outbox)? else { return Ok(None) };
+        let recipients: Vec<_> = plan
+            .recipients
+            .iter()
+            .filter_map(|due| Some((due.clone(), self.keys.outgoing.get(&due.agent)?.clone())))
+            .collect();
+        if recipients.len() != plan.recipients.len() {
+            // An appliance came or went in this moment; the next round has its keys.
+            return Ok(None);
+        }
+        let enclosure = match &outgoing.package {
+            None => None,
+            Some(package) => match self.enclosure(&outgoing, package) {
+                Ok(enclosure) => Some(enclosure),
+                Err(reason) => {
+                    tracing::error!(%package, reason, "a package cannot be sent");
+                    tries.extend(sending::unsendable(plan, &reason));
+                    return Ok(None);
+                }
+            },
+        };
+        let from = sending::From { center: &self.settings.center, address: &self.settings.address };
+        let mail = sending::write_mail(
+            &outgoing,
+            sending,
+            &recipients,
+            from,
+            enclosure.as_deref(),
+            &mut SystemRandom,
+        );
+        match mail {
+            Ok(mail) => Ok(Some(mail)),
+            Err(error) => {
+                log_chain("a message cannot be made into a mail", &error);
+                tries.extend(sending::unsendable(plan, &chain(&error)));
+                Ok(None)
+            }
+        }
+    }
+
+    fn enclosure(&mut self, outgoing: &Outgoing, package: &PackageId) -> Result<Arc<[u8]>, String> {
+        if let Some((outbox, enclosure)) = &self.enclosure.last
+            && *outbox == outgoing.outbox
+        {
+            return Ok(Arc::clone(enclosure));
+        }
+        let stored = self.db.package(&package.to_string()).map_err(|error| chain(&error))?;
+        let file = std::fs::read(&stored.path)
+            .map_err(|error| format!("cannot read {}: {error}", stored.path.display()))?;
+        let enclosure: Arc<[u8]> =
+            sending::enclosure(outgoing, &file).map_err(|error| chain(&error))?.into();
+        self.enclosure.last = Some((outgoing.outbox, Arc::clone(&enclosure)));
+        Ok(enclosure)
+    }
+}
