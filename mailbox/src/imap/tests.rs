@@ -1,1 +1,262 @@
+//! Scripted servers at the other end of a pipe in memory. Time is stopped and jumps to the next alarm.
 
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex},
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::*;
+use crate::{FetchError, Item, Limits, Password, Retrieved, Woke};
+
+const LOGIN: (&str, &str) =
+    ("LOGIN \"user\" \"secret\"", "TAG OK [CAPABILITY IMAP4rev1  IDLE UIDPLUS X-NEW=1] in\r\n");
+const SELECT: (&str, &str) = (
+    "SELECT INBOX",
+    "* FLAGS (\\Seen)\r\n* 2 EXISTS\r\n* 0 RECENT\r\n* 9 XYZZY\r\n* OK [UIDVALIDITY 77] ok\r\nTAG OK [READ-WRITE] done\r\n",
+);
+
+/// Answers each expected command, `TAG` replaced by the client's tag; afterwards closes. A `+` in front of the answer of
+/// IDLE and the wait for DONE are part of the script too.
+fn server(greeting: &str, script: &[(&str, &str)]) -> (DuplexStream, JoinHandle<()>) {
+    let (client, server) = duplex(8 << 20);
+    let greeting = greeting.to_owned();
+    let script: Vec<(String, String)> = script.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
+    let task = tokio::spawn(async move {
+        let mut server = BufReader::new(server);
+        server.write_all(greeting.as_bytes()).await.unwrap();
+        let mut tag = String::new();
+        for (expected, answer) in script {
+            let mut line = String::new();
+            server.read_line(&mut line).await.unwrap();
+            let command = if expected == "DONE" {
+                line.trim_end().to_owned()
+            } else {
+                let (new_tag, command) = line.trim_end().split_once(' ').unwrap();
+                tag = new_tag.to_owned();
+                command.to_owned()
+            };
+            assert_eq!(command, expected);
+            server.write_all(answer.replace("TAG", &tag).as_bytes()).await.unwrap();
+            if answer.is_empty() {
+                // Stays silent until the client has gone.
+                let _ = server.read_line(&mut String::new()).await;
+            }
+        }
+    });
+    (client, task)
+}
+
+async fn open(script: &[(&str, &str)], limits: &Limits) -> Result<ImapSession<DuplexStream>, FetchError> {
+    let script: Vec<_> = [LOGIN, SELECT].iter().chain(script).copied().collect();
+    let (stream, _task) = server("* OK hello\r\n", &script);
+    ImapSession::greet(stream, "user", &Password::new("secret".into()), limits).await
+}
+
+fn item(uid: u32, size_octets: u64) -> Item {
+    Item { id: format!("77-{uid}"), size_octets, handle: uid }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_session_lists_reads_deletes_and_logs_out() {
+    let mut session = open(
+        &[
+            ("NOOP", "TAG OK\r\n".replace("OK", "OK done").as_str()),
+            (
+                "UID FETCH 1:* (UID RFC822.SIZE)",
+                "* 1 FETCH (UID 5 RFC822.SIZE 9)\r\n* 2 FETCH (RFC822.SIZE 11 UID 6)\r\nTAG OK done\r\n",
+            ),
+            (
+                "UID FETCH 5:6 (UID BODY.PEEK[])",
+                "* 1 FETCH (UID 5 BODY[] {9}\r\nA: b\r\n\r\nx)\r\n* 2 FETCH (UID 6 BODY[] {11}\r\nA: b\r\n\r\n\u{fc}))\r\nTAG OK done\r\n",
+            ),
+            ("UID STORE 5:6 +FLAGS.SILENT (\\Deleted)", "TAG OK done\r\n"),
+            ("UID EXPUNGE 5:6", "* 1 EXPUNGE\r\n* 1 EXPUNGE\r\nTAG OK done\r\n"),
+            ("LOGOUT", "* BYE\r\nTAG OK done\r\n".replace("BYE", "BYE bye").as_str()),
+        ],
+        &Limits::default(),
+    )
+    .await
+    .unwrap();
+    assert!(session.capabilities().iter().any(|capability| capability == "UIDPLUS"));
+    let items = session.list().await.unwrap();
+    assert_eq!(items, [item(5, 9), item(6, 11)]);
+    let outcome = session.retrieve_batch(&items).await.unwrap();
+    assert_eq!(outcome[0].1, Retrieved::Mail(b"A: b\r\n\r\nx".to_vec()));
+    assert!(matches!(&outcome[1].1, Retrieved::Mail(mail) if mail.len() == 11));
+    session.delete(&items).await.unwrap();
+    session.logout().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_mailbox_is_not_asked_for_its_mails() {
+    let empty = ("SELECT INBOX", "* 0 EXISTS\r\n* OK [UIDVALIDITY 77] ok\r\nTAG OK done\r\n");
+    let (stream, _task) = server("* OK hello\r\n", &[LOGIN, empty, ("NOOP", "TAG OK done\r\n")]);
+    let mut session = ImapSession::greet(stream, "user", &Password::new("secret".into()), &Limits::default())
+        .await
+        .unwrap();
+    assert!(session.list().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_or_broken_listing_is_an_error_and_not_an_empty_mailbox() {
+    let fetch = "UID FETCH 1:* (UID RFC822.SIZE)";
+    let noop = ("NOOP", "TAG OK done\r\n");
+    let mut refused = open(&[noop, (fetch, "TAG NO not now\r\n")], &Limits::default()).await.unwrap();
+    assert!(matches!(refused.list().await.unwrap_err(), FetchError::Refused { .. }));
+    let mut broken =
+        open(&[noop, (fetch, "* 1 FETCH (UID 5 RFC822.SIZE 9)\r\n")], &Limits::default()).await.unwrap();
+    assert!(matches!(broken.list().await.unwrap_err(), FetchError::Disconnected { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_mail_comes_in_pieces() {
+    let limits = Limits { piece_octets: 8, ..Limits::default() };
+    let mut session = open(
+        &[
+            (
+                "UID FETCH 5 (UID BODY.PEEK[]<0.8>)",
+                "* 1 FETCH (UID 5 BODY[]<0> {8}\r\n01234567)\r\nTAG OK done\r\n",
+            ),
+            (
+                "UID FETCH 5 (UID BODY.PEEK[]<8.8>)",
+                "* 1 FETCH (UID 5 BODY[]<8> {8}\r\n89abcdef)\r\nTAG OK done\r\n",
+            ),
+            (
+                "UID FETCH 5 (UID BODY.PEEK[]<16.8>)",
+                "* 1 FETCH (UID 5 BODY[]<16> {0}\r\n)\r\nTAG OK done\r\n",
+            ),
+        ],
+        &limits,
+    )
+    .await
+    .unwrap();
+    assert_eq!(session.retrieve(&item(5, 16)).await.unwrap(), b"0123456789abcdef");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_of_a_gigabyte_is_never_asked_for() {
+    let mut session = open(&[], &Limits::default()).await.unwrap();
+    let error = session.retrieve(&item(5, 1 << 30)).await.unwrap_err();
+    assert!(matches!(error, FetchError::TooLarge { .. }), "{error:?}");
+    let outcome = session.retrieve_batch(&[item(5, 1 << 30)]).await.unwrap();
+    assert_eq!(outcome[0].1, Retrieved::TooLarge);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_literal_of_a_gigabyte_in_the_answer_is_given_up_at_once() {
+    let lie = ("UID FETCH 5 (UID BODY.PEEK[])", "* 1 FETCH (UID 5 BODY[] {1000000000}\r\nxxxx");
+    let mut session = open(&[lie], &Limits::default()).await.unwrap();
+    let error = session.retrieve_batch(&[item(5, 100)]).await.unwrap_err();
+    assert!(matches!(error, FetchError::Protocol { .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_that_is_gone_is_told_as_such() {
+    let gone = ("UID FETCH 5:6 (UID BODY.PEEK[])", "* 2 FETCH (UID 6 BODY[] {3}\r\nabc)\r\nTAG OK done\r\n");
+    let mut session = open(&[gone], &Limits::default()).await.unwrap();
+    let outcome = session.retrieve_batch(&[item(5, 3), item(6, 3)]).await.unwrap();
+    assert_eq!((&outcome[0].1, &outcome[1].1), (&Retrieved::Gone, &Retrieved::Mail(b"abc".to_vec())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn mail_content_never_gets_into_the_error_of_a_response_that_cannot_be_read() {
+    let broken = (
+        "UID FETCH 5 (UID BODY.PEEK[])",
+        "* 1 FETCH (UID 5 BODY[] {20}\r\nConfidential content ?!?)\r\nTAG OK done\r\n",
+    );
+    let mut session = open(&[broken], &Limits::default()).await.unwrap();
+    let error = session.retrieve_batch(&[item(5, 20)]).await.unwrap_err();
+    assert!(matches!(error, FetchError::Protocol { .. }), "{error:?}");
+    assert!(!format!("{error} {error:?}").contains("onfidential"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_left_after_the_limit() {
+    let started = Instant::now();
+    let mut session = open(&[("NOOP", "")], &Limits::default()).await.unwrap();
+    assert!(matches!(session.noop().await.unwrap_err(), FetchError::Timeout { .. }));
+    assert!(started.elapsed() <= Limits::default().operation + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn gibberish_preauth_or_a_good_bye_as_a_greeting_are_errors() {
+    for greeting in ["+OK pop3\r\n", "* PREAUTH come in\r\n", "* BYE full\r\n", "\u{1}\u{2}\r\n"] {
+        let (stream, _task) = server(greeting, &[]);
+        let outcome =
+            ImapSession::greet(stream, "user", &Password::new("secret".into()), &Limits::default()).await;
+        assert!(outcome.is_err(), "{greeting}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_login_is_told_without_the_password() {
+    let refused = (LOGIN.0, "TAG NO [AUTHENTICATIONFAILED] secret is wrong\r\n");
+    let (stream, _task) = server("* OK hello\r\n", &[refused]);
+    let error = ImapSession::greet(stream, "user", &Password::new("secret".into()), &Limits::default())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, FetchError::LoginRefused { .. }), "{error:?}");
+    assert!(!format!("{error} {error:?}").replace("<secret>", "").contains("secret"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_wakes_at_new_mail() {
+    let mut session = open(
+        &[
+            ("IDLE", "+ idling\r\n* OK still here\r\n* 3 EXISTS\r\n"),
+            ("DONE", "TAG OK done\r\n"),
+            ("NOOP", "TAG OK done\r\n"),
+        ],
+        &Limits::default(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(session.wait_for_mail(Duration::from_secs(300)).await.unwrap(), Woke::NewMail);
+    session.noop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_without_mail_ends_at_the_limit_and_the_session_goes_on() {
+    let mut session = open(
+        &[("IDLE", "+ idling\r\n"), ("DONE", "TAG OK done\r\n"), ("NOOP", "TAG OK done\r\n")],
+        &Limits::default(),
+    )
+    .await
+    .unwrap();
+    let started = Instant::now();
+    assert_eq!(session.wait_for_mail(Duration::from_secs(300)).await.unwrap(), Woke::TimedOut);
+    assert!(started.elapsed() >= Duration::from_secs(300) && started.elapsed() < Duration::from_secs(310));
+    session.noop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_stream_and_a_good_bye_during_idle_are_disconnects() {
+    for idle in ["+ idling\r\n", "+ idling\r\n* BYE shutting down\r\n"] {
+        let mut session = open(&[("IDLE", idle)], &Limits::default()).await.unwrap();
+        let error = session.wait_for_mail(Duration::from_secs(300)).await.unwrap_err();
+        assert!(matches!(error, FetchError::Disconnected { .. }), "{idle}: {error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_uidplus_everything_marked_is_expunged() {
+    let login = (LOGIN.0, "TAG OK in\r\n");
+    let capability = ("CAPABILITY", "* CAPABILITY IMAP4rev1\r\nTAG OK done\r\n");
+    let script = [
+        login,
+        capability,
+        SELECT,
+        ("UID STORE 5 +FLAGS.SILENT (\\Deleted)", "TAG OK done\r\n"),
+        ("EXPUNGE", "* 1 EXPUNGE\r\nTAG OK done\r\n"),
+    ];
+    let (stream, task) = server("* OK hello\r\n", &script);
+    let mut session = ImapSession::greet(stream, "user", &Password::new("secret".into()), &Limits::default())
+        .await
+        .unwrap();
+    session.delete(&[item(5, 1)]).await.unwrap();
+    assert_eq!(session.mails(), 1);
+    task.await.unwrap();
+}
