@@ -3,7 +3,7 @@
 use super::oid::{Oid, Value};
 use super::text::{CHARS_MAX, Charsets, decode, text};
 use super::walk::Walk;
-use super::{ROWS_MAX, number, oids};
+use super::{ROWS_MAX, oids};
 use serde::{Deserialize, Serialize};
 
 /// Who a device is, as far as it tells.
@@ -28,7 +28,7 @@ pub struct DeviceIdentity {
     /// `sysName`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sys_name: Option<String>,
-    /// Hardware address, `aa:bb:cc:dd:ee:ff`: of the interface in use, where several are told.
+    /// Hardware address, `aa:bb:cc:dd:ee:ff`: the same one at every visit, where several are told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
     /// Firmware version, where the system description names it.
@@ -151,7 +151,7 @@ fn vendor_of_enterprise(oid: &Oid) -> Option<&'static str> {
 /// How makers call themselves at the start of a text, in lower case, with their usual spelling.
 ///
 /// A text tells the brand that stands on the machine; the enterprise number only who built its network part.
-const VENDOR_STARTS: [(&str, &str); 37] = [
+const VENDOR_STARTS: [(&str, &str); 41] = [
     ("axis", "Axis"),
     ("brother", "Brother"),
     ("canon", "Canon"),
@@ -184,7 +184,11 @@ const VENDOR_STARTS: [(&str, &str); 37] = [
     ("samsung", "Samsung"),
     ("savin", "Savin"),
     ("sharp", "Sharp"),
+    ("source technologies", "Source Technologies"),
+    ("tektronix", "Tektronix"),
     ("toshiba", "Toshiba"),
+    ("troy", "Troy"),
+    ("unisys", "Unisys"),
     ("utax", "UTAX"),
     ("xerox", "Xerox"),
     ("zebra", "Zebra"),
@@ -227,8 +231,10 @@ fn model_of_device_descr(descr: &str, serial: Option<&str>) -> Option<String> {
 }
 
 /// What ends a model name in a system description.
-const MODEL_ENDS: [&str; 9] =
-    [";", " version ", " Version", " Version:", " /", ",", " Ver.", " Ver:", " Rev."];
+const MODEL_ENDS: [&str; 9] = [";", " version ", " Version", " /", ",", " Ver.", " Ver:", " Rev.", " OS "];
+
+/// What may stand between a maker's name and the model.
+const LEGAL_FORMS: [&str; 3] = ["Inc.", "Corporation", "Corp."];
 
 /// Words of system descriptions that describe a network part and not the machine around it.
 const NETWORK_PARTS: [&str; 8] = [
@@ -257,9 +263,10 @@ fn model_in_sys_descr(descr: &str) -> Option<String> {
         return None;
     }
     let vendor = vendor_in_text(descr)?;
-    let end = MODEL_ENDS.iter().filter_map(|end| descr.find(end)).min().unwrap_or(descr.len());
-    let mut model = without_vendor(descr[..end].trim(), Some(vendor));
-    if descr[end..].starts_with(" /") {
+    let named = behind_vendor(descr, vendor);
+    let end = MODEL_ENDS.iter().filter_map(|end| named.find(end)).min().unwrap_or(named.len());
+    let mut model = named[..end].trim().to_owned();
+    if named[end..].starts_with(" /") {
         // Ricoh and its brands: `RICOH MP C2503 1.35 / RICOH Network Printer C model / ...`
         if let Some((name, last)) = model.rsplit_once(' ')
             && is_version(last)
@@ -270,8 +277,20 @@ fn model_in_sys_descr(descr: &str) -> Option<String> {
     some_text(&model)
 }
 
-/// Digits with at least one dot inside.
+/// The text behind the maker's name and legal form: `Canon Inc., LBP-1760e Printer`, `Oce, 3165 R8.2`.
+fn behind_vendor<'a>(descr: &'a str, vendor: &str) -> &'a str {
+    let separators = [',', ' '];
+    let head = descr.get(..vendor.len()).filter(|head| head.eq_ignore_ascii_case(vendor));
+    let mut rest = descr[head.map_or(0, str::len)..].trim_start_matches(separators);
+    for form in LEGAL_FORMS {
+        rest = rest.strip_prefix(form).unwrap_or(rest).trim_start_matches(separators);
+    }
+    rest
+}
+
+/// Digits with at least one dot inside, perhaps behind a `V`.
 fn is_version(word: &str) -> bool {
+    let word = word.strip_prefix('V').unwrap_or(word);
     word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
@@ -316,20 +335,20 @@ fn serial_in_sys_descr(descr: &str) -> Option<String> {
     some_text(descr[at..].split([',', ';', ' ']).next()?)
 }
 
-/// The best hardware address: an interface that is up before one that is down or silent, then in order of the index.
+/// The hardware address to know a device by: of the first interface that has one given by its maker, else of the first
+/// that has one at all. Which interface is in use does not count: the address must stay when a cable is pulled.
 fn mac(walk: &Walk) -> Option<String> {
-    let mut addresses: Vec<(bool, &[u8])> = walk
+    let unicast =
+        |octets: &&[u8]| octets.len() == 6 && octets[0] & 1 == 0 && octets.iter().any(|octet| *octet != 0);
+    let mut addresses = walk
         .column(oids::IF_PHYS_ADDRESS)
         .take(ROWS_MAX)
-        .filter_map(|(index, value)| Some((index, value.as_octets()?)))
-        .filter(|(_, octets)| {
-            octets.len() == 6 && octets.iter().any(|octet| *octet != 0) && octets[0] & 1 == 0
-        })
-        .map(|(index, octets)| (number(walk, oids::IF_OPER_STATUS, index) != Some(1), octets))
-        .collect();
-    addresses.sort_by_key(|(down, _)| *down);
-    let (_, octets) = addresses.first()?;
-    Some(octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":"))
+        .filter_map(|(_, value)| value.as_octets())
+        .filter(unicast);
+    let first = addresses.next()?;
+    let given_by_maker = |octets: &&[u8]| octets[0] & 2 == 0;
+    let best = std::iter::once(first).chain(addresses).find(given_by_maker).unwrap_or(first);
+    Some(best.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":"))
 }
 
 #[cfg(test)]

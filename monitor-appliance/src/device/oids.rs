@@ -15,12 +15,8 @@ pub const SYS_NAME: &[u32] = &[1, 3, 6, 1, 2, 1, 1, 5];
 
 // IF-MIB, RFC 2863.
 
-/// `ifType`.
-pub const IF_TYPE: &[u32] = &[1, 3, 6, 1, 2, 1, 2, 2, 1, 3];
 /// `ifPhysAddress`.
 pub const IF_PHYS_ADDRESS: &[u32] = &[1, 3, 6, 1, 2, 1, 2, 2, 1, 6];
-/// `ifOperStatus`.
-pub const IF_OPER_STATUS: &[u32] = &[1, 3, 6, 1, 2, 1, 2, 2, 1, 8];
 
 // HOST-RESOURCES-MIB, RFC 2790.
 

@@ -92,7 +92,7 @@ pub(super) const FULL: [PartPlan; 13] = [
             oids::PRT_MARKER_COLORANT_VALUE,
         ],
     ),
-    all_rows(Part::Interfaces, &[oids::IF_PHYS_ADDRESS, oids::IF_OPER_STATUS]),
+    all_rows(Part::Interfaces, &[oids::IF_PHYS_ADDRESS]),
     all_rows(
         Part::Inputs,
         &[

@@ -119,7 +119,7 @@ async fn a_printer_that_never_answers_is_given_up_with_advice() {
     let agent = Agent::start(&[], Manner::Silent).await;
     let reader = SnmpReader::bind().await.unwrap();
     let begun = Instant::now();
-    let error = reader.read_full(&target(&agent, v2c("public")), &limits()).await.unwrap_err();
+    let error = reader.read_full(&target(&agent, v2c("public")), &impatient()).await.unwrap_err();
     assert!(matches!(error, ReadError::NoAnswer { .. }), "{error:?}");
     let told = error.to_string();
     for advice in ["switched on", "community", &agent.address.to_string()] {

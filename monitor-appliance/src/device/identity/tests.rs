@@ -1,6 +1,8 @@
 use super::{
-    firmware_in_sys_descr, model_in_sys_descr, model_of_device_descr, serial_in_sys_descr, vendor_in_text,
+    firmware_in_sys_descr, mac, model_in_sys_descr, model_of_device_descr, serial_in_sys_descr,
+    vendor_in_text,
 };
+use crate::device::{Oid, Value, Walk};
 
 #[test]
 fn the_brand_on_the_machine_is_the_vendor() {
@@ -39,6 +41,12 @@ fn the_model_is_found_in_system_descriptions_of_the_common_makers() {
         ),
         ("Canon D1180/MF6680 /P", Some("D1180/MF6680")),
         ("SHARP MX-3570N", Some("MX-3570N")),
+        ("Canon Inc., LBP-3260 Printer /P", Some("LBP-3260 Printer")),
+        ("Oce, VarioPrint 2045 R3.2, Controller R8.2.15", Some("VarioPrint 2045 R3.2")),
+        ("Samsung ML-2850 Series OS 1.01.15.47 02-10-2010;Engine 1.01.25", Some("ML-2850 Series")),
+        ("NRG SP C312DN V1.03 / NRG Network Printer C model", Some("SP C312DN")),
+        ("TTP244CE Version: 7.02 EZD", Some("TTP244CE")),
+        ("Canon", None),
         ("KYOCERA Document Solutions Printing System", None),
         ("EPSON Built-in 11b/g/n & 10/100 Print Server", None),
         ("Brother NC-8700w, Firmware Ver.Y  ,MID 84E-822", None),
@@ -76,4 +84,18 @@ fn firmware_and_serial_number_are_found_where_the_description_names_them() {
         Some("AAA0A00000")
     );
     assert_eq!(serial_in_sys_descr("Samsung M4080FX; V11;NIC ;S/N "), None);
+}
+
+#[test]
+fn the_address_does_not_change_with_the_interface_in_use() {
+    let address = |index: u32, octets: [u8; 6]| {
+        (Oid::new(&[1, 3, 6, 1, 2, 1, 2, 2, 1, 6, index]), Value::Octets(octets.to_vec()))
+    };
+    let loopback = address(1, [0; 6]);
+    let bridge = address(2, [0x02, 0x42, 1, 2, 3, 4]);
+    let wired = address(3, [0x00, 0x17, 0xc8, 0x65, 0xe2, 0xb9]);
+    let walk: Walk = [loopback.clone(), bridge.clone(), wired].into_iter().collect();
+    assert_eq!(mac(&walk).as_deref(), Some("00:17:c8:65:e2:b9"));
+    assert_eq!(mac(&[loopback.clone(), bridge].into_iter().collect()).as_deref(), Some("02:42:01:02:03:04"));
+    assert_eq!(mac(&[loopback].into_iter().collect()), None);
 }
