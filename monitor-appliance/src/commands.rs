@@ -1,1 +1,108 @@
-//! commands.
+//! Accepted commands: what each comes to. Pure, over values from the store.
+
+use crate::judge::RefusedReason;
+use crate::store::{DeviceRow, ReadingRow};
+use mailfmt::message::report::{CountersReport, DeviceCounters, RefusedReport, StoredReading};
+use mailfmt::message::{CounterRequest, DeviceId, UpdateOrder};
+use mailfmt::package;
+use mailfmt::{Digest, Limits, Report, SoftwareVersion};
+
+/// A watched device with its last reading.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredDevice {
+    /// Its address as in the settings.
+    pub address: String,
+    /// Who it is, once it told.
+    pub id: Option<DeviceId>,
+    /// What was last read of it.
+    pub reading: Option<ReadingRow>,
+}
+
+impl StoredDevice {
+    /// A device of the settings, with what the store knows of it.
+    #[must_use]
+    pub fn new(address: &str, row: Option<DeviceRow>, reading: Option<ReadingRow>) -> Self {
+        Self { address: address.to_owned(), id: row.and_then(|row| row.id), reading }
+    }
+}
+
+/// The answer to a counter request: an entry for every device asked for, "not collected yet" where nothing is stored.
+///
+/// Source: JP 2003-435644 [0045-0046].
+#[must_use]
+pub fn counters(request: &CounterRequest, devices: &[StoredDevice]) -> CountersReport {
+    let entry = |device: &StoredDevice| DeviceCounters {
+        device: device.id.clone(),
+        address: device.address.clone(),
+        reading: device.reading.clone().map_or(StoredReading::NotCollectedYet, |reading| {
+            StoredReading::Collected {
+                at: reading.at,
+                counters: reading.counters,
+                supplies: reading.supplies,
+            }
+        }),
+    };
+    let devices = if request.devices.is_empty() {
+        devices.iter().map(entry).collect()
+    } else {
+        request
+            .devices
+            .iter()
+            .map(|wanted| {
+                devices.iter().find(|device| device.id.as_ref() == Some(wanted)).map_or_else(
+                    || DeviceCounters {
+                        device: Some(wanted.clone()),
+                        address: String::new(),
+                        reading: StoredReading::NotCollectedYet,
+                    },
+                    entry,
+                )
+            })
+            .collect()
+    };
+    CountersReport { devices }
+}
+
+/// The package that an order brings along, decrypted and compared with the order. Whether it may be installed is
+/// decided later, over its signature.
+///
+/// # Errors
+/// The reason for a person, when it is not the package that was ordered.
+pub fn ordered_package(order: &UpdateOrder, enclosure: &[u8], limits: &Limits) -> Result<Vec<u8>, String> {
+    let octets = u64::try_from(enclosure.len()).unwrap_or(u64::MAX);
+    if octets != order.enclosure_octets {
+        return Err(format!(
+            "the package came with {octets} octets, ordered were {}",
+            order.enclosure_octets
+        ));
+    }
+    if Digest::of(enclosure) != order.enclosure {
+        return Err("the package that came is not the one that was ordered".to_owned());
+    }
+    let package =
+        package::unwrap(enclosure, &order.content_key, limits).map_err(|error| error.to_string())?;
+    let found = package::inspect(&package, limits).map_err(|error| error.to_string())?.id;
+    if found != order.package {
+        return Err(format!("the package inside is {found}, ordered was {}", order.package));
+    }
+    Ok(package)
+}
+
+/// The answer to a command that is not carried out.
+#[must_use]
+pub fn refusal(kind: &str, reason: &RefusedReason, running: &SoftwareVersion) -> Report {
+    let reason = match reason {
+        RefusedReason::UnknownKind => format!("not supported by version {running}"),
+        RefusedReason::Unreadable => format!("cannot be read by version {running}"),
+        RefusedReason::Stale { sequence_highest } => {
+            format!("out of order: commands up to number {sequence_highest} came before it")
+        }
+    };
+    Report::Refused(RefusedReport { kind: kind.chars().take(KIND_CHARS_MAX).collect(), reason })
+}
+
+/// Longest kind that is given back in a refusal.
+const KIND_CHARS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 
 mod file;
 
+use crate::snmp::{AuthProtocol, PrivacyProtocol, Secret};
 use jiff::SignedDuration;
 use mailfmt::package::ReleasePublicKey;
 use mailfmt::{AgentId, CenterId};
@@ -58,49 +59,28 @@ pub struct DeviceEntry {
     pub access: SnmpAccess,
 }
 
-/// How a device lets itself be read by SNMP.
-#[derive(Clone, PartialEq, Eq)]
+/// How a device lets itself be read by SNMP; passwords lie in files of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SnmpAccess {
     /// SNMPv1 (RFC 1157).
     V1 {
-        /// Community; a weak secret, never shown. Default `public`.
-        community: String,
+        /// Default `public`.
+        community: Secret,
     },
     /// SNMPv2c (RFC 3416). The default.
     V2c {
-        /// Community; a weak secret, never shown. Default `public`.
-        community: String,
+        /// Default `public`.
+        community: Secret,
     },
     /// SNMPv3 with the user-based security model (RFC 3414).
     V3 {
-        /// User name.
+        /// User name, 1 to 32 octets.
         user: String,
-        /// Authentication; `None` means noAuthNoPriv.
-        auth: Option<V3Secret>,
-        /// Encryption; only together with authentication.
-        privacy: Option<V3Secret>,
+        /// Authentication and the file with its password; `None` means noAuthNoPriv.
+        auth: Option<(AuthProtocol, PathBuf)>,
+        /// Encryption and the file with its password; only together with authentication.
+        privacy: Option<(PrivacyProtocol, PathBuf)>,
     },
-}
-
-/// A protocol of SNMPv3 and the file that holds its password.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct V3Secret {
-    /// `md5`, `sha1`, `sha224`, `sha256`, `sha384`, `sha512`; or `des`, `aes128`, `aes192`, `aes256`.
-    pub protocol: String,
-    /// The file, mode 0600; below the root unless absolute.
-    pub password_file: PathBuf,
-}
-
-impl std::fmt::Debug for SnmpAccess {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::V1 { .. } => f.write_str("V1(<community>)"),
-            Self::V2c { .. } => f.write_str("V2c(<community>)"),
-            Self::V3 { user, auth, privacy } => {
-                f.debug_struct("V3").field("user", user).field("auth", auth).field("privacy", privacy).finish()
-            }
-        }
-    }
 }
 
 /// How often and how long. Key in `[timers]`: the field's name with `_secs`.
@@ -128,6 +108,8 @@ pub struct Timers {
     pub heartbeat: Duration,
     /// Silence after which a resident module counts as hung; 3 s to 1 h, default 120 s.
     pub heartbeat_limit: Duration,
+    /// Time between two health reports without being asked; 1 min to 30 days, default 1 day.
+    pub health_report: Duration,
 }
 
 impl Default for Timers {
@@ -144,6 +126,7 @@ impl Default for Timers {
             backoff_max: secs(5 * 60),
             heartbeat: secs(10),
             heartbeat_limit: secs(120),
+            health_report: secs(24 * 3600),
         }
     }
 }
@@ -164,7 +147,12 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         let days = |days: i64| SignedDuration::from_hours(days * 24);
-        Self { report_unreceipted: days(30), report_receipted: days(14), reading: days(90), fault_cleared: days(90) }
+        Self {
+            report_unreceipted: days(30),
+            report_receipted: days(14),
+            reading: days(90),
+            fault_cleared: days(90),
+        }
     }
 }
 

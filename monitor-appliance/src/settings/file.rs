@@ -1,6 +1,7 @@
 //! The settings file as written: options and plain values, checked once into [`Settings`].
 
-use super::{AccountEntry, DeviceEntry, Retention, Settings, SettingsError, SnmpAccess, Timers, V3Secret, shape};
+use super::{AccountEntry, DeviceEntry, Retention, Settings, SettingsError, SnmpAccess, Timers, shape};
+use crate::snmp::{AuthProtocol, PrivacyProtocol, Secret};
 use jiff::SignedDuration;
 use mailfmt::package::ReleasePublicKey;
 use mailfmt::{AgentId, CenterId};
@@ -51,6 +52,7 @@ struct FileTimers {
     backoff_max_secs: Option<u64>,
     heartbeat_secs: Option<u64>,
     heartbeat_limit_secs: Option<u64>,
+    health_report_secs: Option<u64>,
 }
 
 #[derive(Deserialize, Serialize, Default, PartialEq)]
@@ -77,15 +79,15 @@ struct FileDevice {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    community: Option<String>,
+    community: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    auth: Option<String>,
+    auth: Option<AuthProtocol>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_password_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    privacy: Option<String>,
+    privacy: Option<PrivacyProtocol>,
     #[serde(skip_serializing_if = "Option::is_none")]
     privacy_password_file: Option<PathBuf>,
 }
@@ -132,12 +134,28 @@ impl FileTimers {
                 1..=7 * DAY,
                 default.resend_pause_max,
             )?,
-            counter_collect: secs("counter_collect", self.counter_collect_secs, 1..=DAY, default.counter_collect)?,
+            counter_collect: secs(
+                "counter_collect",
+                self.counter_collect_secs,
+                1..=DAY,
+                default.counter_collect,
+            )?,
             mail_poll: secs("mail_poll", self.mail_poll_secs, 1..=DAY, default.mail_poll)?,
             backoff_first: secs("backoff_first", self.backoff_first_secs, 1..=HOUR, default.backoff_first)?,
             backoff_max: secs("backoff_max", self.backoff_max_secs, 1..=DAY, default.backoff_max)?,
             heartbeat: secs("heartbeat", self.heartbeat_secs, 1..=600, default.heartbeat)?,
-            heartbeat_limit: secs("heartbeat_limit", self.heartbeat_limit_secs, 3..=HOUR, default.heartbeat_limit)?,
+            heartbeat_limit: secs(
+                "heartbeat_limit",
+                self.heartbeat_limit_secs,
+                3..=HOUR,
+                default.heartbeat_limit,
+            )?,
+            health_report: secs(
+                "health_report",
+                self.health_report_secs,
+                60..=30 * DAY,
+                default.health_report,
+            )?,
         };
         if timers.heartbeat_limit < timers.heartbeat.saturating_mul(2) {
             return Err(bad(
@@ -163,6 +181,7 @@ impl FileTimers {
             backoff_max_secs: secs(timers.backoff_max, default.backoff_max),
             heartbeat_secs: secs(timers.heartbeat, default.heartbeat),
             heartbeat_limit_secs: secs(timers.heartbeat_limit, default.heartbeat_limit),
+            health_report_secs: secs(timers.health_report, default.health_report),
         }
     }
 }
@@ -227,11 +246,14 @@ impl FileLimits {
 
     fn of(limits: &mailfmt::Limits) -> Self {
         let default = mailfmt::Limits::default();
-        let octets = |value: usize, default: usize| (value != default).then(|| u64::try_from(value).unwrap_or(u64::MAX));
+        let octets = |value: usize, default: usize| {
+            (value != default).then(|| u64::try_from(value).unwrap_or(u64::MAX))
+        };
         Self {
             mail_octets: octets(limits.mail_octets, default.mail_octets),
             package_octets: octets(limits.package_octets, default.package_octets),
-            unpacked_octets: (limits.unpacked_octets != default.unpacked_octets).then_some(limits.unpacked_octets),
+            unpacked_octets: (limits.unpacked_octets != default.unpacked_octets)
+                .then_some(limits.unpacked_octets),
         }
     }
 }
@@ -243,43 +265,29 @@ impl FileDevice {
             || self.address.len() > 255
             || !self.address.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-:[]%_".contains(&octet))
         {
-            return Err(bad(key("address"), &self.address, "a host name or IP address, with :port if it is not 161"));
+            return Err(bad(
+                key("address"),
+                &self.address,
+                "a host name or IP address, with :port if it is not 161",
+            ));
         }
         // The community itself must not appear in an error.
-        let community = self.community.unwrap_or_else(|| "public".to_owned());
-        if community.is_empty() || community.len() > 255 {
-            return Err(bad(key("community"), format_args!("{} octets long", community.len()), "1 to 255 octets"));
+        let community = self.community.unwrap_or_else(|| Secret::new("public"));
+        if !(1..=255).contains(&community.expose().len()) {
+            return Err(bad(key("community"), "empty or too long", "1 to 255 octets"));
         }
-        let secret = |protocol: Option<String>, file: Option<PathBuf>, name: &str, known: &[&str]| match (protocol, file) {
-            (None, None) => Ok(None),
-            (Some(protocol), Some(password_file)) if known.contains(&protocol.as_str()) => {
-                Ok(Some(V3Secret { protocol, password_file }))
-            }
-            (Some(protocol), Some(_)) => Err(bad(key(name), protocol, known.join(", "))),
-            (protocol, _) => Err(bad(
-                key(name),
-                protocol.as_deref().unwrap_or("not set"),
-                format_args!("{name} and {name}_password_file together"),
-            )),
-        };
         let access = match self.version.as_deref() {
-            Some("1") => SnmpAccess::V1 { community },
-            None | Some("2c") => SnmpAccess::V2c { community },
-            Some("3") => {
-                let auth = secret(
-                    self.auth,
-                    self.auth_password_file,
-                    "auth",
-                    &["md5", "sha1", "sha224", "sha256", "sha384", "sha512"],
-                )?;
-                let privacy = secret(
-                    self.privacy,
-                    self.privacy_password_file,
-                    "privacy",
-                    &["des", "aes128", "aes192", "aes256"],
-                )?;
+            Some("v1") => SnmpAccess::V1 { community },
+            None | Some("v2c") => SnmpAccess::V2c { community },
+            Some("v3") => {
+                let auth = with_file(&key("auth"), self.auth, self.auth_password_file)?;
+                let privacy = with_file(&key("privacy"), self.privacy, self.privacy_password_file)?;
                 if privacy.is_some() && auth.is_none() {
-                    return Err(bad(key("privacy"), "set", "privacy only together with auth (RFC 3414, 1.4.3)"));
+                    return Err(bad(
+                        key("privacy"),
+                        "set",
+                        "privacy only together with auth (RFC 3414, 1.4.3)",
+                    ));
                 }
                 let user = self
                     .user
@@ -287,7 +295,7 @@ impl FileDevice {
                     .ok_or_else(|| bad(key("user"), "missing or too long", "1 to 32 octets (RFC 3414)"))?;
                 SnmpAccess::V3 { user, auth, privacy }
             }
-            Some(other) => return Err(bad(key("version"), other, "\"1\", \"2c\" or \"3\"")),
+            Some(other) => return Err(bad(key("version"), other, "\"v1\", \"v2c\" or \"v3\"")),
         };
         Ok(DeviceEntry { address: self.address, access })
     }
@@ -305,22 +313,34 @@ impl FileDevice {
         };
         match device.access.clone() {
             SnmpAccess::V1 { community } => {
-                file.version = Some("1".to_owned());
+                file.version = Some("v1".to_owned());
                 file.community = Some(community);
             }
             SnmpAccess::V2c { community } => file.community = Some(community),
             SnmpAccess::V3 { user, auth, privacy } => {
-                file.version = Some("3".to_owned());
+                file.version = Some("v3".to_owned());
                 file.user = Some(user);
-                if let Some(V3Secret { protocol, password_file }) = auth {
-                    (file.auth, file.auth_password_file) = (Some(protocol), Some(password_file));
-                }
-                if let Some(V3Secret { protocol, password_file }) = privacy {
-                    (file.privacy, file.privacy_password_file) = (Some(protocol), Some(password_file));
-                }
+                (file.auth, file.auth_password_file) = auth.unzip();
+                (file.privacy, file.privacy_password_file) = privacy.unzip();
             }
         }
         file
+    }
+}
+
+/// A protocol and the file with its password: both or neither.
+fn with_file<P>(
+    key: &str,
+    protocol: Option<P>,
+    file: Option<PathBuf>,
+) -> Result<Option<(P, PathBuf)>, SettingsError> {
+    match (protocol, file) {
+        (None, None) => Ok(None),
+        (Some(protocol), Some(file)) => Ok(Some((protocol, file))),
+        (Some(_), None) => {
+            Err(bad(key, "set without a password file", format_args!("{key} and {key}_password_file")))
+        }
+        (None, Some(_)) => Err(bad(key, "not set", format_args!("{key} and {key}_password_file"))),
     }
 }
 
@@ -342,11 +362,15 @@ fn account(mut table: toml::Table, number: usize, path: &Path) -> Result<Account
 /// A mail address that cannot break out of its SMTP command or header line.
 fn check_address(key: &str, address: &str) -> Result<(), SettingsError> {
     let valid = address.len() <= 254
-        && address.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-        })
+        && address
+            .split_once('@')
+            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'))
         && address.bytes().all(|octet| octet.is_ascii_graphic() && !b"<>()[],;:\\\"".contains(&octet));
-    if valid { Ok(()) } else { Err(bad(key, address, "a mail address: local@domain, ASCII, at most 254 octets")) }
+    if valid {
+        Ok(())
+    } else {
+        Err(bad(key, address, "a mail address: local@domain, ASCII, at most 254 octets"))
+    }
 }
 
 impl FileSettings {
@@ -405,7 +429,8 @@ impl FileSettings {
 
     pub(super) fn of(settings: &Settings) -> Self {
         let account = |entry: &AccountEntry| {
-            let mut table = toml::Table::try_from(&entry.account).expect("account settings are a table of plain values");
+            let mut table =
+                toml::Table::try_from(&entry.account).expect("account settings are a table of plain values");
             let file = entry.password_file.display().to_string();
             table.insert(PASSWORD_FILE_KEY.to_owned(), toml::Value::String(file));
             table

@@ -51,7 +51,7 @@ fn an_address_that_would_break_out_of_its_line_is_refused() {
 
 #[test]
 fn privacy_without_authentication_is_refused() {
-    let device = "[[devices]]\naddress='192.0.2.1'\nversion='3'\nuser='u'\nprivacy='aes128'\nprivacy_password_file='p'\n";
+    let device = "[[devices]]\naddress='192.0.2.1'\nversion='v3'\nuser='u'\nprivacy='aes128'\nprivacy_password_file='p'\n";
     let error = parse(&format!("{SMALL}\n{device}")).unwrap_err();
     assert!(error.to_string().contains("devices[1].privacy"), "{error}");
 }
@@ -65,15 +65,16 @@ fn the_same_device_twice_is_refused() {
 
 #[test]
 fn communities_do_not_appear_in_debug_output() {
-    let settings = parse(&format!("{SMALL}\n[[devices]]\naddress='192.0.2.1'\ncommunity='hidden-word'\n")).unwrap();
+    let settings =
+        parse(&format!("{SMALL}\n[[devices]]\naddress='192.0.2.1'\ncommunity='hidden-word'\n")).unwrap();
     assert!(!format!("{settings:?}").contains("hidden-word"));
 }
 
 #[test]
 fn written_settings_read_back_the_same() {
     let text = format!(
-        "{SMALL}\n[[devices]]\naddress='192.0.2.1:1161'\nversion='1'\ncommunity='x'\n\
-         [[devices]]\naddress='192.0.2.2'\nversion='3'\nuser='u'\nauth='sha256'\nauth_password_file='secrets/a'\n\
+        "{SMALL}\n[[devices]]\naddress='192.0.2.1:1161'\nversion='v1'\ncommunity='x'\n\
+         [[devices]]\naddress='192.0.2.2'\nversion='v3'\nuser='u'\nauth='sha256'\nauth_password_file='secrets/a'\n\
          [timers]\nmail_poll_secs = 7\n[retention]\nreading_days = 5\n[limits]\nmail_octets = 20000\n"
     );
     let settings = parse(&text).unwrap();
