@@ -1,1 +1,147 @@
-//! cli
+//! The command line: one file per subcommand; each parses, calls the library and prints.
+//!
+//! Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 partly done.
+
+mod appliance;
+mod counters;
+mod devices;
+mod doctor;
+mod faults;
+mod init;
+mod package;
+mod ping;
+mod print;
+mod reports;
+mod rollout;
+mod serve;
+mod versions;
+mod which;
+
+use crate::db::Db;
+use crate::home::Home;
+use crate::settings::Settings;
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// What a person types.
+#[derive(Debug, Parser)]
+#[command(name = "center-manager", version, about = "The center: fleet, reports, counters, packages and rollouts, all by mail")]
+#[command(after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 partly done.\n\
+    Every command works whether or not the daemon (`serve`) runs; the daemon sends and reads the mail.")]
+pub struct Cli {
+    /// Folder with settings, keys, packages and the fleet database.
+    #[arg(long, global = true, env = "CENTER_MANAGER_HOME", default_value = "/var/lib/center-manager")]
+    pub home: PathBuf,
+    /// What to log to standard error, such as `info` or `center_manager=debug`.
+    #[arg(long, global = true, env = "CENTER_MANAGER_LOG", default_value = "info")]
+    pub log: String,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one exists, for the time of one command")]
+pub enum Command {
+    /// Make a home: settings, fleet database, release key.
+    Init(init::InitArgs),
+    /// Try everything that is needed and say what does not work.
+    Doctor(doctor::DoctorArgs),
+    /// Run the daemon: read mail, file reports, answer receipts, drive rollouts, send.
+    Serve(serve::ServeArgs),
+    /// Add, list, show, tag and remove appliances.
+    #[command(subcommand)]
+    Appliance(appliance::ApplianceCommand),
+    /// List the devices that the appliances watch.
+    Devices(devices::DevicesArgs),
+    /// List faults that are not over.
+    Faults(faults::FaultsArgs),
+    /// Ask for counters, show and export them.
+    #[command(subcommand)]
+    Counters(counters::CountersCommand),
+    /// Build, sign, inspect and list update packages.
+    #[command(subcommand)]
+    Package(package::PackageCommand),
+    /// Send a package to many appliances and compare what they run afterwards.
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
+    /// Ask appliances for their versions, and show what they run.
+    #[command(subcommand)]
+    Versions(versions::VersionsCommand),
+    /// List the reports that came in.
+    Reports(reports::ReportsArgs),
+    /// Ask appliances for a sign of life.
+    Ping(ping::PingArgs),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All of it is done.
+    Done,
+    /// It was refused or failed.
+    Failed,
+    /// Some of it is done.
+    Partly,
+}
+
+impl Exit {
+    /// The process's exit code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Partly => 3,
+        }
+    }
+}
+
+/// What every subcommand gets.
+#[derive(Debug)]
+pub struct Context {
+    /// The center's home.
+    pub home: Home,
+}
+
+impl Context {
+    /// The fleet database.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub fn db(&self) -> anyhow::Result<Db> {
+        Ok(Db::open(&self.home.database())?)
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        Ok(self.home.settings()?)
+    }
+}
+
+/// Does what was typed; prints results to `out`.
+///
+/// # Errors
+/// Whatever made the command fail, for a person.
+pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let context = Context { home: Home::new(&cli.home) };
+    match cli.command {
+        Command::Init(args) => init::run(&args, &context, out),
+        Command::Doctor(args) => doctor::run(&args, &context, out),
+        Command::Serve(args) => serve::run(&args, &context, out),
+        Command::Appliance(command) => appliance::run(&command, &context, out),
+        Command::Devices(args) => devices::run(&args, &context, out),
+        Command::Faults(args) => faults::run(&args, &context, out),
+        Command::Counters(command) => counters::run(&command, &context, out),
+        Command::Package(command) => package::run(&command, &context, out),
+        Command::Rollout(command) => rollout::run(&command, &context, out),
+        Command::Versions(command) => versions::run(&command, &context, out),
+        Command::Reports(args) => reports::run(&args, &context, out),
+        Command::Ping(args) => ping::run(&args, &context, out),
+    }
+}

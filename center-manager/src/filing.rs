@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use mailfmt::Report;
 use mailfmt::message::report::{
-    DeviceCounters, FaultClearedReport, FaultReport, HealthReport, StoredReading, UpdateResultReport,
-    VersionReportMessage,
+    DeviceCounters, FaultClearedReport, FaultReport, HealthReport, StoredReading, VersionReportMessage,
 };
 use mailfmt::message::{Counter, DeviceId, Supply};
 
@@ -37,13 +36,12 @@ pub enum Change<'a> {
     },
     /// What the appliance runs.
     Version(&'a VersionReportMessage),
-    /// How far an update came.
-    UpdateResult(&'a UpdateResultReport),
     /// How the appliance fares.
     Health(&'a HealthReport),
 }
 
-/// What a report changes, in order. A refused command and an unknown kind change nothing but the journal.
+/// What a report changes, in order. The result of an update, a refused command and an
+/// unknown kind change nothing here: they stand in the journal, and their rollout is told.
 #[must_use]
 pub fn changes(report: &Report) -> Vec<Change<'_>> {
     match report {
@@ -51,9 +49,8 @@ pub fn changes(report: &Report) -> Vec<Change<'_>> {
         Report::FaultCleared(report) => vec![Change::FaultCleared(report)],
         Report::Counters(report) => report.devices.iter().map(reading).collect(),
         Report::Version(report) => vec![Change::Version(report)],
-        Report::UpdateResult(report) => vec![Change::UpdateResult(report)],
         Report::Health(report) => vec![Change::Health(report)],
-        Report::Refused(_) | Report::Unknown { .. } => Vec::new(),
+        Report::UpdateResult(_) | Report::Refused(_) | Report::Unknown { .. } => Vec::new(),
     }
 }
 

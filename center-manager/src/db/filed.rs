@@ -10,7 +10,7 @@ use crate::words;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;
 use mailfmt::mail::{Bounce, BounceAction};
-use mailfmt::message::report::{HealthReport, UpdateOutcome, UpdateResultReport, VersionReportMessage};
+use mailfmt::message::report::{HealthReport, VersionReportMessage};
 use mailfmt::{AgentId, Message, MessageId, Receipt, Report};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
@@ -163,27 +163,16 @@ impl<R: Random> Filing<'_, R> {
                     let reading = devices::Reading { at, counters, supplies };
                     devices::add_reading(self.transaction, &origin, &device, address, &reading)?;
                 }
-                Change::Version(report) => self.version(arrived, number, report)?,
-                Change::UpdateResult(report) => self.update_result(arrived, number, report)?,
+                Change::Version(report) => self.version(arrived, report)?,
                 Change::Health(report) => self.health(arrived, report)?,
             }
         }
         Ok(())
     }
 
-    fn version(
-        &mut self,
-        arrived: &Arrived,
-        number: u64,
-        report: &VersionReportMessage,
-    ) -> Result<(), DbError> {
+    fn version(&mut self, arrived: &Arrived, report: &VersionReportMessage) -> Result<(), DbError> {
         let nonce = report.nonce.map(|nonce| Id(*nonce.as_bytes()));
         let software = report.table.software.as_str();
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO version_answer (report, agent, nonce, software, received) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![count(number), arrived.agent.as_str(), nonce, software, At(self.now)])?;
         // A report that was overtaken by a newer one does not turn the table back.
         self.transaction
             .prepare_cached(
@@ -201,39 +190,6 @@ impl<R: Random> Filing<'_, R> {
                 At(self.now),
                 At(arrived.created),
                 words::plain(&report.boot_id),
-            ])?;
-        Ok(())
-    }
-
-    fn update_result(
-        &mut self,
-        arrived: &Arrived,
-        number: u64,
-        report: &UpdateResultReport,
-    ) -> Result<(), DbError> {
-        let (outcome, reason) = match &report.outcome {
-            UpdateOutcome::Installed => ("installed", ""),
-            UpdateOutcome::Refused { reason } => ("refused", reason.as_str()),
-            UpdateOutcome::Undone { reason } => ("undone", reason.as_str()),
-            UpdateOutcome::Waiting { reason } => ("waiting", reason.as_str()),
-        };
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO update_result (report, agent, package, target, running, outcome, reason, output,
-                     created, received)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                count(number),
-                arrived.agent.as_str(),
-                report.package.to_string(),
-                report.target.as_str(),
-                report.running.as_str(),
-                outcome,
-                words::plain(reason),
-                report.output,
-                At(arrived.created),
-                At(self.now),
             ])?;
         Ok(())
     }

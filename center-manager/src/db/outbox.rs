@@ -255,18 +255,6 @@ pub(crate) fn deliveries(connection: &Connection, outbox: OutboxId) -> Result<Ve
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The state of one recipient of a message.
-pub(crate) fn delivery(
-    connection: &Connection,
-    outbox: OutboxId,
-    agent: &AgentId,
-) -> Result<Option<Delivery>, DbError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT agent, state, attempts, changed, detail FROM outbox_recipient WHERE outbox = ?1 AND agent = ?2",
-    )?;
-    Ok(statement.query_row(params![outbox.0, agent.as_str()], read_delivery).optional()?)
-}
-
 /// An authentic report refers to a message of ours: its sender has it.
 pub(super) fn answered(
     transaction: &Connection,

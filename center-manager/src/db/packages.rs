@@ -4,7 +4,7 @@ use super::columns::{At, count, json, parsed, time, uncount};
 use super::{Db, DbError};
 use jiff::Timestamp;
 use mailfmt::package::{Manifest, PackageId};
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Row, params};
 use std::path::{Path, PathBuf};
 
 /// A package as the database knows it.
@@ -35,15 +35,6 @@ fn read_package(row: &Row<'_>) -> rusqlite::Result<StoredPackage> {
         signers: row.get(4)?,
         added: time(row, 5)?,
     })
-}
-
-/// One package by its whole id.
-pub(crate) fn package(connection: &Connection, id: &PackageId) -> Result<StoredPackage, DbError> {
-    connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM package WHERE id = ?1"))?
-        .query_row([id.to_string()], read_package)
-        .optional()?
-        .ok_or_else(|| DbError::NoSuchPackage { package: id.to_string() })
 }
 
 impl Db {

@@ -55,30 +55,6 @@ CREATE TABLE report (
 CREATE UNIQUE INDEX report_message ON report (message, agent);
 CREATE INDEX report_agent ON report (agent, number);
 
-CREATE TABLE version_answer (
-  report   INTEGER NOT NULL PRIMARY KEY REFERENCES report (number),
-  agent    TEXT    NOT NULL REFERENCES appliance (agent),
-  nonce    BLOB,
-  software TEXT    NOT NULL,
-  received INTEGER NOT NULL
-) STRICT;
-CREATE INDEX version_answer_agent ON version_answer (agent, nonce);
-
-CREATE TABLE update_result (
-  report   INTEGER NOT NULL PRIMARY KEY REFERENCES report (number),
-  agent    TEXT    NOT NULL REFERENCES appliance (agent),
-  package  TEXT    NOT NULL,
-  target   TEXT    NOT NULL,
-  running  TEXT    NOT NULL,
-  outcome  TEXT    NOT NULL CHECK (outcome IN ('installed', 'refused', 'undone', 'waiting')),
-  reason   TEXT    NOT NULL DEFAULT '',
-  output   TEXT    NOT NULL DEFAULT '',
-  -- The time the appliance wrote it; results may overtake each other in the mail.
-  created  INTEGER NOT NULL,
-  received INTEGER NOT NULL
-) STRICT;
-CREATE INDEX update_result_agent ON update_result (agent, package);
-
 CREATE TABLE device (
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   agent         TEXT    NOT NULL REFERENCES appliance (agent),
