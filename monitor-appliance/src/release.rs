@@ -1,0 +1,307 @@
+//! Releases: side by side in `releases/`, one of them named by the link `current`.
+//!
+//! A release is a folder with `release.json` and one file per module. It is built as `NAME.new`, checked, renamed
+//! when complete, and becomes the running one by one atomic rename of the link `current`.
+
+mod build;
+mod durable;
+
+pub use build::{Source, plan_build};
+pub use durable::{remove_tree, sync_folder, write_durably};
+
+use mailfmt::package::{Manifest, ModuleKind};
+use mailfmt::{Digest, ModuleName, ModuleVersion, SoftwareVersion};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Name of the file that describes a release, inside its folder.
+pub const RELEASE_FILE: &str = "release.json";
+
+/// Name of the supervisor's own module: resident, but never started by itself.
+pub const SUPERVISOR: &str = "supervisor";
+
+/// Old releases kept beside the running one: the one to roll back to, and one more.
+pub const OLD_RELEASES_KEPT: usize = 2;
+
+/// Octets of `release.json` read at most; 512 modules take about 100 kB.
+const RELEASE_OCTETS_MAX: u64 = 1 << 20;
+
+/// What `release.json` says: the software version as one exact set of modules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The version of the whole.
+    pub software: SoftwareVersion,
+    /// The version of the base image that it runs on.
+    pub rom: ModuleVersion,
+    /// Grows with every release.
+    pub release_counter: u64,
+    /// Every module, names unique.
+    pub modules: Vec<ReleaseModule>,
+}
+
+/// One module of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseModule {
+    /// Its name: also its file name.
+    pub name: ModuleName,
+    /// Its version.
+    pub version: ModuleVersion,
+    /// The day it was made.
+    pub date: jiff::civil::Date,
+    /// What it is.
+    pub kind: ModuleKind,
+    /// SHA-256 of its file.
+    pub sha256: Digest,
+    /// Octets of its file.
+    pub octets: u64,
+}
+
+/// Why a release cannot be read, built or swapped in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// The disk did not do what was asked.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// `release.json` is not what this version understands.
+    #[error("{} cannot be read as a release", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the JSON reader found, with its place.
+        source: serde_json::Error,
+    },
+    /// `current` is no link to a folder in `releases/`.
+    #[error("{} is not a link to a folder in releases/", path.display())]
+    NoCurrent {
+        /// The link.
+        path: PathBuf,
+    },
+    /// A module that the package does not carry is not here.
+    #[error("module {name} {version} is neither in the package nor, with that hash, in the running release")]
+    Missing {
+        /// The module.
+        name: ModuleName,
+        /// The version wanted.
+        version: ModuleVersion,
+    },
+    /// A module's file is not the one that the manifest names.
+    #[error("the file of module {name} in the new release is not the one in the manifest")]
+    Altered {
+        /// The module.
+        name: ModuleName,
+    },
+    /// Not enough room.
+    #[error("the new release needs {needed} octets of disk, {free} are free")]
+    NoSpace {
+        /// Octets needed, reserve included.
+        needed: u64,
+        /// Octets free.
+        free: u64,
+    },
+}
+
+pub(crate) fn io_error<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(std::io::Error) -> ReleaseError + 'a {
+    move |source| ReleaseError::Io { action, path: path.to_owned(), source }
+}
+
+impl Release {
+    /// The release that a package leads to. A package that names no base image leaves it at `rom`.
+    #[must_use]
+    pub fn of_manifest(manifest: &Manifest, rom: &ModuleVersion) -> Self {
+        let modules = manifest.modules.iter().map(|entry| ReleaseModule {
+            name: entry.name.clone(),
+            version: entry.version.clone(),
+            date: entry.date,
+            kind: entry.kind,
+            sha256: entry.sha256,
+            octets: entry.octets,
+        });
+        Self {
+            software: manifest.target.clone(),
+            rom: manifest.rom.clone().unwrap_or_else(|| rom.clone()),
+            release_counter: manifest.release_counter,
+            modules: modules.collect(),
+        }
+    }
+
+    /// Reads the description in `folder`.
+    ///
+    /// # Errors
+    /// [`ReleaseError`] when the file is missing, too large or not a release.
+    pub fn read(folder: &Path) -> Result<Self, ReleaseError> {
+        let path = folder.join(RELEASE_FILE);
+        let file = std::fs::File::open(&path).map_err(io_error("open", &path))?;
+        let mut text = Vec::new();
+        file.take(RELEASE_OCTETS_MAX).read_to_end(&mut text).map_err(io_error("read", &path))?;
+        serde_json::from_slice(&text).map_err(|source| ReleaseError::Unreadable { path, source })
+    }
+
+    /// The description as it stands in `release.json`.
+    #[must_use]
+    pub fn write(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("a release has text keys and no failing serializers")
+    }
+
+    /// The modules that the supervisor keeps running: all resident ones but itself.
+    pub fn residents(&self) -> impl Iterator<Item = &ReleaseModule> {
+        self.modules
+            .iter()
+            .filter(|module| module.kind == ModuleKind::Resident && module.name.as_str() != SUPERVISOR)
+    }
+
+    /// Whether `other` has the same version and the same modules with the same hashes.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let hashes = |release: &Self| -> BTreeMap<ModuleName, Digest> {
+            release.modules.iter().map(|module| (module.name.clone(), module.sha256)).collect()
+        };
+        self.software == other.software && hashes(self) == hashes(other)
+    }
+}
+
+/// SHA-256 and length of a file, read through a small buffer.
+///
+/// # Errors
+/// [`ReleaseError::Io`] when it cannot be read, or is no regular file.
+pub fn hash_file(path: &Path) -> Result<(Digest, u64), ReleaseError> {
+    let about = std::fs::symlink_metadata(path).map_err(io_error("look at", path))?;
+    if !about.is_file() {
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file");
+        return Err(ReleaseError::Io { action: "read", path: path.to_owned(), source });
+    }
+    let mut file = std::fs::File::open(path).map_err(io_error("open", path))?;
+    let (mut hasher, mut octets, mut buffer) = (Sha256::new(), 0u64, vec![0u8; 64 << 10]);
+    loop {
+        let count = file.read(&mut buffer).map_err(io_error("read", path))?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(buffer.get(..count).unwrap_or_default());
+        octets = octets.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+    let digest: [u8; 32] = hasher.finalize().into();
+    Ok((Digest::from(digest), octets))
+}
+
+/// The folders of one appliance that hold releases, found from its root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Releases {
+    root: PathBuf,
+}
+
+impl Releases {
+    /// Those below the appliance root `root`.
+    #[must_use]
+    pub fn below(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The folder of the release called `name`.
+    #[must_use]
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.root.join("releases").join(name)
+    }
+
+    /// The link to the running release.
+    #[must_use]
+    pub fn current_link(&self) -> PathBuf {
+        self.root.join("current")
+    }
+
+    /// The folder name of the running release, such as `1.0.00-1`.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NoCurrent`] when the link is missing or leads elsewhere.
+    pub fn current_name(&self) -> Result<String, ReleaseError> {
+        let path = self.current_link();
+        let target = std::fs::read_link(&path).map_err(io_error("read the link", &path))?;
+        match (target.parent(), target.file_name().and_then(std::ffi::OsStr::to_str)) {
+            (Some(parent), Some(name))
+                if parent == Path::new("releases") || parent == self.root.join("releases") =>
+            {
+                Ok(name.to_owned())
+            }
+            _ => Err(ReleaseError::NoCurrent { path }),
+        }
+    }
+
+    /// The running release with its folder.
+    ///
+    /// # Errors
+    /// [`ReleaseError`] when there is none or it cannot be read.
+    pub fn current(&self) -> Result<(PathBuf, Release), ReleaseError> {
+        let folder = self.folder(&self.current_name()?);
+        let release = Release::read(&folder)?;
+        Ok((folder, release))
+    }
+
+    /// Makes the release called `name` the running one, by one atomic rename that outlives a power cut.
+    ///
+    /// # Errors
+    /// [`ReleaseError`] when there is no such release, or the disk refuses.
+    pub fn swap_to(&self, name: &str) -> Result<(), ReleaseError> {
+        Release::read(&self.folder(name))?;
+        let (link, fresh) = (self.current_link(), self.root.join("current.new"));
+        match std::fs::remove_file(&fresh) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io_error("remove", &fresh)(error));
+            }
+            _ => {}
+        }
+        std::os::unix::fs::symlink(Path::new("releases").join(name), &fresh)
+            .map_err(io_error("make the link", &fresh))?;
+        std::fs::rename(&fresh, &link).map_err(io_error("replace the link", &link))?;
+        sync_folder(&self.root)
+    }
+
+    /// Removes what nobody needs any more: half-built folders, and all but [`OLD_RELEASES_KEPT`] old releases.
+    /// The running release and those in `wanted` stay whatever their age.
+    ///
+    /// # Errors
+    /// [`ReleaseError`] when the folder cannot be listed or an entry not removed.
+    pub fn tidy(&self, wanted: &[String]) -> Result<Vec<String>, ReleaseError> {
+        let folder = self.root.join("releases");
+        let current = self.current_name()?;
+        let mut removable = Vec::new();
+        let mut old = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(io_error("list", &folder))? {
+            let entry = entry.map_err(io_error("list", &folder))?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if name == current || wanted.contains(&name) {
+                continue;
+            }
+            match Release::read(&entry.path()) {
+                Ok(release) if !is_half_built(&name) => old.push((release.release_counter, name)),
+                _ => removable.push(name),
+            }
+        }
+        old.sort();
+        let surplus = old.len().saturating_sub(OLD_RELEASES_KEPT);
+        removable.extend(old.into_iter().take(surplus).map(|(_, name)| name));
+        for name in &removable {
+            remove_tree(&self.folder(name))?;
+        }
+        Ok(removable)
+    }
+}
+
+fn is_half_built(name: &str) -> bool {
+    name.ends_with(".new") || name.ends_with(".gone")
+}
+
+#[cfg(test)]
+mod tests;

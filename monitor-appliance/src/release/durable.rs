@@ -1,0 +1,65 @@
+//! Files and folders that are still whole after a power cut.
+
+use super::{ReleaseError, io_error};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+/// Makes a new file with exactly this content and mode, on disk when it returns; its folder is not yet synced.
+///
+/// # Errors
+/// [`ReleaseError::Io`]; also when there is a file of that name already.
+pub fn write_durably(path: &Path, content: &[u8], mode: u32) -> Result<(), ReleaseError> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .map_err(io_error("create", path))?;
+    file.write_all(content).map_err(io_error("write", path))?;
+    // The process's umask may have taken bits away.
+    file.set_permissions(Permissions::from_mode(mode)).map_err(io_error("set the mode of", path))?;
+    file.sync_all().map_err(io_error("sync", path))
+}
+
+/// Puts the names in a folder on disk.
+///
+/// # Errors
+/// [`ReleaseError::Io`].
+pub fn sync_folder(path: &Path) -> Result<(), ReleaseError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error("sync", path))
+}
+
+/// Removes a folder with all that is in it; no error when it is not there. It gets a name ending in `.gone` first,
+/// so that a half-removed folder never passes for a whole one.
+///
+/// # Errors
+/// [`ReleaseError::Io`].
+pub fn remove_tree(path: &Path) -> Result<(), ReleaseError> {
+    let mut gone = path.as_os_str().to_owned();
+    if path.extension().is_none_or(|extension| extension != "gone") {
+        gone.push(".gone");
+    }
+    let gone = Path::new(&gone);
+    if gone != path {
+        remove_if_there(gone)?;
+        match std::fs::rename(path, gone) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            result => result.map_err(io_error("rename", path))?,
+        }
+    }
+    remove_if_there(gone)
+}
+
+fn remove_if_there(path: &Path) -> Result<(), ReleaseError> {
+    let removed = match std::fs::symlink_metadata(path) {
+        Ok(about) if about.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result.map_err(io_error("remove", path)),
+    }
+}
