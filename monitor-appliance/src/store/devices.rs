@@ -167,7 +167,9 @@ impl Change<'_> {
     pub fn store_reading(&self, address: &str, reading: &ReadingRow) -> Result<(), StoreError> {
         let damaged = |_| StoreError::Damaged { what: "reading" };
         self.transaction
-            .prepare_cached("INSERT INTO reading (address, at_ms, counters, supplies) VALUES (?1, ?2, ?3, ?4)")?
+            .prepare_cached(
+                "INSERT INTO reading (address, at_ms, counters, supplies) VALUES (?1, ?2, ?3, ?4)",
+            )?
             .execute((
                 address,
                 reading.at.as_millisecond(),

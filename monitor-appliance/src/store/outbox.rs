@@ -83,7 +83,8 @@ pub struct OutboxRow {
     pub receipt_number: Option<u64>,
 }
 
-const COLUMNS: &str = "id, message, sequence, kind, priority, in_reply_to, created_ms, expires_ms, state, due_ms,
+const COLUMNS: &str =
+    "id, message, sequence, kind, priority, in_reply_to, created_ms, expires_ms, state, due_ms,
     sendings, refusals, last_sent_ms, last_error, receipt_number";
 
 fn read(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
@@ -147,7 +148,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn outbox_waiting_count(&self) -> Result<u32, StoreError> {
-        Ok(self.connection.query_row("SELECT count(*) FROM outbox WHERE state = 'waiting'", (), |row| row.get(0))?)
+        Ok(self
+            .connection
+            .query_row("SELECT count(*) FROM outbox WHERE state = 'waiting'", (), |row| row.get(0))?)
     }
 
     /// What a stored report says.
@@ -261,7 +264,12 @@ impl Change<'_> {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub fn answer_again(&self, command: MessageId, now: Timestamp, pause_ms: i64) -> Result<usize, StoreError> {
+    pub fn answer_again(
+        &self,
+        command: MessageId,
+        now: Timestamp,
+        pause_ms: i64,
+    ) -> Result<usize, StoreError> {
         let changed = self
             .transaction
             .prepare_cached(

@@ -95,7 +95,13 @@ impl Change<'_> {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub fn begin_busy(&self, module: &str, reason: &str, billing: bool, at: Timestamp) -> Result<(), StoreError> {
+    pub fn begin_busy(
+        &self,
+        module: &str,
+        reason: &str,
+        billing: bool,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.transaction
             .prepare_cached(
                 "INSERT INTO busy (module, reason, billing, since_ms, pid) VALUES (?1, ?2, ?3, ?4, ?5)
