@@ -14,6 +14,7 @@ mod dialog;
 mod fetch;
 mod search;
 mod set;
+mod view;
 
 use command::Request;
 use dialog::{Dialog, FetchWork, Then};

@@ -180,7 +180,10 @@ async fn watch_door(
                     tokio::time::sleep(PAUSE).await;
                 }
             },
-            Some(_) = sessions.join_next() => {}
+            Some(ended) = sessions.join_next() => if let Err(error) = ended {
+                office.session_broke();
+                tracing::error!(port, %error, "a session broke");
+            },
         }
     }
     sessions.shutdown().await;

@@ -21,6 +21,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+mod bounce;
 pub mod faults;
 mod imap;
 mod listen;

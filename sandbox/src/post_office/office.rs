@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::bounce;
 use super::faults::{self, Facts, Luck, Outcome, Refusal, Rule, Service};
 use super::settings::Settings;
 use super::store::{Mailbox, OnDemand, Store};
@@ -22,10 +23,14 @@ pub struct Stats {
     pub octets: u64,
     /// Mails refused over SMTP: by recipient, or as a whole after the final dot.
     pub refused: u64,
-    /// Mails laid into a mailbox, copies included.
+    /// Mails laid into a mailbox: copies, reports of bounces and what was injected included; those held back as well.
     pub delivered: u64,
+    /// Mails taken and answered by a report that they cannot be delivered.
+    pub bounced: u64,
     /// Mails taken and lost on purpose.
     pub lost: u64,
+    /// Sessions that ended by a panic: anything but 0 is a defect of the post office.
+    pub broken_sessions: u64,
     /// Connections taken, by protocol.
     pub connections: PerService,
     /// Successful logins, by protocol.
@@ -65,6 +70,8 @@ struct Counters {
     octets: AtomicU64,
     refused: AtomicU64,
     delivered: AtomicU64,
+    bounced: AtomicU64,
+    broken_sessions: AtomicU64,
     lost: AtomicU64,
     connections: ServiceCounter,
     logins: ServiceCounter,
@@ -156,6 +163,10 @@ impl Office {
         self.counters.open.fetch_sub(1, Ordering::Relaxed);
     }
 
+    pub(super) fn session_broke(&self) {
+        self.counters.broken_sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn open_connections(&self) -> usize {
         self.counters.open.load(Ordering::Relaxed)
     }
@@ -175,7 +186,9 @@ impl Office {
             octets: read(&counters.octets),
             refused: read(&counters.refused),
             delivered: read(&counters.delivered),
+            bounced: read(&counters.bounced),
             lost: read(&counters.lost),
+            broken_sessions: read(&counters.broken_sessions),
             connections: counters.connections.read(),
             logins: counters.logins.read(),
             failed_logins: counters.failed_logins.read(),
@@ -208,7 +221,7 @@ impl Office {
     }
 
     /// Takes a mail: lays it into the mailboxes, now or later, as its fate for each recipient says.
-    pub(super) fn take(&self, letter: Letter<'_>) -> Taken {
+    pub(super) fn take(&self, letter: &Letter<'_>) -> Taken {
         let rules = Arc::clone(&self.rules.borrow());
         let size = letter.content.len() as u64;
         let mut silence = false;
@@ -227,18 +240,23 @@ impl Office {
         self.counters.octets.fetch_add(size, Ordering::Relaxed);
         let whole = shared(letter.trace, &letter.content);
         for (recipient, outcome) in fates {
-            self.settle(recipient, outcome, letter.trace, &letter.content, &whole);
+            self.settle(letter, recipient, outcome, &whole);
         }
         if silence { Taken::Silence } else { Taken::Accepted }
     }
 
-    fn settle(&self, recipient: &str, outcome: Outcome, trace: &[u8], content: &[u8], whole: &Arc<[u8]>) {
-        let (Outcome::Delivered(delivery), Some(mailbox)) = (outcome, self.store.find(recipient)) else {
-            self.counters.lost.fetch_add(1, Ordering::Relaxed);
-            return;
+    fn settle(&self, letter: &Letter<'_>, recipient: &str, outcome: Outcome, whole: &Arc<[u8]>) {
+        let delivery = match outcome {
+            Outcome::Delivered(delivery) => delivery,
+            Outcome::Bounced(status) => return self.bounce(letter, recipient, &status),
+            Outcome::Lost | Outcome::Refused(_) => {
+                self.counters.lost.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
         };
-        let raw = faults::spoil(content, &delivery)
-            .map_or_else(|| Arc::clone(whole), |spoiled| shared(trace, &spoiled));
+        let Some(mailbox) = self.store.find(recipient) else { return };
+        let raw = faults::spoil(&letter.content, &delivery)
+            .map_or_else(|| Arc::clone(whole), |spoiled| shared(letter.trace, &spoiled));
         for _ in 0..delivery.times {
             let (mailbox, raw) = (Arc::clone(&mailbox), Arc::clone(&raw));
             if !delivery.delay.is_zero() {
@@ -252,6 +270,22 @@ impl Office {
                 self.deliver(&mailbox, raw);
             }
         }
+    }
+
+    /// Sends the sender a report in place of delivering; a mail without a sender just vanishes (RFC 3464 section 2).
+    fn bounce(&self, letter: &Letter<'_>, recipient: &str, status: &str) {
+        self.counters.bounced.fetch_add(1, Ordering::Relaxed);
+        let Some(mailbox) = self.store.existing(letter.sender) else { return };
+        let number = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let report = bounce::Report {
+            reporter: &self.settings.name,
+            sender: letter.sender,
+            recipient,
+            status,
+            number,
+            date: now(),
+        };
+        self.deliver(&mailbox, Arc::from(report.write(&letter.content)));
     }
 
     /// Lays a mail into a mailbox at once, whatever the script says.

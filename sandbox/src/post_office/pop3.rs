@@ -124,7 +124,7 @@ impl Dialog<'_> {
             Command::Capa => self.capabilities(out),
             Command::Quit => self.quit(out),
             command if self.open.is_none() => self.before_login(command, out),
-            command => self.with_mailbox(command, out),
+            command => self.with_mailbox(&command, out),
         }
     }
 
@@ -190,7 +190,7 @@ impl Dialog<'_> {
         Then::LoggedIn(address)
     }
 
-    fn with_mailbox(&mut self, command: Command, out: &mut Vec<u8>) -> Then {
+    fn with_mailbox(&mut self, command: &Command, out: &mut Vec<u8>) -> Then {
         let validity = self.office.uid_validity;
         let Some(open) = &mut self.open else { return say(out, "-ERR Log in first") };
         let none = "-ERR No such message";
@@ -203,7 +203,7 @@ impl Dialog<'_> {
                 }
                 say(out, ".")
             }
-            Command::List(Some(number)) => match open.mail(number) {
+            Command::List(Some(number)) => match open.mail(*number) {
                 Some(mail) => say(out, &format!("+OK {number} {}", mail.raw.len())),
                 None => say(out, none),
             },
@@ -214,23 +214,23 @@ impl Dialog<'_> {
                 }
                 say(out, ".")
             }
-            Command::Uidl(Some(number)) => match open.mail(number) {
+            Command::Uidl(Some(number)) => match open.mail(*number) {
                 Some(mail) => say(out, &format!("+OK {number} {validity:08x}{:08x}", mail.uid)),
                 None => say(out, none),
             },
-            Command::Retr(number) => match open.mail(number) {
+            Command::Retr(number) => match open.mail(*number) {
                 Some(mail) => send_mail(out, &mail.raw, None),
                 None => say(out, none),
             },
-            Command::Top(number, lines) => match open.mail(number) {
-                Some(mail) => send_mail(out, &mail.raw, Some(lines)),
+            Command::Top(number, lines) => match open.mail(*number) {
+                Some(mail) => send_mail(out, &mail.raw, Some(*lines)),
                 None => say(out, none),
             },
             Command::Dele(number) => {
-                if open.mail(number).is_none() {
+                if open.mail(*number).is_none() {
                     return say(out, none);
                 }
-                open.deleted[number - 1] = true;
+                open.deleted[*number - 1] = true;
                 say(out, "+OK Marked")
             }
             Command::Rset => {

@@ -33,6 +33,23 @@ async fn a_lost_mail_is_accepted_and_a_lifted_fault_is_over() {
 }
 
 #[tokio::test]
+async fn a_bounced_mail_comes_back_as_a_report_and_a_report_never_does() {
+    let office = office_with(vec![Rule::always(Fault::Bounce { status: "5.2.2".to_owned() }).to(BOB)]).await;
+    assert_eq!(code(&office, BOB).await, "250");
+    assert_eq!((office.mailbox_len(BOB), office.mailbox_len(ALICE)), (0, 1));
+    let report = String::from_utf8_lossy(&office.mails(ALICE)[0]).into_owned();
+    assert!(
+        report.contains("Final-Recipient: rfc822; bob@site.example\r\nAction: failed\r\nStatus: 5.2.2\r\n")
+    );
+    let mut smtp = Client::open(office.ports().smtp).await;
+    smtp.smtp_login(ALICE).await;
+    assert!(smtp.smtp_mail("", BOB, MAIL).await.expect("an answer").starts_with("250 "));
+    assert_eq!((office.mailbox_len(BOB), office.mailbox_len(ALICE)), (0, 1));
+    assert_eq!(office.stats().bounced, 2);
+    office.stop().await;
+}
+
+#[tokio::test]
 async fn a_delayed_mail_comes_later_and_copies_come_together() {
     let delay = Fault::Delay { at_least_ms: 300, at_most_ms: 300 };
     let rules = vec![Rule::always(delay).to(BOB), Rule::always(Fault::Copies { extra: 2 })];

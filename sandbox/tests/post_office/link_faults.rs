@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sandbox::post_office::{Fault, Outage, PostOffice, Rule, Service};
+use sandbox::post_office::{Fault, Outage, PostOffice, PostOfficeError, Rule, Service};
 use tokio::net::TcpStream;
 
 use super::client::Client;
@@ -158,7 +158,9 @@ async fn a_stopped_office_closes_every_connection_and_frees_its_ports() {
         assert!(refused(port).await);
     }
     let settings = sandbox::post_office::Settings { ports, ..Default::default() };
-    let again = PostOffice::start(settings).await.expect("the same ports again");
+    let again = PostOffice::start(settings.clone()).await.expect("the same ports again");
     assert_eq!(again.ports(), ports);
+    let third = PostOffice::start(settings).await;
+    assert!(matches!(third, Err(PostOfficeError::Listen { port, .. }) if port == ports.smtp), "{third:?}");
     again.stop().await;
 }

@@ -68,3 +68,34 @@ async fn a_batch_of_three_thousand_mails_goes_through_one_connection_and_out_aga
     assert_eq!(office.mailbox_len(BOB), 0);
     office.stop().await;
 }
+
+#[tokio::test]
+async fn garbage_on_every_port_harms_nobody() {
+    let office = office().await;
+    let ports = office.ports();
+    // The same octets every time, of all values, with and without line ends.
+    let mut state = 7_u32;
+    let mut garbage = vec![0_u8; 200_000];
+    for octet in &mut garbage {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *octet = state.to_be_bytes()[0];
+    }
+    for port in [ports.smtp, ports.smtps, ports.pop3, ports.pop3s, ports.imap, ports.imaps] {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("an open port");
+        let (mut read, mut write) = stream.split();
+        let talk = async {
+            // The server may hang up on it at any time.
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut write, &garbage).await;
+            let _ = tokio::io::AsyncWriteExt::shutdown(&mut write).await;
+        };
+        let mut answers = Vec::new();
+        let listen = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut answers);
+        let both = tokio::time::timeout(SOON, async { tokio::join!(talk, listen) }).await;
+        both.expect("an end in time").1.ok();
+        assert!(answers.len() < garbage.len() * 10, "{} octets of answers", answers.len());
+    }
+    let mut pop3 = Client::open(ports.pop3).await;
+    pop3.pop3_login(ALICE).await;
+    assert_eq!((office.stats().accepted, office.stats().broken_sessions), (0, 0));
+    office.stop().await;
+}

@@ -8,11 +8,10 @@ use tokio::sync::watch;
 use super::super::faults::Service;
 use super::super::office::Office;
 use super::super::sasl::{self, Credentials, Exchange, Step};
-use super::super::store::{Flags, Mailbox};
+use super::super::store::Mailbox;
 use super::command::{Command, How, Request};
 use super::fetch::{Item, flag_list, write_items};
-use super::search::{Key, Place};
-use super::set::Set;
+use super::view::{View, apply, say};
 
 /// What to do once the answer is on its way.
 pub(super) enum Then {
@@ -33,15 +32,6 @@ pub(super) struct FetchWork {
     pub(super) picks: Vec<(u32, u32)>,
 }
 
-/// A mailbox as the client knows it.
-struct View {
-    read_only: bool,
-    /// UIDs; message number 1 is the first.
-    uids: Vec<u32>,
-    /// The mailbox's change counter when the client was last told.
-    told: u64,
-}
-
 pub(super) struct Dialog<'o> {
     office: &'o Arc<Office>,
     secured: bool,
@@ -49,15 +39,6 @@ pub(super) struct Dialog<'o> {
     /// The tag that the login began with.
     exchange: Option<(String, Exchange)>,
     view: Option<View>,
-}
-
-fn say(out: &mut Vec<u8>, line: &str) {
-    out.extend_from_slice(line.as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
-fn count(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 impl<'o> Dialog<'o> {
@@ -249,7 +230,7 @@ impl<'o> Dialog<'o> {
         say(out, &format!("* OK [UIDNEXT {}] Predicted next UID", mailbox.next_uid()));
         let (mode, verb) = if read_only { ("READ-ONLY", "EXAMINE") } else { ("READ-WRITE", "SELECT") };
         say(out, &format!("{tag} OK [{mode}] {verb} completed"));
-        self.view = Some(View { read_only, uids: mails.iter().map(|mail| mail.uid).collect(), told });
+        self.view = Some(View::new(read_only, &mails, told));
     }
 
     fn status(&self, tag: &str, items: &[String], mailbox: &Mailbox, out: &mut Vec<u8>) {
@@ -296,7 +277,7 @@ impl<'o> Dialog<'o> {
                 say(out, &format!("{tag} OK UNSELECT completed"));
             }
             Command::Expunge(uids) => {
-                let last = view.uids.last().copied().unwrap_or(0);
+                let last = view.last_uid();
                 mailbox.remove(|mail| {
                     mail.flags.deleted && uids.as_ref().is_none_or(|uids| uids.contains(mail.uid, last))
                 });
@@ -369,115 +350,5 @@ impl<'o> Dialog<'o> {
         if let (Some(mailbox), Some(view)) = (&self.mailbox, &mut self.view) {
             view.tell_changes(mailbox, out);
         }
-    }
-}
-
-impl View {
-    /// Message numbers and UIDs of what a set names.
-    fn pick(&self, set: &Set, by_uid: bool) -> Vec<(u32, u32)> {
-        let last_uid = self.uids.last().copied().unwrap_or(0);
-        let last_number = count(self.uids.len());
-        let all = (1_u32..).zip(self.uids.iter().copied());
-        all.filter(
-            |(number, uid)| {
-                if by_uid { set.contains(*uid, last_uid) } else { set.contains(*number, last_number) }
-            },
-        )
-        .collect()
-    }
-
-    fn search(&self, key: &Key, by_uid: bool, mailbox: &Mailbox) -> Vec<u32> {
-        let mails = mailbox.mails();
-        let last_uid = self.uids.last().copied().unwrap_or(0);
-        let last_number = count(self.uids.len());
-        let mut found = Vec::new();
-        for (number, uid) in (1_u32..).zip(self.uids.iter().copied()) {
-            let Ok(at) = mails.binary_search_by_key(&uid, |mail| mail.uid) else { continue };
-            if key.matches(Place { mail: &mails[at], number, last_number, last_uid }) {
-                found.push(if by_uid { uid } else { number });
-            }
-        }
-        found
-    }
-
-    fn store(
-        &mut self,
-        set: &Set,
-        by_uid: bool,
-        mailbox: &Mailbox,
-        out: &mut Vec<u8>,
-        silent: bool,
-        change: impl Fn(&mut Flags),
-    ) {
-        let picks = self.pick(set, by_uid);
-        self.keep_told(mailbox, || {
-            for (number, uid) in picks {
-                let Some(flags) = mailbox.set_flags(uid, &change) else { continue };
-                if !silent {
-                    let uid = if by_uid { format!("UID {uid} ") } else { String::new() };
-                    say(out, &format!("* {number} FETCH ({uid}FLAGS {})", flag_list(flags)));
-                }
-            }
-        });
-    }
-
-    /// Does what the client knows of, so that it need not be told of it later.
-    fn keep_told(&mut self, mailbox: &Mailbox, act: impl FnOnce()) {
-        let changes = mailbox.changes();
-        let before = *changes.borrow();
-        act();
-        // Had others changed something before, the client is told of everything, later.
-        if before == self.told {
-            self.told = *changes.borrow();
-        }
-    }
-
-    fn tell_changes(&mut self, mailbox: &Mailbox, out: &mut Vec<u8>) {
-        let now = *mailbox.changes().borrow();
-        if now == self.told {
-            return;
-        }
-        let mails = mailbox.mails();
-        let present = |uid: u32| mails.binary_search_by_key(&uid, |mail| mail.uid);
-        // From the end, so that the numbers in front stay as the client knows them.
-        for place in (0..self.uids.len()).rev() {
-            if present(self.uids[place]).is_err() {
-                self.uids.remove(place);
-                say(out, &format!("* {} EXPUNGE", place + 1));
-            }
-        }
-        for (place, uid) in self.uids.iter().enumerate() {
-            if let Some(mail) =
-                present(*uid).ok().map(|at| &mails[at]).filter(|mail| mail.changed > self.told)
-            {
-                say(out, &format!("* {} FETCH (UID {uid} FLAGS {})", place + 1, flag_list(mail.flags)));
-            }
-        }
-        let known = self.uids.last().copied().unwrap_or(0);
-        let before = self.uids.len();
-        self.uids.extend(mails.iter().map(|mail| mail.uid).filter(|uid| *uid > known));
-        if self.uids.len() > before {
-            say(out, &format!("* {} EXISTS", self.uids.len()));
-            say(out, &format!("* {} RECENT", mailbox.recent(!self.read_only)));
-        }
-        self.told = now;
-    }
-}
-
-/// Changes the flags that this server keeps; others are passed over.
-fn apply(to: &mut Flags, how: How, names: &[String]) {
-    if how == How::Replace {
-        *to = Flags::default();
-    }
-    for name in names {
-        let flag = match name.to_ascii_lowercase().as_str() {
-            "\\seen" => &mut to.seen,
-            "\\answered" => &mut to.answered,
-            "\\flagged" => &mut to.flagged,
-            "\\deleted" => &mut to.deleted,
-            "\\draft" => &mut to.draft,
-            _ => continue,
-        };
-        *flag = how != How::Remove;
     }
 }

@@ -244,7 +244,7 @@ impl<'o> Dialog<'o> {
             trace: trace.as_bytes(),
             content,
         };
-        match self.office.take(letter) {
+        match self.office.take(&letter) {
             Taken::Accepted => say("250 2.0.0 Ok, taken"),
             Taken::Refused(refusal) => say(&format!("{} {}", refusal.code, refusal.text)),
             Taken::Silence => Answer { reply: String::new(), then: Then::Vanish },
