@@ -17,7 +17,13 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     };
     let Ok(running) = SoftwareVersion::new("1.0.00-1") else { return };
     let trusted = [key.public()];
-    let site = Site { trusted: &trusted, running: &running, hardware: "x86_64", installed_counter: 0, now: jiff::Timestamp::UNIX_EPOCH };
+    let site = Site {
+        trusted: &trusted,
+        running: &running,
+        hardware: "x86_64",
+        installed_counter: 0,
+        now: jiff::Timestamp::UNIX_EPOCH,
+    };
     let _ = package::inspect(&package, &limits);
     let _ = package::open(&package, &site, &limits);
 });
