@@ -193,10 +193,8 @@ async fn waiting_by_imap_ends_with_the_next_mail() {
     let (account, _ca) = account(&office, Protocol::Imap, Security::StartTls);
     let mut session = FetchSession::open(&account, &limits()).await.expect("a session");
     assert_eq!(session.wait_for_mail(Duration::from_millis(50)).await.expect("a wait"), Woke::TimedOut);
-    let (woke, injected) = tokio::join!(session.wait_for_mail(SOON), async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        office.inject(BOB, b"here\r\n")
-    });
+    let (woke, injected) =
+        tokio::join!(session.wait_for_mail(SOON), async { office.inject(BOB, b"here\r\n") });
     assert!(injected);
     assert_eq!(woke.expect("a wait"), Woke::NewMail);
     assert_eq!(session.list().await.expect("a list").len(), 1);
