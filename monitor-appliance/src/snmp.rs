@@ -1,6 +1,6 @@
 //! Asks devices over SNMP: the thin shell between the network and [`crate::device`].
 //!
-//! What to ask stands in [`plan`], how to follow a table in [`columns`]; both are pure. Here is only the socket: one
+//! What to ask stands in `plan`, how to follow a table in `columns`; both are pure. Here is only the socket: one
 //! for all devices, one request at a time per device, every request and every visit with a time limit, and a bound
 //! on everything a device can send. A part that fails is noted in the [`Walk`], the others are kept.
 
@@ -43,7 +43,8 @@ pub struct ReadLimits {
     pub retries: u32,
     /// Longest visit, all requests together. Default 30 s.
     pub deadline: Duration,
-    /// Most requests in one visit, repetitions not counted. Default 200; a v2c visit takes about 15.
+    /// Most requests in one visit, repetitions not counted. Default 300; a v2c visit takes about 15, one to a device
+    /// that can send only a single object at once about 200.
     pub requests: u32,
     /// Most rows of any table. Default 256.
     pub rows: usize,
@@ -57,7 +58,7 @@ impl Default for ReadLimits {
             request_timeout: Duration::from_secs(2),
             retries: 2,
             deadline: Duration::from_secs(30),
-            requests: 200,
+            requests: 300,
             rows: crate::device::ROWS_MAX,
             max_repetitions: 15,
         }
@@ -121,31 +122,32 @@ impl SnmpReader {
     ) -> Result<Walk, ReadError> {
         let turn = self.turn(&target.address);
         let _turn = turn.lock().await;
+        let deadline = Instant::now() + limits.deadline;
         let client = self.client(target, limits).await?;
-        let mut visit = Visit {
-            client: &client,
-            limits,
-            deadline: Instant::now() + limits.deadline,
-            requests_left: limits.requests,
-            silences: 0,
-            walk: Walk::default(),
-        };
-        let outcome = visit.read(parts).await;
-        let walk = visit.walk;
+        let by_user = matches!(target.credential, SnmpCredential::V3(_));
+        let engine_known = by_user && self.engines.get(&client.peer_addr()).is_some();
+        let (mut walk, mut outcome) = Visit::new(&client, limits, deadline).read(parts).await;
+        if engine_known && walk.is_empty() && matches!(outcome, Err(Stop::Silent)) {
+            // A device whose SNMPv3 engine has changed (new board, reset) is silent to the old one: ask for it anew.
+            self.engines.remove(&client.peer_addr());
+            let client = self.client(target, limits).await?;
+            (walk, outcome) = Visit::new(&client, limits, deadline).read(parts).await;
+        }
         match outcome {
-            Ok(()) if !walk.is_empty() => Ok(walk),
+            Err(Stop::Refused(source)) => Err(ReadError::of_refusal(&target.address, source)),
+            _ if !walk.is_empty() => Ok(walk),
             Ok(()) => Err(ReadError::of_empty(&target.address, &walk)),
-            Err(Stop::Silent) if walk.is_empty() => {
-                // A changed engine (new board, reset) looks like silence: ask for it again next time.
-                self.engines.remove(&client.peer_addr());
+            // It told its SNMPv3 engine and then nothing: it is there and does not like the user.
+            Err(Stop::Silent) if by_user && self.engines.remove(&client.peer_addr()).is_some() => {
+                Err(ReadError::AuthenticationFailed { address: target.address.clone(), source: None })
+            }
+            Err(Stop::Silent) => {
                 let waited = limits.request_timeout.saturating_mul(limits.retries.saturating_add(1));
                 Err(ReadError::NoAnswer {
                     address: target.address.clone(),
                     waited: waited.min(limits.deadline),
                 })
             }
-            Err(Stop::Silent) => Ok(walk),
-            Err(Stop::Refused(source)) => Err(ReadError::of_refusal(&target.address, source)),
         }
     }
 
@@ -241,11 +243,31 @@ struct Visit<'a> {
     deadline: Instant,
     requests_left: u32,
     silences: u32,
+    /// What the device can send at once, as far as is known.
+    cells: u32,
     walk: Walk,
 }
 
-impl Visit<'_> {
-    async fn read(&mut self, parts: &[PartPlan]) -> Result<(), Stop> {
+impl<'a> Visit<'a> {
+    fn new(client: &'a Client<UdpHandle>, limits: &'a ReadLimits, deadline: Instant) -> Self {
+        let requests_left = limits.requests;
+        Self {
+            client,
+            limits,
+            deadline,
+            requests_left,
+            silences: 0,
+            cells: columns::CELLS_MAX,
+            walk: Walk::default(),
+        }
+    }
+
+    async fn read(mut self, parts: &[PartPlan]) -> (Walk, Result<(), Stop>) {
+        let outcome = self.read_parts(parts).await;
+        (self.walk, outcome)
+    }
+
+    async fn read_parts(&mut self, parts: &[PartPlan]) -> Result<(), Stop> {
         for (at, part) in parts.iter().enumerate() {
             let Err(miss) = self.read_part(part).await else { continue };
             let reason = match miss {
@@ -253,7 +275,7 @@ impl Visit<'_> {
                 Miss::Silent => "no answer".to_owned(),
                 Miss::Spent(what) => what.to_owned(),
                 Miss::TooBig => "the device cannot send even a single object".to_owned(),
-                Miss::NoSuchName => "the device says that there is nothing of this".to_owned(),
+                Miss::NoSuchName => "noSuchName".to_owned(),
                 Miss::Other(text) => text,
             };
             self.walk.fail(part.part, reason);
@@ -274,15 +296,15 @@ impl Visit<'_> {
     async fn read_part(&mut self, part: &PartPlan) -> Result<(), Miss> {
         let rows = part.rows.unwrap_or(self.limits.rows).min(self.limits.rows);
         let repetitions = if self.client.version() == Version::V1 { 1 } else { self.limits.max_repetitions };
-        let mut columns = Columns::new(part.columns, rows, part.rows.is_some(), repetitions);
+        let mut columns = Columns::new(part.columns, rows, part.rows.is_some(), repetitions, self.cells);
         while let Some(ask) = columns.next_ask() {
             match self.request(&ask).await {
                 Ok(cells) => {
                     self.silences = 0;
                     columns.take(&ask, cells, &mut self.walk);
                 }
-                Err(Miss::TooBig) if columns.ask_for_less() => {}
-                Err(Miss::NoSuchName) if columns.not_there(&ask) => {}
+                Err(Miss::TooBig) if columns.ask_for_less(&ask) => self.cells = columns.cells(),
+                Err(Miss::NoSuchName) => columns.not_there(&ask),
                 Err(miss) => {
                     if matches!(miss, Miss::Silent) {
                         self.silences += 1;

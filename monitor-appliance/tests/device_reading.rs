@@ -3,8 +3,12 @@
 //! The recordings are in `testdata/printers`; its README explains the format. With `PRINTER_RECORDINGS` set to a
 //! folder of more recordings in the same format, those are checked as well.
 
+#![expect(clippy::unwrap_used, reason = "a recording that cannot be read ends the test")]
+
 use monitor_appliance::device::{
-    Capacity, CounterName, DetectedErrors, Level, Oid, Reading, Supply, Value, Walk, interpret,
+    AlertGroup, AlertSeverity, AlertTraining, Capacity, CounterName, CoverState, DetectedErrors, DeviceState,
+    InputType, Level, Oid, PrinterState, Reading, Supply, SupplyClass, SupplyType, Unit, Value, Walk,
+    interpret,
 };
 use proptest::prelude::*;
 use serde_json::Value as Json;
@@ -112,9 +116,9 @@ fn check_supplies(name: &str, reading: &Reading, expected: &Json) {
     for (supply, row) in reading.supplies.iter().zip(rows) {
         let at = format!("{name}: supply {}", row["index"]);
         assert_eq!((supply.device_index, supply.index), row_index(row), "{at}");
-        assert_eq!(number(supply.supply_type.map(|code| code.number())), row["type"].as_i64(), "{at}");
-        assert_eq!(number(supply.class.map(|code| code.number())), row["class"].as_i64(), "{at}");
-        assert_eq!(number(supply.unit.map(|code| code.number())), row["unit"].as_i64(), "{at}");
+        assert_eq!(number(supply.supply_type.map(SupplyType::number)), row["type"].as_i64(), "{at}");
+        assert_eq!(number(supply.class.map(SupplyClass::number)), row["class"].as_i64(), "{at}");
+        assert_eq!(number(supply.unit.map(Unit::number)), row["unit"].as_i64(), "{at}");
         assert_eq!(number(supply.colorant_index), row["colorant_index"].as_i64(), "{at}");
         assert_eq!(supply.colorant, text(row, "colorant"), "{at}");
         if !undecodable(row, "description") {
@@ -143,9 +147,9 @@ fn check_alerts(name: &str, reading: &Reading, expected: &Json) {
     for (alert, row) in reading.alerts.iter().zip(rows) {
         let at = format!("{name}: alert {}", row["index"]);
         assert_eq!((alert.device_index, alert.index), row_index(row), "{at}");
-        assert_eq!(number(alert.severity.map(|code| code.number())), row["severity"].as_i64(), "{at}");
-        assert_eq!(number(alert.training.map(|code| code.number())), row["training"].as_i64(), "{at}");
-        assert_eq!(number(alert.group.map(|code| code.number())), row["group"].as_i64(), "{at}");
+        assert_eq!(number(alert.severity.map(AlertSeverity::number)), row["severity"].as_i64(), "{at}");
+        assert_eq!(number(alert.training.map(AlertTraining::number)), row["training"].as_i64(), "{at}");
+        assert_eq!(number(alert.group.map(AlertGroup::number)), row["group"].as_i64(), "{at}");
         assert_eq!(number(alert.group_index), row["group_index"].as_i64(), "{at}");
         assert_eq!(number(alert.location), row["location"].as_i64(), "{at}");
         assert_eq!(number(alert.code), row["code"].as_i64(), "{at}");
@@ -160,8 +164,8 @@ fn check_trays(name: &str, reading: &Reading, expected: &Json) {
     for (input, row) in reading.inputs.iter().zip(inputs) {
         let at = format!("{name}: input {}", row["index"]);
         assert_eq!(input.index, row_index(row).1, "{at}");
-        assert_eq!(number(input.input_type.map(|code| code.number())), row["type"].as_i64(), "{at}");
-        assert_eq!(number(input.unit.map(|code| code.number())), row["capacity_unit"].as_i64(), "{at}");
+        assert_eq!(number(input.input_type.map(InputType::number)), row["type"].as_i64(), "{at}");
+        assert_eq!(number(input.unit.map(Unit::number)), row["capacity_unit"].as_i64(), "{at}");
         assert_eq!(input.max, row["max"].as_i64().map(capacity), "{at}");
         assert_eq!(input.level, row["level"].as_i64().map(level), "{at}");
         assert_eq!(number(input.status), row["status"].as_i64(), "{at}");
@@ -183,7 +187,7 @@ fn check_trays(name: &str, reading: &Reading, expected: &Json) {
     for (cover, row) in reading.covers.iter().zip(covers) {
         let at = format!("{name}: cover {}", row["index"]);
         assert_eq!(cover.description, text(row, "description"), "{at}");
-        assert_eq!(number(cover.state.map(|code| code.number())), row["status"].as_i64(), "{at}");
+        assert_eq!(number(cover.state.map(CoverState::number)), row["status"].as_i64(), "{at}");
     }
     let console: Vec<String> = rows(expected, "console").iter().filter_map(|row| text(row, "text")).collect();
     assert_eq!(reading.console, console, "{name}: console");
@@ -201,9 +205,9 @@ fn check_status(name: &str, reading: &Reading, expected: &Json) {
         let index = printer.device_index.to_string();
         let at = format!("{name}: printer {index}");
         let device = status["hrDeviceStatus"][&index].as_i64();
-        assert_eq!(number(printer.device.map(|code| code.number())), device, "{at}");
+        assert_eq!(number(printer.device.map(DeviceState::number)), device, "{at}");
         let state = status["hrPrinterStatus"][&index].as_i64();
-        assert_eq!(number(printer.printer.map(|code| code.number())), state, "{at}");
+        assert_eq!(number(printer.printer.map(PrinterState::number)), state, "{at}");
         let errors = status["hrPrinterDetectedErrorState"][&index]["hex"].as_str();
         assert_eq!(printer.errors, errors.map(|hex| DetectedErrors::from_octets(&octets(hex))), "{at}");
         let bits = &status["hrPrinterDetectedErrorState"][&index]["bits"];
@@ -222,7 +226,7 @@ fn check_counters(name: &str, reading: &Reading, expected: &Json) {
             .iter()
             .filter(|read| read.name == counter)
             .map(|read| {
-                let unit = number(read.unit.map(|unit| unit.number()));
+                let unit = number(read.unit.map(Unit::number));
                 (read.marker, i64::try_from(read.value).unwrap(), unit)
             })
             .collect();
@@ -256,7 +260,7 @@ fn told_by_standard_objects(walk: &Walk, wanted: &str) -> bool {
 fn check_identity(name: &str, reading: &Reading, walk: &Walk, expected: &Json) {
     let (read, told) = (&reading.identity, &expected["expected"]["identity"]);
     let vendor = told["vendor"].as_str().unwrap_or_default();
-    if !read.vendor.as_deref().is_some_and(|read| plain(vendor, "") == plain(read, "")) {
+    if read.vendor.as_deref().is_none_or(|read| plain(vendor, "") != plain(read, "")) {
         let somewhere = read.sys_descr.is_some() || read.sys_object_id.is_some();
         assert!(!somewhere, "{name}: vendor {:?} instead of {vendor}", read.vendor);
     }

@@ -200,20 +200,15 @@ const TSC_MODELS: [&str; 3] = ["TTP", "TDP", "TE2"];
 
 fn vendor_in_text(text: &str) -> Option<&'static str> {
     let lower = text.to_ascii_lowercase();
-    let starts = |name: &str| {
-        let rest = lower.strip_prefix(name)?;
-        let ends = rest.chars().next().is_none_or(|next| !next.is_ascii_alphanumeric() && next != '-');
-        ends.then_some(())
-    };
-    if let Some((_, vendor)) = VENDOR_STARTS.iter().find(|(name, _)| starts(name).is_some()) {
+    // A name ends where no letter, digit or hyphen follows: `HPE` is not HP.
+    let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '-');
+    let named = VENDOR_STARTS.iter().find(|(name, _)| lower.strip_prefix(name).is_some_and(ends));
+    if let Some((_, vendor)) = named {
         return Some(vendor);
     }
-    let tsc = |start: &&str| {
-        text.strip_prefix(*start)
-            .and_then(|rest| rest.chars().next())
-            .is_some_and(|next| next.is_ascii_digit() || next == '-')
-    };
-    TSC_MODELS.iter().any(|start| tsc(&start)).then_some("TSC")
+    let numbered = |rest: &str| rest.starts_with(|next: char| next.is_ascii_digit() || next == '-');
+    let tsc = TSC_MODELS.iter().any(|start| text.strip_prefix(start).is_some_and(numbered));
+    tsc.then_some("TSC")
 }
 
 /// `hrDeviceDescr` of the printer. Lexmark-built machines append serial number (without its part behind a hyphen) and

@@ -2,8 +2,8 @@
 
 use crate::device::{Oid, Value, Walk};
 
-/// Cells asked for in one GETBULK, so that an answer of common size fits in one packet.
-const CELLS_MAX: u32 = 50;
+/// Cells asked for in one request, so that an answer of common size fits in one packet.
+pub(super) const CELLS_MAX: u32 = 50;
 
 /// One cell of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,17 +64,22 @@ pub(super) struct Columns {
     /// More rows than the limit are as expected: only the first ones are wanted.
     first_rows_only: bool,
     repetitions: u32,
-    /// How many columns go into one request.
-    width: usize,
+    /// How many cells the answer to one request may have.
+    cells: u32,
+    /// Only one column goes into a request.
+    one_by_one: bool,
     refusal: Option<Refusal>,
 }
 
 impl Columns {
+    /// Columns not begun yet. `cells` is what the device could send at once in parts before this one, see
+    /// [`Self::cells`].
     pub(super) fn new(
         columns: &[&'static [u32]],
         rows: usize,
         first_rows_only: bool,
         repetitions: u32,
+        cells: u32,
     ) -> Self {
         let column = |base: &&'static [u32]| Column { base, last: Oid::new(base), rows: 0, done: rows == 0 };
         Self {
@@ -82,19 +87,26 @@ impl Columns {
             rows,
             first_rows_only,
             repetitions,
-            width: columns.len().max(1),
+            cells: cells.max(1),
+            one_by_one: false,
             refusal: None,
         }
+    }
+
+    /// How many cells the device could send at once, as far as is known by now.
+    pub(super) fn cells(&self) -> u32 {
+        self.cells
     }
 
     /// The next request; `None` when all columns are finished.
     pub(super) fn next_ask(&self) -> Option<Ask> {
         let open = self.columns.iter().enumerate().filter(|(_, column)| !column.done);
+        let width = if self.one_by_one { 1 } else { usize::try_from(self.cells).unwrap_or(usize::MAX) };
         let starts: Vec<(usize, Oid)> =
-            open.take(self.width).map(|(at, column)| (at, column.last.clone())).collect();
+            open.take(width).map(|(at, column)| (at, column.last.clone())).collect();
         let width = u32::try_from(starts.len()).ok().filter(|width| *width > 0)?;
         let wanted = u32::try_from(self.rows).unwrap_or(u32::MAX);
-        let repetitions = self.repetitions.min(CELLS_MAX / width).min(wanted).max(1);
+        let repetitions = self.repetitions.min(self.cells / width).min(wanted).max(1);
         Some(Ask { starts, repetitions })
     }
 
@@ -140,27 +152,21 @@ impl Columns {
         }
     }
 
-    /// The answer was too big: asks for half as many rows, then half as many columns. `false` if it was one cell.
-    pub(super) fn ask_for_less(&mut self) -> bool {
-        let Some(ask) = self.next_ask() else { return false };
-        if ask.repetitions > 1 {
-            self.repetitions = ask.repetitions / 2;
-        } else if ask.starts.len() > 1 {
-            self.width = ask.starts.len() / 2;
-        } else {
-            return false;
-        }
-        true
+    /// The answer to this request was too big: asks for half as many cells. `false` if it was one.
+    pub(super) fn ask_for_less(&mut self, ask: &Ask) -> bool {
+        let width = u32::try_from(ask.starts.len()).unwrap_or(u32::MAX);
+        let asked = width.saturating_mul(ask.repetitions);
+        self.cells = (asked / 2).max(1);
+        asked > 1
     }
 
     /// SNMPv1 says that one of the columns has nothing further, and refuses them all (RFC 1157 4.1.3): asks one by
     /// one from now on; a column asked alone is finished.
-    pub(super) fn not_there(&mut self, ask: &Ask) -> bool {
-        self.width = 1;
+    pub(super) fn not_there(&mut self, ask: &Ask) {
+        self.one_by_one = true;
         if let [(at, _)] = ask.starts.as_slice() {
             self.columns[*at].done = true;
         }
-        true
     }
 
     /// What went wrong, if anything.
@@ -178,7 +184,7 @@ impl Columns {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ask, Cell, Columns, Refusal};
+    use super::{Ask, CELLS_MAX, Cell, Columns, Refusal};
     use crate::device::{Oid, Value, Walk};
     use proptest::prelude::*;
 
@@ -206,7 +212,7 @@ mod tests {
     #[test]
     fn a_small_table_takes_one_request() {
         let mut walk = Walk::default();
-        let mut columns = Columns::new(&[NAMES, LEVELS], 100, false, 10);
+        let mut columns = Columns::new(&[NAMES, LEVELS], 100, false, 10, CELLS_MAX);
         let asks = read(&mut columns, &mut walk, |ask| {
             assert_eq!(ask.repetitions, 10);
             vec![
@@ -224,7 +230,7 @@ mod tests {
     #[test]
     fn a_column_with_gaps_is_read_as_far_as_it_goes() {
         let mut walk = Walk::default();
-        let mut columns = Columns::new(&[NAMES, LEVELS], 100, false, 1);
+        let mut columns = Columns::new(&[NAMES, LEVELS], 100, false, 1, CELLS_MAX);
         read(&mut columns, &mut walk, |ask| {
             let next = |start: &Oid| match start.to_string().as_str() {
                 "1.3.1" => number("1.3.1.1", 1),
@@ -242,7 +248,7 @@ mod tests {
     #[test]
     fn a_loop_is_refused_at_once() {
         let mut walk = Walk::default();
-        let mut columns = Columns::new(&[NAMES], 100, false, 1);
+        let mut columns = Columns::new(&[NAMES], 100, false, 1, CELLS_MAX);
         let asks = read(&mut columns, &mut walk, |_| vec![number("1.3.1.1", 1)]);
         assert_eq!((asks, walk.len(), columns.refusal()), (2, 1, Some(Refusal::Loop)));
     }
@@ -250,7 +256,7 @@ mod tests {
     #[test]
     fn a_table_without_end_stops_at_the_limit() {
         let mut walk = Walk::default();
-        let mut columns = Columns::new(&[NAMES], 7, false, 3);
+        let mut columns = Columns::new(&[NAMES], 7, false, 3, CELLS_MAX);
         let asks = read(&mut columns, &mut walk, |ask| {
             let last = ask.starts[0].1.arcs().get(3).copied().unwrap_or_default();
             (1..=ask.repetitions).map(|row| number(&format!("1.3.1.{}", last + row), 0)).collect()
@@ -261,7 +267,7 @@ mod tests {
     #[test]
     fn where_only_the_first_row_is_wanted_more_rows_are_no_fault() {
         let mut walk = Walk::default();
-        let mut columns = Columns::new(&[NAMES, LEVELS], 1, true, 10);
+        let mut columns = Columns::new(&[NAMES, LEVELS], 1, true, 10, CELLS_MAX);
         let asks = read(&mut columns, &mut walk, |ask| {
             assert_eq!(ask.repetitions, 1);
             vec![number("1.3.1.1", 1), number("1.3.2.5", 1)]
@@ -271,11 +277,13 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_too_big_is_asked_for_in_smaller_pieces_until_one_cell() {
-        let mut columns = Columns::new(&[NAMES, LEVELS], 100, false, 4);
+        let mut columns = Columns::new(&[NAMES, LEVELS], 100, false, 4, CELLS_MAX);
         let size = |columns: &Columns| columns.next_ask().map(|ask| (ask.repetitions, ask.starts.len()));
         assert_eq!(size(&columns), Some((4, 2)));
         let mut sizes = Vec::new();
-        while columns.ask_for_less() {
+        while let Some(ask) = columns.next_ask()
+            && columns.ask_for_less(&ask)
+        {
             sizes.extend(size(&columns));
         }
         assert_eq!(sizes, [(2, 2), (1, 2), (1, 1)]);
@@ -284,14 +292,14 @@ mod tests {
     #[test]
     fn a_missing_name_costs_only_its_own_column() {
         let mut walk = Walk::default();
-        let mut columns = Columns::new(&[NAMES, LEVELS], 100, false, 1);
+        let mut columns = Columns::new(&[NAMES, LEVELS], 100, false, 1, CELLS_MAX);
         let ask = columns.next_ask().unwrap();
-        assert!(columns.not_there(&ask));
+        columns.not_there(&ask);
         let ask = columns.next_ask().unwrap();
         assert_eq!(ask.starts.len(), 1);
         columns.take(&ask, vec![number("1.3.1.1", 1)], &mut walk);
         let ask = columns.next_ask().unwrap();
-        assert!(columns.not_there(&ask));
+        columns.not_there(&ask);
         assert_eq!(columns.next_ask().unwrap().starts, [(1, Oid::new(LEVELS))]);
     }
 
@@ -301,7 +309,7 @@ mod tests {
             answers in prop::collection::vec(prop::collection::vec((prop::collection::vec(0..4u32, 0..6), any::<bool>()), 0..8), 1..20),
         ) {
             let mut walk = Walk::default();
-            let mut columns = Columns::new(&[NAMES, LEVELS], 5, false, 3);
+            let mut columns = Columns::new(&[NAMES, LEVELS], 5, false, 3, CELLS_MAX);
             let mut asks = 0;
             while let Some(ask) = columns.next_ask() {
                 let cells = answers[asks % answers.len()].iter().map(|(arcs, end)| {

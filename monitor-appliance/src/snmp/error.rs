@@ -27,8 +27,8 @@ pub enum ReadError {
     AuthenticationFailed {
         /// The device.
         address: String,
-        /// What the device said.
-        source: Box<async_snmp::Error>,
+        /// What the device said, where it said anything.
+        source: Option<Box<async_snmp::Error>>,
     },
     /// The device sends the same objects again and again.
     #[error("{address} answers in a loop and cannot be read: update its firmware, or take it off the list")]
@@ -78,7 +78,7 @@ impl ReadError {
         let address = address.to_owned();
         match source.kind() {
             async_snmp::ErrorKind::Closed => Self::Socket { source },
-            _ => Self::AuthenticationFailed { address, source },
+            _ => Self::AuthenticationFailed { address, source: Some(source) },
         }
     }
 
