@@ -123,3 +123,48 @@ where
     }
     Err(ConnectError::Greeting { text: "a reply without end".into() })
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    async fn imap_answers(answers: &str) -> Result<(), ConnectError> {
+        let (client, mut server) = duplex(1 << 20);
+        server.write_all(answers.as_bytes()).await.unwrap();
+        let outcome = imap(client, &Limits::default()).await.map(drop);
+        drop(server);
+        outcome
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn imap_gets_its_go_ahead_whatever_else_is_said_before() {
+        assert!(imap_answers("* OK hello\r\n* CAPABILITY IMAP4rev1\r\ns1 x\r\nS1 ok go\r\n").await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn plain_text_behind_the_go_ahead_is_an_injection() {
+        let outcome = imap_answers("* OK hello\r\nS1 OK go\r\n* OK you are in\r\n").await;
+        assert!(matches!(outcome, Err(ConnectError::Injection)), "{outcome:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_greeting_that_makes_starttls_impossible_is_refused() {
+        let outcome = imap_answers("* PREAUTH come in\r\nS1 OK go\r\n").await;
+        assert!(matches!(outcome, Err(ConnectError::Greeting { .. })), "{outcome:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_no_reason_to_go_on_in_plain() {
+        let outcome = imap_answers("* OK hello\r\nS1 BAD unknown command\r\n").await;
+        assert!(matches!(outcome, Err(ConnectError::NoStartTls)), "{outcome:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_answers_or_never_ends_is_left() {
+        assert!(matches!(imap_answers("* OK hello\r\n").await, Err(ConnectError::Broken(_))));
+        let endless = "* OK hello\r\n".to_owned() + &"* OK still here\r\n".repeat(1000);
+        assert!(matches!(imap_answers(&endless).await, Err(ConnectError::Greeting { .. })));
+    }
+}

@@ -5,7 +5,9 @@
 //!
 //! One test after the other in one function: they share the server.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+#![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
+
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use mailbox::{
     Account, AccountSettings, FetchError, FetchSession, Item, Limits, OutgoingMail, Password, Protocol,
@@ -129,7 +131,7 @@ async fn wait_for(account: &Account, count: usize) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn the_post_works_with_a_real_server() {
     if std::env::var_os("MAILSERVER_HOST").is_none() {
         println!("SKIPPED: MAILSERVER_HOST is not set, so no real mail server was tried");
@@ -175,7 +177,7 @@ async fn nasty_mails_come_back_byte_for_byte(account: &Account) {
     let mut session = FetchSession::open(account, &limits).await.unwrap();
     let items = session.list().await.unwrap();
     let mails = retrieve_all(&mut session, &items).await;
-    let mut seen = vec![false; 100];
+    let mut seen = [false; 100];
     for (item, mail) in &mails {
         let number = number_of(mail);
         // Postfix folds lines over its own limit, 2048 octets, unless told otherwise; those are told apart here.
@@ -215,8 +217,10 @@ async fn refusals_are_told_apart() {
         wrong.password = Password::new("wrong-password".into());
         let error = fetch::check_login(&wrong, &Limits::default()).await.unwrap_err();
         assert!(matches!(error, FetchError::LoginRefused { .. }), "{error:?}");
-        let error = smtp::check_login(&wrong, &Limits::default()).await.unwrap_err();
-        assert!(matches!(error, SendError::LoginRefused { .. }), "{error:?}");
+        if protocol == Protocol::Pop3 {
+            let error = smtp::check_login(&wrong, &Limits::default()).await.unwrap_err();
+            assert!(matches!(error, SendError::LoginRefused { .. }), "{error:?}");
+        }
 
         let mut untrusting = account("agent0005", protocol, security).settings;
         untrusting.ca_file = None;
@@ -306,12 +310,23 @@ async fn many_mails_are_listed_and_read_fast() {
 
 /// Puts mails of about 2 kB into a mailbox by LMTP (RFC 2033), without the queue.
 async fn lmtp_fill(address: &str, count: usize) {
+    const CONNECTIONS: usize = 16;
+    let mut tasks = tokio::task::JoinSet::new();
+    for nth in 0..CONNECTIONS.min(count) {
+        let share = count / CONNECTIONS + usize::from(nth < count % CONNECTIONS);
+        tasks.spawn(lmtp_deliver(address.to_owned(), share));
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+}
+
+async fn lmtp_deliver(address: String, count: usize) {
     let tcp = TcpStream::connect((setting("MAILSERVER_HOST"), port("MAILSERVER_LMTP_PORT"))).await.unwrap();
     tcp.set_nodelay(true).unwrap();
     let mut tcp = BufReader::new(tcp);
     let body = "A line of fifty octets, to fill up the two kB..\r\n".repeat(38);
-    let mail: Arc<str> =
-        format!("From: a@site.example\r\nSubject: one of many\r\nX-Number: 1\r\n\r\n{body}").into();
+    let mail = format!("From: a@site.example\r\nSubject: one of many\r\nX-Number: 1\r\n\r\n{body}.\r\n");
     expect(&mut tcp, "220").await;
     tcp.write_all(b"LHLO test.example\r\n").await.unwrap();
     expect(&mut tcp, "250").await;
@@ -321,7 +336,7 @@ async fn lmtp_fill(address: &str, count: usize) {
         for code in ["250", "250", "354"] {
             expect(&mut tcp, code).await;
         }
-        tcp.write_all(format!("{mail}.\r\n").as_bytes()).await.unwrap();
+        tcp.write_all(mail.as_bytes()).await.unwrap();
         expect(&mut tcp, "250").await;
     }
     tcp.write_all(b"QUIT\r\n").await.unwrap();

@@ -60,6 +60,10 @@ pub enum FetchError {
         /// What the server said.
         text: String,
     },
+    /// An earlier command on this session failed or was broken off half-way, so the next reply would be taken for
+    /// another's. Open another session.
+    #[error("an earlier command on this mail session was broken off")]
+    OutOfStep,
     /// The server refused a command. The session goes on.
     #[error("the mail server refused ({during}): {text}")]
     Refused {

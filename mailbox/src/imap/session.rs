@@ -35,6 +35,8 @@ pub struct ImapSession<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> {
     capabilities: Vec<String>,
     uid_validity: u32,
     exists: u32,
+    /// A command has not come to its end; set too when its future was dropped half-way.
+    busy: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
@@ -81,8 +83,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
         let login = login(client, username, password, greeted);
         let (session, capabilities) =
             timeout(limits.operation, login).await.map_err(|_| FetchError::Timeout { during: "login" })??;
-        let mut this =
-            Self { session, patience, limits: limits.clone(), capabilities, uid_validity: 0, exists: 0 };
+        let mut this = Self {
+            session,
+            patience,
+            limits: limits.clone(),
+            capabilities,
+            uid_validity: 0,
+            exists: 0,
+            busy: false,
+        };
         if this.capabilities.is_empty() {
             this.ask_capabilities().await?;
         }
@@ -341,6 +350,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
     async fn idle_once(&mut self, limit: Duration, known: u32) -> Result<(), FetchError> {
         const DURING: &str = "IDLE";
         let until = Instant::now() + limit;
+        self.begin()?;
         let tag = self.session.run_command("IDLE").await.map_err(|error| from_library(DURING, error))?;
         let mut done_sent = false;
         self.patience.set_silence(limit.saturating_add(self.limits.progress));
@@ -359,6 +369,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
                         .ok_or(FetchError::Disconnected { during: DURING })?;
                     match response.parsed() {
                         Response::Done { tag: done, status, outcome } if *done == tag => {
+                            self.busy = false;
                             self.patience.set_silence(self.limits.progress);
                             return check_status(DURING, status, outcome.information.as_deref());
                         }
@@ -383,6 +394,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
     /// When the server does not confirm; deletions have counted already.
     pub async fn logout(mut self) -> Result<(), FetchError> {
         const DURING: &str = "LOGOUT";
+        self.begin()?;
         let work = async {
             let tag =
                 self.session.run_command("LOGOUT").await.map_err(|error| from_library(DURING, error))?;
@@ -398,6 +410,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
             }
         };
         timeout(self.limits.operation, work).await.map_err(|_| FetchError::Timeout { during: DURING })?
+    }
+
+    /// Two commands at once would mix up their responses.
+    fn begin(&mut self) -> Result<(), FetchError> {
+        if std::mem::replace(&mut self.busy, true) { Err(FetchError::OutOfStep) } else { Ok(()) }
     }
 
     /// A command whose reply is short: limited as a whole.
@@ -422,12 +439,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
         during: &'static str,
         mut each: impl FnMut(&Response<'_>) -> Result<(), FetchError>,
     ) -> Result<(), FetchError> {
+        self.begin()?;
         let tag = self.session.run_command(command).await.map_err(|error| from_library(during, error))?;
         loop {
             let read = self.session.read_response().await.map_err(|error| from_parser(during, error))?;
             let response = read.ok_or(FetchError::Disconnected { during })?;
             match response.parsed() {
                 Response::Done { tag: done, status, outcome } if *done == tag => {
+                    self.busy = false;
                     return check_status(during, status, outcome.information.as_deref());
                 }
                 other => {

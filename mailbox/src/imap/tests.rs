@@ -260,3 +260,10 @@ async fn without_uidplus_everything_marked_is_expunged() {
     assert_eq!(session.mails(), 1);
     task.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_command_was_broken_off_is_not_used_on() {
+    let mut session = open(&[("NOOP", "")], &Limits::default()).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(1), session.noop()).await.is_err());
+    assert!(matches!(session.noop().await.unwrap_err(), FetchError::OutOfStep));
+}

@@ -151,7 +151,8 @@ async fn the_end_of_the_stream_in_the_middle_of_a_mail_is_a_disconnect_not_a_sho
 
 #[tokio::test(start_paused = true)]
 async fn refusals_are_told_apart_by_their_codes() {
-    let cases: [(&str, fn(&FetchError) -> bool); 6] = [
+    type IsRight = fn(&FetchError) -> bool;
+    let cases: [(&str, IsRight); 6] = [
         ("-ERR [AUTH] wrong", |e| matches!(e, FetchError::LoginRefused { .. })),
         ("-ERR wrong", |e| matches!(e, FetchError::LoginRefused { .. })),
         ("-ERR [IN-USE] locked", |e| matches!(e, FetchError::Busy { .. })),
@@ -370,4 +371,13 @@ async fn thousands_of_pipelined_commands_do_not_lock_up_on_small_buffers() {
     }
     session.quit().await.unwrap();
     task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_command_was_broken_off_is_not_used_on() {
+    let (mut session, _task) = logged_in(&[("RETR 1", "+OK\r\nhalf a mail\r\n")], &limits()).await;
+    let broken_off = tokio::time::timeout(Duration::from_secs(1), session.retrieve(&item(1, 20))).await;
+    assert!(broken_off.is_err());
+    assert!(matches!(session.noop().await.unwrap_err(), FetchError::OutOfStep));
+    assert!(matches!(session.quit().await.unwrap_err(), FetchError::OutOfStep));
 }

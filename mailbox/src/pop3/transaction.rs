@@ -40,6 +40,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
     /// # Errors
     /// Connection, time, refusal, or a reply that is not two numbers.
     pub async fn stat(&mut self) -> Result<(u64, u64), FetchError> {
+        self.wire.check_in_step()?;
         self.wire.send("STAT", b"STAT\r\n").await?;
         let text = self.wire.expect_ok("STAT").await?;
         let mut numbers = text.split_ascii_whitespace().map(str::parse);
@@ -61,6 +62,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
         // Entries above the cap are read and dropped, so that a full mailbox can still be emptied; but not for ever.
         let lines_max = kept_max.saturating_mul(10);
 
+        self.wire.check_in_step()?;
         self.wire.send(DURING, b"LIST\r\n").await?;
         self.wire.expect_ok(DURING).await?;
         let mut sizes = Vec::new();
@@ -141,6 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
     /// Connection, time, caps. What was read of the batch is lost with it, and is still in the mailbox.
     pub async fn retrieve_batch(&mut self, items: &[Item]) -> Result<Vec<(Item, Retrieved)>, FetchError> {
         const DURING: &str = "reading mail";
+        self.wire.check_in_step()?;
         let limits = &self.wire.limits;
         let (message_max, batch_max) = (limits.message_octets_max, limits.batch_octets_max);
         let leading = crate::fetch::batch_len(items, message_max, batch_max);
@@ -196,6 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
     /// [`FetchError::Refused`] when the server refuses one; the others are marked all the same.
     pub async fn delete(&mut self, items: &[Item]) -> Result<(), FetchError> {
         const DURING: &str = "deleting";
+        self.wire.check_in_step()?;
         let wanted: Vec<&Item> = items.iter().collect();
         let mut asked = 0;
         let mut refused = None;
@@ -204,7 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
             if let Err(error) = self.wire.expect_ok(DURING).await {
                 match error {
                     FetchError::Refused { .. } | FetchError::Temporary { .. } => {
-                        refused = refused.or(Some(error))
+                        refused = refused.or(Some(error));
                     }
                     broken => return Err(broken),
                 }
@@ -240,6 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
     /// # Errors
     /// Connection, time, refusal.
     pub async fn reset(&mut self) -> Result<(), FetchError> {
+        self.wire.check_in_step()?;
         self.wire.send("RSET", b"RSET\r\n").await?;
         self.wire.expect_ok("RSET").await.map(drop)
     }
@@ -249,6 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
     /// # Errors
     /// Connection, time, refusal.
     pub async fn noop(&mut self) -> Result<(), FetchError> {
+        self.wire.check_in_step()?;
         self.wire.send("NOOP", b"NOOP\r\n").await?;
         self.wire.expect_ok("NOOP").await.map(drop)
     }
@@ -258,6 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
     /// # Errors
     /// Connection, time, gibberish.
     pub async fn refresh_capabilities(&mut self) -> Result<&Capabilities, FetchError> {
+        self.wire.check_in_step()?;
         self.capabilities = client::capabilities(&mut self.wire).await?;
         Ok(&self.capabilities)
     }
@@ -267,6 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
     /// # Errors
     /// Without a `+OK` some or all marked mails may still be there (RFC 1939 section 6).
     pub async fn quit(mut self) -> Result<(), FetchError> {
+        self.wire.check_in_step()?;
         self.wire.send("QUIT", b"QUIT\r\n").await?;
         self.wire.expect_ok("QUIT").await.map(drop)
     }

@@ -25,12 +25,22 @@ pub(super) struct Wire<S> {
     stream: Timed<S>,
     reader: Reader,
     pub(super) limits: Limits,
+    /// Command lines sent whose reply has not been read.
+    owed: usize,
+    /// A listing or a mail is being read and its final dot has not come.
+    in_content: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(super) fn new(stream: S, limits: &Limits) -> Self {
         let patience = Patience::new(limits.progress, limits.overall);
-        Self { stream: Timed::new(stream, patience), reader: Reader::default(), limits: limits.clone() }
+        Self {
+            stream: Timed::new(stream, patience),
+            reader: Reader::default(),
+            limits: limits.clone(),
+            owed: 0,
+            in_content: false,
+        }
     }
 
     /// The bare stream, if nothing that was read is left over.
@@ -38,8 +48,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.reader.is_empty().then(|| self.stream.into_inner())
     }
 
+    /// Must hold before a new command: a caller may have dropped the future of an earlier one half-way.
+    pub(super) fn check_in_step(&self) -> Result<(), FetchError> {
+        if self.owed == 0 && !self.in_content { Ok(()) } else { Err(FetchError::OutOfStep) }
+    }
+
     /// Writes whole commands in one go.
     pub(super) async fn send(&mut self, during: &'static str, commands: &[u8]) -> Result<(), FetchError> {
+        self.owed += commands.iter().filter(|octet| **octet == b'\n').count();
         let work = async {
             self.stream.write_all(commands).await?;
             self.stream.flush().await
@@ -68,6 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(super) async fn reply(&mut self, during: &'static str) -> Result<Reply, FetchError> {
         let limit = self.limits.operation;
         let line = timeout(limit, self.line(during)).await.map_err(|_| FetchError::Timeout { during })??;
+        self.owed = self.owed.saturating_sub(1);
         // What it says instead is not repeated: after a broken mail it may be mail content.
         Reply::parse(&line).ok_or(FetchError::Protocol { during, detail: "neither +OK nor -ERR".into() })
     }
@@ -81,17 +98,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// The lines up to the final dot; `each` says whether it wants more than `lines_max` to fail.
+    /// The lines up to the final dot, dots unstuffed; more than `lines_max` of them are an error.
     pub(super) async fn listing(
         &mut self,
         during: &'static str,
         lines_max: usize,
         mut each: impl FnMut(&[u8]),
     ) -> Result<(), FetchError> {
+        self.in_content = true;
         for _ in 0..=lines_max {
             let line = self.line(during).await?;
             match line.strip_prefix(b".") {
-                Some(b"") => return Ok(()),
+                Some(b"") => {
+                    self.in_content = false;
+                    return Ok(());
+                }
                 Some(unstuffed) => each(unstuffed),
                 None => each(&line),
             }
@@ -109,9 +130,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let caps = Caps { line_octets_max: self.limits.line_octets_max, mail_octets_max };
         // The announced size is a hint of the server; it reserves no more than one read's worth above a small mail.
         let mut mail = Vec::with_capacity(usize::try_from(expected_octets.min(256 << 10)).unwrap_or(0));
+        self.in_content = true;
         loop {
             match self.reader.take_mail(&mut mail, caps) {
-                Ok(true) => return Ok(mail),
+                Ok(true) => {
+                    self.in_content = false;
+                    return Ok(mail);
+                }
                 Ok(false) => self.fill(during).await?,
                 Err(fault) => return Err(FetchError::Protocol { during, detail: fault.to_string() }),
             }

@@ -144,6 +144,8 @@ impl Submission {
         if self.broken {
             return Err(SendError::Broken);
         }
+        // Stays so if the caller drops this future half-way.
+        self.broken = true;
         let outcome = self.send_inner(mail).await;
         self.broken = match &outcome {
             Ok(_) => false,
