@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 partly done.
 
 mod appliance;
+mod ask;
 mod counters;
 mod devices;
 mod doctor;
@@ -26,7 +27,11 @@ use std::path::PathBuf;
 
 /// What a person types.
 #[derive(Debug, Parser)]
-#[command(name = "center-manager", version, about = "The center: fleet, reports, counters, packages and rollouts, all by mail")]
+#[command(
+    name = "center-manager",
+    version,
+    about = "The center: fleet, reports, counters, packages and rollouts, all by mail"
+)]
 #[command(after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 partly done.\n\
     Every command works whether or not the daemon (`serve`) runs; the daemon sends and reads the mail.")]
 pub struct Cli {

@@ -52,7 +52,9 @@ pub enum DbError {
         path: PathBuf,
     },
     /// Written by a newer version of this program.
-    #[error("the fleet database has layout {found}, this version knows up to {known}; use the newer center-manager")]
+    #[error(
+        "the fleet database has layout {found}, this version knows up to {known}; use the newer center-manager"
+    )]
     Newer {
         /// Layout of the file.
         found: i64,

@@ -12,6 +12,7 @@ pub mod db;
 pub mod filing;
 pub mod home;
 pub mod intake;
+pub mod release;
 pub mod report;
 pub mod rollout;
 pub mod sending;

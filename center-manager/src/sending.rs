@@ -77,14 +77,9 @@ pub fn write_mail(
     random: &mut impl Random,
 ) -> Result<OutgoingMail, ComposeError> {
     let message = Message::parse(outgoing.family, outgoing.payload.as_bytes())?;
-    let header = Header::new(
-        &message,
-        from.center.clone().into(),
-        outgoing.id,
-        outgoing.created,
-        outgoing.expires,
-    )
-    .answering(outgoing.in_reply_to);
+    let header =
+        Header::new(&message, from.center.clone().into(), outgoing.id, outgoing.created, outgoing.expires)
+            .answering(outgoing.in_reply_to);
     let addressees: Vec<_> =
         recipients.iter().map(|(due, key)| Addressee { key, sequence: due.sequence }).collect();
     let mut attachment = envelope::seal(&header, &message, &addressees, random)?;
@@ -122,11 +117,8 @@ pub fn enclosure(outgoing: &Outgoing, package: &[u8]) -> Result<Vec<u8>, Compose
 #[must_use]
 pub fn next_try(now: Timestamp, attempts: u32, settings: &Settings) -> Timestamp {
     let factor = 1i32.checked_shl(attempts.min(16)).unwrap_or(i32::MAX);
-    let pause = settings
-        .retry_pause
-        .checked_mul(factor)
-        .unwrap_or(SignedDuration::MAX)
-        .min(settings.retry_pause_max);
+    let pause =
+        settings.retry_pause.checked_mul(factor).unwrap_or(SignedDuration::MAX).min(settings.retry_pause_max);
     now.checked_add(pause).unwrap_or(Timestamp::MAX)
 }
 
@@ -179,9 +171,8 @@ pub fn failure(
 /// The recipients of a mail that cannot be composed.
 #[must_use]
 pub fn unsendable(plan: &MailPlan, reason: &str) -> Vec<(OutboxId, AgentId, Try)> {
-    let refused = |due: &Due| {
-        (plan.outbox, due.agent.clone(), Try::Refused { detail: crate::words::plain(reason) })
-    };
+    let refused =
+        |due: &Due| (plan.outbox, due.agent.clone(), Try::Refused { detail: crate::words::plain(reason) });
     plan.recipients.iter().map(refused).collect()
 }
 

@@ -38,7 +38,9 @@ pub fn describe(report: &Report, opened: Option<&str>) -> String {
             plural(usize::try_from(report.devices).unwrap_or(usize::MAX), "device"),
         ),
         Report::Refused(report) => format!("command {} refused: {}", report.kind, report.reason),
-        Report::Unknown { kind, .. } => format!("report of a kind that this center does not know ({kind}), kept"),
+        Report::Unknown { kind, .. } => {
+            format!("report of a kind that this center does not know ({kind}), kept")
+        }
     };
     plain(&words)
 }
@@ -61,8 +63,7 @@ pub fn fault_line(report: &FaultReport) -> String {
 }
 
 fn counters(devices: &[DeviceCounters]) -> String {
-    let waiting =
-        devices.iter().filter(|device| device.reading == StoredReading::NotCollectedYet).count();
+    let waiting = devices.iter().filter(|device| device.reading == StoredReading::NotCollectedYet).count();
     let collected = devices.len().saturating_sub(waiting);
     let of = format!("counters of {collected} {}", plural(collected, "device"));
     match (devices.len(), waiting) {

@@ -40,7 +40,7 @@ pub(super) fn table(
         builder.push_record(row.iter().map(|cell| crate::words::plain(cell)));
     }
     let mut table = builder.build();
-    table.with(Style::blank());
+    table.with(Style::psql());
     // Trailing blanks make copied tables ugly.
     for line in table.to_string().lines() {
         writeln!(out, "{}", line.trim_end())?;

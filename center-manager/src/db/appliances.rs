@@ -217,9 +217,8 @@ impl Db {
     pub fn credentials(&self) -> Result<Vec<(AgentId, Credential)>, DbError> {
         let mut statement =
             self.read().prepare_cached("SELECT agent, credential FROM appliance WHERE state <> 'removed'")?;
-        let rows = statement.query_map([], |row| {
-            Ok((parsed(row, 0)?, Credential::from_bytes(row.get::<_, [u8; 32]>(1)?)))
-        })?;
+        let rows = statement
+            .query_map([], |row| Ok((parsed(row, 0)?, Credential::from_bytes(row.get::<_, [u8; 32]>(1)?))))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -327,8 +326,8 @@ impl Db {
 }
 
 fn add_tags(transaction: &Connection, agent: &AgentId, tags: &[String]) -> Result<(), DbError> {
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO tag (agent, tag) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO tag (agent, tag) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
     for tag in tags {
         insert.execute(params![agent.as_str(), tag])?;
     }

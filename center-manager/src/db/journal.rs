@@ -53,7 +53,8 @@ pub struct JournalFilter {
     pub limit: Option<u32>,
 }
 
-const COLUMNS: &str = "j.number, j.agent, j.message, j.in_reply_to, j.kind, j.description, j.created, j.received,
+const COLUMNS: &str =
+    "j.number, j.agent, j.message, j.in_reply_to, j.kind, j.description, j.created, j.received,
     j.repeats, (SELECT r.state FROM outbox o JOIN outbox_recipient r ON r.outbox = o.id
                 WHERE o.message = j.receipt)";
 

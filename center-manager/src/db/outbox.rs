@@ -300,15 +300,16 @@ impl Db {
              WHERE r.state = 'queued' AND r.next_try <= ?1 AND o.expires >= ?1 AND a.state <> 'removed'
              ORDER BY o.priority, r.outbox, r.agent LIMIT ?2",
         )?;
-        let rows = statement.query_map(params![At(now), i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Due {
-                outbox: OutboxId(row.get(0)?),
-                agent: parsed(row, 1)?,
-                address: row.get(2)?,
-                sequence: uncount(row.get(3)?),
-                attempts: row.get(4)?,
-            })
-        })?;
+        let rows =
+            statement.query_map(params![At(now), i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+                Ok(Due {
+                    outbox: OutboxId(row.get(0)?),
+                    agent: parsed(row, 1)?,
+                    address: row.get(2)?,
+                    sequence: uncount(row.get(3)?),
+                    attempts: row.get(4)?,
+                })
+            })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -361,8 +362,7 @@ impl Db {
                     Try::Refused { detail } => (Transport::Refused, now, detail.as_str()),
                     Try::Later { at, detail } => (Transport::Queued, *at, detail.as_str()),
                 };
-                let parameters =
-                    params![outbox.0, agent.as_str(), state.as_str(), At(next), At(now), detail];
+                let parameters = params![outbox.0, agent.as_str(), state.as_str(), At(next), At(now), detail];
                 if update.execute(parameters)? > 0 {
                     tell_rollouts(transaction, *outbox, agent, tried, now)?;
                 }

@@ -38,8 +38,10 @@ impl Daemon {
         stop: &watch::Receiver<bool>,
     ) -> Result<(), ServeError> {
         for nth in 0..self.accounts.len() {
-            let resting =
-                self.reading.get(nth).is_some_and(|standing| standing.choose(Instant::now()) != Choice::Use(0));
+            let resting = self
+                .reading
+                .get(nth)
+                .is_some_and(|standing| standing.choose(Instant::now()) != Choice::Use(0));
             if resting || *stop.borrow() {
                 pass.accounts_failed = pass.accounts_failed.saturating_add(usize::from(resting));
                 continue;
@@ -114,8 +116,7 @@ impl Daemon {
         let (poison, good): (Vec<_>, Vec<_>) =
             listed.into_iter().partition(|item| self.poison.contains(&item.id));
         if !poison.is_empty() {
-            let verdicts =
-                vec![Verdict::Discarded(Discard::Junk(JunkReason::TooLarge)); poison.len()];
+            let verdicts = vec![Verdict::Discarded(Discard::Junk(JunkReason::TooLarge)); poison.len()];
             self.file(&verdicts, &mut Pass::default()).map_err(Trouble::Own)?;
             session.delete(&poison).await?;
         }

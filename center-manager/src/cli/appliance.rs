@@ -1,0 +1,192 @@
+//! `center-manager appliance`.
+
+mod add;
+
+use super::print::{self, Format, TableFormat};
+use super::{Context, Exit};
+use crate::db::appliances::{Appliance, Selection};
+use crate::system::now;
+use clap::{Args, Subcommand};
+use mailfmt::AgentId;
+use mailfmt::message::report::HealthReport;
+use std::io::Write;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum ApplianceCommand {
+    /// Add one appliance or many; writes the introduction file of each.
+    Add(Box<add::AddArgs>),
+    /// Write the introduction file of an appliance again.
+    Introduce(add::IntroduceArgs),
+    /// List appliances.
+    List(ListArgs),
+    /// Show all that is known of one appliance.
+    Show(ShowArgs),
+    /// Remove an appliance; its history stays, its id is not used again.
+    Remove(RemoveArgs),
+    /// Add and take away tags.
+    Tag(TagArgs),
+}
+
+/// Which to list.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// All that have this tag; may be given several times.
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Output.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TableFormat,
+}
+
+/// Which to show.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Agent id.
+    pub agent: AgentId,
+    /// Output.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Which to remove.
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    /// Agent ids.
+    #[arg(required = true)]
+    pub agents: Vec<AgentId>,
+}
+
+/// Which tags.
+#[derive(Debug, Args)]
+pub struct TagArgs {
+    /// Agent ids.
+    #[arg(required = true)]
+    pub agents: Vec<AgentId>,
+    /// Add this tag; may be given several times.
+    #[arg(long = "add", value_name = "TAG")]
+    pub add: Vec<String>,
+    /// Take this tag away; may be given several times.
+    #[arg(long = "take", value_name = "TAG")]
+    pub take: Vec<String>,
+}
+
+/// All that is known of one appliance.
+#[derive(serde::Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    appliance: Appliance,
+    sequence_out: u64,
+    sequence_in: u64,
+    devices: usize,
+    open_faults: usize,
+    versions: Option<String>,
+    health: Option<HealthReport>,
+}
+
+pub(super) fn run(
+    command: &ApplianceCommand,
+    context: &Context,
+    out: &mut dyn Write,
+) -> anyhow::Result<Exit> {
+    match command {
+        ApplianceCommand::Add(args) => add::run(args, context, out),
+        ApplianceCommand::Introduce(args) => add::introduce(args, context, out),
+        ApplianceCommand::List(args) => list(args, context, out),
+        ApplianceCommand::Show(args) => show(args, context, out),
+        ApplianceCommand::Remove(args) => remove(args, context, out),
+        ApplianceCommand::Tag(args) => tag(args, context, out),
+    }
+}
+
+fn list(args: &ListArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let selection = Selection { agents: Vec::new(), tags: args.tags.clone() };
+    let appliances = context.db()?.select(&selection)?;
+    let names = ["agent id", "mail address", "version", "last heard", "state", "tags", "remarks (customer)"];
+    let rows = appliances.iter().map(|appliance| {
+        vec![
+            appliance.agent.to_string(),
+            appliance.address.clone(),
+            print::maybe(appliance.software.as_ref()),
+            print::time(appliance.last_heard),
+            appliance.state.to_string(),
+            appliance.tags.join(" "),
+            appliance.customer.clone(),
+        ]
+    });
+    match args.format {
+        TableFormat::Text => print::table(out, &names, rows)?,
+        TableFormat::Csv => print::csv(out, &names, rows)?,
+        TableFormat::Json => print::json(out, &appliances)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let db = context.db()?;
+    let appliance = db.appliance(&args.agent)?;
+    let (sequence_out, sequence_in) = db.sequences(&args.agent)?;
+    let shown = Shown {
+        sequence_out,
+        sequence_in,
+        devices: db.devices(Some(&args.agent))?.len(),
+        open_faults: db.faults(Some(&args.agent), false)?.len(),
+        versions: db.known_version(&args.agent)?.map(|known| known.table.write()),
+        health: db.health(&args.agent)?.map(|(_, health)| health),
+        appliance,
+    };
+    if args.format == Format::Json {
+        print::json(out, &shown)?;
+        return Ok(Exit::Done);
+    }
+    let appliance = &shown.appliance;
+    let mut line = |name: &str, value: String| writeln!(out, "{name:<20}{}", crate::words::plain(&value));
+    line("Agent id", appliance.agent.to_string())?;
+    line("Mail address", appliance.address.clone())?;
+    line("Customer", appliance.customer.clone())?;
+    line("Tags", appliance.tags.join(" "))?;
+    line("State", appliance.state.to_string())?;
+    line("Last heard", print::time(appliance.last_heard))?;
+    line("Last version check", print::time(appliance.version_checked))?;
+    line("Devices", shown.devices.to_string())?;
+    line("Open faults", shown.open_faults.to_string())?;
+    line("Messages sent", shown.sequence_out.to_string())?;
+    line("Messages received", shown.sequence_in.to_string())?;
+    if let Some(health) = &shown.health {
+        line("Reports waiting", health.reports_waiting.to_string())?;
+        line("Up since", format!("{} s", health.uptime_secs))?;
+    }
+    if let Some(versions) = &shown.versions {
+        write!(out, "{versions}")?;
+    }
+    Ok(Exit::Done)
+}
+
+fn remove(args: &RemoveArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let mut db = context.db()?;
+    let mut removed = 0usize;
+    for agent in &args.agents {
+        match db.remove_appliance(agent, now()) {
+            Ok(()) => {
+                removed += 1;
+                writeln!(out, "{agent} removed")?;
+            }
+            Err(error) => writeln!(out, "{agent} not removed: {}", crate::serve::chain(&error))?,
+        }
+    }
+    Ok(match removed {
+        0 => Exit::Failed,
+        all if all == args.agents.len() => Exit::Done,
+        _ => Exit::Partly,
+    })
+}
+
+fn tag(args: &TagArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    add::check_tags(&args.add)?;
+    let mut db = context.db()?;
+    for agent in &args.agents {
+        db.change_tags(agent, &args.add, &args.take)?;
+        writeln!(out, "{agent} {}", db.appliance(agent)?.tags.join(" "))?;
+    }
+    Ok(Exit::Done)
+}

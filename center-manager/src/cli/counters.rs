@@ -1,0 +1,178 @@
+//! `center-manager counters`.
+
+use super::ask::ask;
+use super::print::{self, Format, TableFormat};
+use super::which::Which;
+use super::{Context, Exit};
+use crate::db::devices::{CounterReading, Readings, SupplyReading};
+use crate::home;
+use clap::{Args, Subcommand, ValueEnum};
+use mailfmt::message::SupplyLevel;
+use mailfmt::{AgentId, Command};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum CountersCommand {
+    /// Ask appliances for the counters that they have stored.
+    Request(RequestArgs),
+    /// Show the latest counters, or the latest supplies.
+    Show(ShowArgs),
+    /// Write all stored counters, or the latest, for billing.
+    Export(ExportArgs),
+}
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub struct RequestArgs {
+    /// Whom.
+    #[command(flatten)]
+    pub which: Which,
+    /// Output.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// What to show.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Of this appliance only.
+    #[arg(long)]
+    pub agent: Option<AgentId>,
+    /// Supplies instead of counters.
+    #[arg(long)]
+    pub supplies: bool,
+    /// Output.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TableFormat,
+}
+
+/// What to write.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Of this appliance only.
+    #[arg(long)]
+    pub agent: Option<AgentId>,
+    /// The latest reading of every device only.
+    #[arg(long)]
+    pub latest: bool,
+    /// Into this file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Format.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ExportFormat,
+}
+
+/// Formats for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ExportFormat {
+    /// Comma-separated values (RFC 4180); times in RFC 3339.
+    #[default]
+    Csv,
+    /// JSON.
+    Json,
+}
+
+pub(super) fn run(command: &CountersCommand, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    match command {
+        CountersCommand::Request(args) => {
+            let appliances = args.which.select(&context.db()?)?;
+            ask(context, &appliances, Command::Counters(Default::default()), args.format, out)
+        }
+        CountersCommand::Show(args) if args.supplies => show_supplies(args, context, out),
+        CountersCommand::Show(args) => show(args, context, out),
+        CountersCommand::Export(args) => export(args, context, out),
+    }
+}
+
+fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let counters = context.db()?.counters(args.agent.as_ref(), Readings::Latest)?;
+    let names = ["agent id", "device", "read", "counter", "count", "unit"];
+    let rows = counters.iter().map(|counter| {
+        vec![
+            counter.agent.to_string(),
+            counter.device.to_string(),
+            if counter.value.is_some() { crate::report::minute(counter.at) } else { "-".to_owned() },
+            counter.name.clone(),
+            counter.value.map_or_else(|| "not collected yet".to_owned(), |value| value.to_string()),
+            counter.unit.clone(),
+        ]
+    });
+    match args.format {
+        TableFormat::Text => print::table(out, &names, rows)?,
+        TableFormat::Csv => print::csv(out, &names, rows)?,
+        TableFormat::Json => print::json(out, &counters)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn show_supplies(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let supplies = context.db()?.supplies(args.agent.as_ref())?;
+    let names = ["agent id", "device", "read", "supply", "kind", "colour", "level"];
+    let rows = supplies.iter().map(|supply| {
+        vec![
+            supply.agent.to_string(),
+            supply.device.to_string(),
+            crate::report::minute(supply.at),
+            supply.description.clone(),
+            supply.kind.clone(),
+            print::maybe(supply.colorant.as_ref()),
+            level(supply),
+        ]
+    });
+    match args.format {
+        TableFormat::Text => print::table(out, &names, rows)?,
+        TableFormat::Csv => print::csv(out, &names, rows)?,
+        TableFormat::Json => print::json(out, &supplies)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn level(supply: &SupplyReading) -> String {
+    let unit = supply.unit.as_deref().unwrap_or("units");
+    match (supply.level, supply.capacity) {
+        (SupplyLevel::Units(units), Some(capacity)) => format!("{units} of {capacity} {unit}"),
+        (SupplyLevel::Units(units), None) => format!("{units} {unit}"),
+        (SupplyLevel::SomeRemains, _) => "some remains".to_owned(),
+        (SupplyLevel::Unknown, _) => "unknown".to_owned(),
+        (SupplyLevel::NoRestriction, _) => "no restriction".to_owned(),
+    }
+}
+
+fn export(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let readings = if args.latest { Readings::Latest } else { Readings::All };
+    let counters = context.db()?.counters(args.agent.as_ref(), readings)?;
+    let mut octets = Vec::new();
+    match args.format {
+        ExportFormat::Json => print::json(&mut octets, &counters)?,
+        ExportFormat::Csv => write_csv(&mut octets, &counters)?,
+    }
+    match &args.out {
+        Some(file) => {
+            home::write_whole(file, &octets)?;
+            writeln!(out, "{} lines written to {}", counters.len(), file.display())?;
+        }
+        None => out.write_all(&octets)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn write_csv(out: &mut dyn Write, counters: &[CounterReading]) -> anyhow::Result<()> {
+    let names = ["agent", "vendor", "model", "serial", "at", "name", "value", "unit", "source"];
+    let rows = counters.iter().map(|counter| {
+        vec![
+            counter.agent.to_string(),
+            counter.device.vendor.clone(),
+            counter.device.model.clone(),
+            counter.device.serial.clone(),
+            counter.at.to_string(),
+            counter.name.clone(),
+            counter.value.map(|value| value.to_string()).unwrap_or_default(),
+            counter.unit.clone(),
+            counter.source.clone(),
+        ]
+    });
+    print::csv(out, &names, rows)
+}

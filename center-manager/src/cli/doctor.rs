@@ -1,0 +1,214 @@
+//! `center-manager doctor`.
+
+use super::print::{self, Format};
+use super::{Context, Exit};
+use crate::db::journal::JournalFilter;
+use crate::home::Home;
+use crate::serve::{Lock, LockError, chain};
+use crate::settings::Settings;
+use crate::system::now;
+use clap::Args;
+use jiff::Timestamp;
+use mailbox::{Account, OutgoingMail, Password};
+use mailfmt::package::ReleaseKey;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+
+/// Below this a disk is called full, in octets.
+const FREE_OCTETS_MIN: u64 = 256 << 20;
+
+/// What to try.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Connect to no mail server.
+    #[arg(long)]
+    pub offline: bool,
+    /// Log in, but send no test mail.
+    #[arg(long)]
+    pub no_send: bool,
+    /// Output.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// One thing that was tried.
+#[derive(Debug, serde::Serialize)]
+struct Check {
+    what: String,
+    ok: bool,
+    found: String,
+}
+
+#[derive(Debug, Default)]
+struct Checks(Vec<Check>);
+
+impl Checks {
+    fn add<E: std::fmt::Display>(&mut self, what: &str, result: Result<String, E>) {
+        let (ok, found) = match result {
+            Ok(found) => (true, found),
+            Err(error) => (false, format!("{error:#}")),
+        };
+        self.0.push(Check { what: what.to_owned(), ok, found });
+    }
+}
+
+pub(super) fn run(args: &DoctorArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let mut checks = Checks::default();
+    let home = &context.home;
+    checks.add("home", home_folder(home));
+    checks.add("disk", disk(home));
+    let settings = home.settings();
+    let found = settings.as_ref().map(|settings| format!("center {}, {}", settings.center, settings.address));
+    checks.add("settings", found.map_err(|error| chain(error)));
+    database(context, &mut checks);
+    checks.add("release keys", release_keys(home));
+    checks.add("daemon", daemon(home));
+    if let Ok(settings) = &settings {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(accounts(args, home, settings, &mut checks));
+    }
+    let all_well = checks.0.iter().all(|check| check.ok);
+    match args.format {
+        Format::Json => print::json(out, &checks.0)?,
+        Format::Text => {
+            let mark = |ok: bool| if ok { "ok" } else { "FAILS" }.to_owned();
+            let rows =
+                checks.0.iter().map(|check| vec![check.what.clone(), mark(check.ok), check.found.clone()]);
+            print::table(out, &["what", "", "found"], rows)?;
+        }
+    }
+    Ok(if all_well { Exit::Done } else { Exit::Failed })
+}
+
+fn home_folder(home: &Home) -> Result<String, String> {
+    let metadata = std::fs::metadata(home.root())
+        .map_err(|error| format!("{}: {error}; run `center-manager init`", home.root().display()))?;
+    for secret in [home.database(), home.release_key()] {
+        let Ok(file) = std::fs::metadata(&secret) else { continue };
+        let mode = file.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(format!(
+                "{} has mode {mode:o}: others may read it; run `chmod 600`",
+                secret.display()
+            ));
+        }
+    }
+    Ok(format!("{}, mode {:o}", home.root().display(), metadata.permissions().mode() & 0o777))
+}
+
+fn disk(home: &Home) -> Result<String, String> {
+    let space = rustix::fs::statvfs(home.root()).map_err(|error| error.to_string())?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let found = format!("{} MB free", free / 1_000_000);
+    if free < FREE_OCTETS_MIN { Err(found) } else { Ok(found) }
+}
+
+fn database(context: &Context, checks: &mut Checks) {
+    let db = match context.db() {
+        Ok(db) => db,
+        Err(error) => return checks.add("database", Err(error)),
+    };
+    let whole = db
+        .check()
+        .map_err(|error| chain(&error))
+        .and_then(|faults| if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) });
+    let known = db.appliances().map_err(|error| chain(&error));
+    checks.add("database", whole.and(known).map(|known| format!("whole, {} appliances", known.len())));
+    let newest = db.journal(&JournalFilter { limit: Some(1), ..JournalFilter::default() });
+    let newest = newest.ok().and_then(|entries| entries.first().map(|entry| entry.received));
+    checks.add("clock", clock(now(), newest));
+}
+
+/// A clock that stands before this program was written, or before the newest report, is wrong.
+fn clock(now: Timestamp, newest: Option<Timestamp>) -> Result<String, String> {
+    let written =
+        jiff::civil::date(2026, 1, 1).to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp());
+    let earliest = written.ok().into_iter().chain(newest).max();
+    match earliest {
+        Some(earliest) if now < earliest => Err(format!("{now} is before {earliest}; set the clock")),
+        _ => Ok(now.to_string()),
+    }
+}
+
+fn release_keys(home: &Home) -> Result<String, String> {
+    let public = home.release_public_keys().map_err(|error| chain(&error))?;
+    if public.is_empty() {
+        return Err(format!("no public key in {}: appliances would install nothing", home.keys().display()));
+    }
+    let private = match std::fs::read_to_string(home.release_key()).map(zeroize::Zeroizing::new) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "private key kept elsewhere".to_owned(),
+        Err(error) => return Err(format!("{}: {error}", home.release_key().display())),
+        Ok(pem) => {
+            let key = ReleaseKey::from_pem(&pem).map_err(|error| chain(&error))?;
+            if !public.contains(&key.public()) {
+                return Err("keys/release.pem has no public half among keys/*.pub".to_owned());
+            }
+            format!("private key {}", key.public().id())
+        }
+    };
+    Ok(format!("{} public, {private}", public.len()))
+}
+
+fn daemon(home: &Home) -> Result<String, String> {
+    match Lock::take(&home.lock_file()) {
+        Ok(_) => Ok("not running; `center-manager serve` runs it".to_owned()),
+        Err(LockError::Held { .. }) => Ok("running".to_owned()),
+        Err(error) => Err(chain(&error)),
+    }
+}
+
+async fn accounts(args: &DoctorArgs, home: &Home, settings: &Settings, checks: &mut Checks) {
+    let limits = settings.mail_limits();
+    for (index, account) in settings.accounts.iter().enumerate() {
+        let name = &account.name;
+        let password = match Password::from_file(&home.password_file(index.saturating_add(1))) {
+            Ok(password) => password,
+            Err(error) => {
+                checks.add(&format!("{name}: password"), Err::<String, _>(chain(&error)));
+                continue;
+            }
+        };
+        checks.add(&format!("{name}: password"), Ok::<_, String>("there".to_owned()));
+        if args.offline {
+            continue;
+        }
+        let account = Account::new(account.clone(), password);
+        let fetched = mailbox::fetch::check_login(&account, &limits).await;
+        let found = fetched.map(|report| format!("{:?}, {} mails", report.protocol, report.mails));
+        checks.add(&format!("{name}: mail in"), found.map_err(|error| chain(&error)));
+        let sent = if args.no_send {
+            mailbox::smtp::check_login(&account, &limits)
+                .await
+                .map(|report| report.server_name)
+                .map_err(|error| chain(&error))
+        } else {
+            send_test(&account, settings).await
+        };
+        checks.add(&format!("{name}: mail out"), sent);
+    }
+}
+
+/// A plain mail to ourselves; the daemon throws it away as none of ours.
+async fn send_test(account: &Account, settings: &Settings) -> Result<String, String> {
+    let (address, date) = (&settings.address, now().strftime("%a, %d %b %Y %H:%M:%S +0000"));
+    let raw = format!(
+        "From: {address}\r\nTo: {address}\r\nSubject: Device monitor test\r\nDate: {date}\r\n\
+         MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n\
+         This mail only shows that mail can be sent. Nothing needs to be done.\r\n"
+    );
+    let mail = OutgoingMail {
+        return_path: Some(address.clone()),
+        recipients: vec![address.clone()],
+        raw: Arc::from(raw.into_bytes()),
+    };
+    let outcomes =
+        mailbox::smtp::send(account, &settings.mail_limits(), &mail).await.map_err(|error| chain(&error))?;
+    match outcomes.as_slice() {
+        [(_, mailbox::RecipientOutcome::Accepted)] => Ok(format!("test mail to {address} accepted")),
+        [(_, mailbox::RecipientOutcome::Refused(reply) | mailbox::RecipientOutcome::Deferred(reply))] => {
+            Err(reply.to_string())
+        }
+        _ => Err("the server said nothing about the recipient".to_owned()),
+    }
+}

@@ -1,0 +1,206 @@
+//! `center-manager init`.
+
+use super::{Context, Exit};
+use crate::db::Db;
+use crate::home::{self, Home};
+use crate::settings::SettingsFile;
+use crate::system::SystemRandom;
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use mailbox::{AccountSettings, Password, Protocol, Security, Server};
+use mailfmt::CenterId;
+use mailfmt::package::ReleaseKey;
+use std::io::{Read as _, Write};
+use std::path::{Path, PathBuf};
+
+/// Longest password file read, in octets.
+const PASSWORD_OCTETS_MAX: u64 = 4096;
+
+/// What the new home shall be.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// This center's id, as it stands in messages.
+    #[arg(long, default_value = "CENTER")]
+    pub center: CenterId,
+    /// Mail address that appliances write to.
+    #[arg(long)]
+    pub address: String,
+    /// Login name at the mail servers; the address if not given.
+    #[arg(long)]
+    pub username: Option<String>,
+    /// File with the password, or `-` for standard input; without it, write secrets/mail-1.password later.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// SMTP server, HOST or HOST:PORT; the usual port of its protection if none is given.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub smtp: String,
+    /// Protection of SMTP.
+    #[arg(long, value_enum, default_value_t = Protection::Tls)]
+    pub smtp_security: Protection,
+    /// The SMTP server takes mail without a login.
+    #[arg(long)]
+    pub no_smtp_login: bool,
+    /// Protocol by which mail is fetched.
+    #[arg(long, value_enum, default_value_t = Fetch::Imap)]
+    pub fetch: Fetch,
+    /// POP3 or IMAP server, HOST or HOST:PORT.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub fetch_server: String,
+    /// Protection of POP3 or IMAP.
+    #[arg(long, value_enum, default_value_t = Protection::Tls)]
+    pub fetch_security: Protection,
+    /// Further certificate authorities to trust, PEM.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Seconds between two looks for mail.
+    #[arg(long, value_name = "SECONDS")]
+    pub poll_secs: Option<u64>,
+    /// Make no release key; put the public half of yours into keys/NAME.pub.
+    #[arg(long)]
+    pub no_release_key: bool,
+}
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Protection {
+    /// TLS from the first octet.
+    Tls,
+    /// STARTTLS or STLS before the login.
+    Starttls,
+    /// None: password and mail travel readable.
+    Plain,
+}
+
+impl From<Protection> for Security {
+    fn from(protection: Protection) -> Self {
+        match protection {
+            Protection::Tls => Self::Tls,
+            Protection::Starttls => Self::StartTls,
+            Protection::Plain => Self::Plain,
+        }
+    }
+}
+
+/// How mail is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Fetch {
+    /// RFC 1939.
+    Pop3,
+    /// RFC 3501.
+    Imap,
+}
+
+impl From<Fetch> for Protocol {
+    fn from(fetch: Fetch) -> Self {
+        match fetch {
+            Fetch::Pop3 => Self::Pop3,
+            Fetch::Imap => Self::Imap,
+        }
+    }
+}
+
+pub(super) fn run(args: &InitArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let home = &context.home;
+    if home.settings_file().exists() {
+        bail!(
+            "{} is a center's home already; edit {}",
+            home.root().display(),
+            home.settings_file().display()
+        );
+    }
+    let text = settings(args)?;
+    home.create_folders()?;
+    if let Some(file) = &args.password_file {
+        let password = home.password_file(1);
+        home::write_secret(&password, &read_password(file)?)?;
+        // Read back at once: a wrong file is better found now than by the daemon.
+        Password::from_file(&password)?;
+    }
+    Db::create(&home.database())?;
+    if !args.no_release_key {
+        make_release_key(home)?;
+    }
+    // The settings come last: a home with settings is a whole one.
+    home::write_whole(&home.settings_file(), text.as_bytes())?;
+    writeln!(out, "Made {}", home.root().display())?;
+    if args.password_file.is_none() {
+        writeln!(out, "Now write the mail password into {} (chmod 600)", home.password_file(1).display())?;
+    }
+    if args.no_release_key {
+        writeln!(out, "Now put the public half of your release key into {}/NAME.pub", home.keys().display())?;
+    } else {
+        writeln!(out, "Keep a copy of {} in a safe place", home.release_key().display())?;
+    }
+    writeln!(out, "Then: center-manager doctor")?;
+    Ok(Exit::Done)
+}
+
+/// The text of `center.toml`, checked as it will be checked when it is read.
+fn settings(args: &InitArgs) -> anyhow::Result<String> {
+    let smtp_port = match args.smtp_security {
+        Protection::Tls => 465,
+        Protection::Starttls => 587,
+        Protection::Plain => 25,
+    };
+    let fetch_port = match (args.fetch, args.fetch_security) {
+        (Fetch::Pop3, Protection::Tls) => 995,
+        (Fetch::Pop3, _) => 110,
+        (Fetch::Imap, Protection::Tls) => 993,
+        (Fetch::Imap, _) => 143,
+    };
+    let account = AccountSettings {
+        name: "main".to_owned(),
+        address: args.address.clone(),
+        username: args.username.clone().unwrap_or_else(|| args.address.clone()),
+        smtp: server(&args.smtp, smtp_port, args.smtp_security)?,
+        fetch: args.fetch.into(),
+        fetch_server: server(&args.fetch_server, fetch_port, args.fetch_security)?,
+        ca_file: args.ca_file.clone(),
+        hello_name: None,
+        smtp_login: !args.no_smtp_login,
+    };
+    let file =
+        SettingsFile { poll_secs: args.poll_secs, ..SettingsFile::new(&args.center, &args.address, account) };
+    let text = toml::to_string(&file).context("cannot write the settings")?;
+    file.check()?;
+    Ok(text)
+}
+
+fn server(text: &str, usual_port: u16, security: Protection) -> anyhow::Result<Server> {
+    let (host, port) = match text.rsplit_once(':') {
+        // More than one colon without brackets is a bare IPv6 address.
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            (host, port.parse().with_context(|| format!("{port:?} in {text:?} is no port number"))?)
+        }
+        _ => (text, usual_port),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() {
+        bail!("{text:?} names no host");
+    }
+    Ok(Server { host: host.to_owned(), port, security: security.into() })
+}
+
+fn read_password(file: &Path) -> anyhow::Result<zeroize::Zeroizing<Vec<u8>>> {
+    let mut octets = zeroize::Zeroizing::new(Vec::new());
+    if file == Path::new("-") {
+        std::io::stdin()
+            .take(PASSWORD_OCTETS_MAX)
+            .read_to_end(&mut octets)
+            .context("cannot read the password")?;
+    } else {
+        std::fs::File::open(file)
+            .and_then(|opened| opened.take(PASSWORD_OCTETS_MAX).read_to_end(&mut octets))
+            .with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    Ok(octets)
+}
+
+fn make_release_key(home: &Home) -> anyhow::Result<()> {
+    let key = ReleaseKey::generate(&mut SystemRandom);
+    home::write_secret(&home.release_key(), key.expose_pem().as_bytes())?;
+    let public = key.public();
+    let file = home.keys().join(format!("release-{}.pub", public.id()));
+    home::write_whole(&file, format!("{public}\n").as_bytes())?;
+    Ok(())
+}

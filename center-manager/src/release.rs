@@ -1,0 +1,203 @@
+//! What a package is built from: a release folder, or a list of modules; and the release that it follows on.
+//!
+//! A release folder holds `release.json` and one file per module, as on an appliance. A module list is TOML:
+//!
+//! ```toml
+//! target = "1.0.02-0"
+//! rom = "1.5.08"
+//!
+//! [[module]]
+//! name = "device-watch"
+//! version = "1.0.02"
+//! date = "2026-11-21"
+//! kind = "resident"
+//! file = "build/device-watch"   # from the list's folder; the name if absent
+//! ```
+
+use jiff::civil::Date;
+use mailfmt::package::{ModuleFile, ModuleKind};
+use mailfmt::{Digest, ModuleName, ModuleVersion, SoftwareVersion};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Name of the file that describes a release folder.
+pub const RELEASE_FILE: &str = "release.json";
+
+/// `release.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseFile {
+    /// The software version.
+    pub software: SoftwareVersion,
+    /// The version of the base image.
+    pub rom: ModuleVersion,
+    /// Grows with every release.
+    pub release_counter: u64,
+    /// Every module.
+    pub modules: Vec<ReleaseModule>,
+}
+
+/// One module of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseModule {
+    /// Its name, and the name of its file.
+    pub name: ModuleName,
+    /// Its version.
+    pub version: ModuleVersion,
+    /// The day it was made.
+    pub date: Date,
+    /// What it is.
+    pub kind: ModuleKind,
+    /// SHA-256 of its file.
+    pub sha256: Digest,
+    /// Octets of its file.
+    pub octets: u64,
+}
+
+/// What a package shall lead to: versions and files.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The software version after the update.
+    pub target: SoftwareVersion,
+    /// The version of the base image, where it is told.
+    pub rom: Option<ModuleVersion>,
+    /// The release counter, where it is told.
+    pub release_counter: Option<u64>,
+    /// Every module with its file.
+    pub modules: Vec<ModuleFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModuleList {
+    target: SoftwareVersion,
+    rom: Option<ModuleVersion>,
+    release_counter: Option<u64>,
+    #[serde(default, rename = "module")]
+    modules: Vec<ListedModule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListedModule {
+    name: ModuleName,
+    version: ModuleVersion,
+    date: Date,
+    kind: ModuleKind,
+    file: Option<PathBuf>,
+}
+
+/// Files that make no release.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// `release.json` has another shape.
+    #[error("{} is no release description", path.display())]
+    Release {
+        /// The file.
+        path: PathBuf,
+        /// What the JSON reader found.
+        source: serde_json::Error,
+    },
+    /// The module list has another shape.
+    #[error("{} is no module list", path.display())]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// What the TOML reader found.
+        source: toml::de::Error,
+    },
+    /// A file was changed after its release was described.
+    #[error("module {name} in {} is not the file that {RELEASE_FILE} describes", folder.display())]
+    Changed {
+        /// The module.
+        name: ModuleName,
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+impl ReleaseFile {
+    /// Reads `release.json` of a release folder.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Read`] or [`ReleaseError::Release`].
+    pub fn load(folder: &Path) -> Result<Self, ReleaseError> {
+        let path = folder.join(RELEASE_FILE);
+        let octets = read(&path)?;
+        serde_json::from_slice(&octets).map_err(|source| ReleaseError::Release { path, source })
+    }
+}
+
+impl Source {
+    /// Reads a release folder; every file must be the one that its description names.
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    pub fn from_folder(folder: &Path) -> Result<Self, ReleaseError> {
+        let release = ReleaseFile::load(folder)?;
+        let module = |module: ReleaseModule| {
+            let file = read(&folder.join(module.name.as_str()))?;
+            if Digest::of(&file) != module.sha256 {
+                return Err(ReleaseError::Changed { name: module.name, folder: folder.into() });
+            }
+            let ReleaseModule { name, version, date, kind, .. } = module;
+            Ok(ModuleFile { name, version, date, kind, file, carried: true })
+        };
+        Ok(Self {
+            target: release.software,
+            rom: Some(release.rom),
+            release_counter: Some(release.release_counter),
+            modules: release.modules.into_iter().map(module).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Reads a module list and the files that it names.
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    pub fn from_list(path: &Path) -> Result<Self, ReleaseError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ReleaseError::Read { path: path.into(), source })?;
+        let list: ModuleList =
+            toml::from_str(&text).map_err(|source| ReleaseError::List { path: path.into(), source })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let module = |module: ListedModule| {
+            let name = module.name;
+            let file = read(&folder.join(module.file.unwrap_or_else(|| name.as_str().into())))?;
+            let (version, date, kind) = (module.version, module.date, module.kind);
+            Ok(ModuleFile { name, version, date, kind, file, carried: true })
+        };
+        Ok(Self {
+            target: list.target,
+            rom: list.rom,
+            release_counter: list.release_counter,
+            modules: list.modules.into_iter().map(module).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Leaves out the files that an appliance with `release` has already; answers how many travel.
+    pub fn carry_changes_since(&mut self, release: &ReleaseFile) -> usize {
+        let there: BTreeMap<_, _> =
+            release.modules.iter().map(|module| (&module.name, module.sha256)).collect();
+        for module in &mut self.modules {
+            module.carried = there.get(&module.name) != Some(&Digest::of(&module.file));
+        }
+        self.modules.iter().filter(|module| module.carried).count()
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ReleaseError> {
+    std::fs::read(path).map_err(|source| ReleaseError::Read { path: path.into(), source })
+}
+
+#[cfg(test)]
+mod tests;
