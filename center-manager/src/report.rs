@@ -12,9 +12,9 @@ mod html;
 mod table;
 mod versions;
 
-pub use csv::{csv, versions_csv};
+pub use csv::csv;
 pub use html::html;
-pub use table::{table, versions_table};
+pub use table::table;
 pub use versions::modules_table;
 
 use crate::db::rollouts::{Counts, Known};

@@ -1,13 +1,253 @@
 //! `center-manager rollout`.
 
+mod choose;
+mod watch;
+
+use super::print::{self, Format};
 use super::{Context, Exit};
-use clap::Subcommand;
+use crate::db::Db;
+use crate::home;
+use crate::report::{self, Comparison, Mark, minute};
+use crate::rollout::{self, RolloutId};
+use crate::system::{SystemRandom, now};
+use anyhow::anyhow;
+use choose::StartArgs;
+use clap::{Args, Subcommand, ValueEnum};
+use mailfmt::AgentId;
 use std::io::Write;
+use std::path::PathBuf;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum RolloutCommand {}
+pub enum RolloutCommand {
+    /// Mail a package to many appliances, ask all for their version and compare.
+    Start(StartArgs),
+    /// Say how far a rollout came; with --agent, everything that happened to one appliance.
+    Status(StatusArgs),
+    /// Follow a rollout to its end. Exit code 0 when all were updated, 3 when some were, 1 when none was.
+    Watch(WatchArgs),
+    /// The version comparison report.
+    Report(ReportArgs),
+    /// Begin again with the failed appliances of a rollout.
+    Retry(RetryArgs),
+    /// List all rollouts.
+    List(ListArgs),
+}
 
-pub(super) fn run(command: &RolloutCommand, _context: &Context, _out: &mut dyn Write) -> anyhow::Result<Exit> {
-    match *command {}
+/// Which rollout.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Its number; the newest if not given.
+    pub rollout: Option<RolloutId>,
+    /// Show what happened to this appliance, step by step.
+    #[arg(long)]
+    pub agent: Option<AgentId>,
+    /// Output.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Which rollout.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// Its number; the newest if not given.
+    pub rollout: Option<RolloutId>,
+}
+
+/// Which report, and where to.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The rollout's number; the newest if not given.
+    pub rollout: Option<RolloutId>,
+    /// Form of the report.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+    /// Into this file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Forms of the version comparison report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ReportFormat {
+    /// A table for the terminal.
+    #[default]
+    Table,
+    /// JSON; times in RFC 3339.
+    Json,
+    /// Comma-separated values (RFC 4180); times in RFC 3339.
+    Csv,
+    /// One self-contained page, light and dark, sortable, made for A4 on paper.
+    Html,
+}
+
+/// What to begin again.
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// The rollout's number; the newest if not given.
+    pub rollout: Option<RolloutId>,
+    /// Only these of the failed appliances, separated by commas.
+    #[arg(long, value_name = "AGENTS", value_delimiter = ',')]
+    pub agents: Vec<AgentId>,
+}
+
+/// How to list.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Output.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+pub(super) fn run(command: &RolloutCommand, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let mut db = context.db()?;
+    match command {
+        RolloutCommand::Start(args) => choose::start(args, context, &mut db, out),
+        RolloutCommand::Status(args) => status(args, &db, out),
+        RolloutCommand::Watch(args) => watch::watch(&db, number(&db, args.rollout)?, out),
+        RolloutCommand::Report(args) => write_report(args, &db, out),
+        RolloutCommand::Retry(args) => retry(args, &mut db, out),
+        RolloutCommand::List(args) => list(args, &db, out),
+    }
+}
+
+/// The rollout that is meant.
+fn number(db: &Db, given: Option<RolloutId>) -> anyhow::Result<RolloutId> {
+    match given {
+        Some(id) => Ok(id),
+        None => db
+            .newest_rollout()?
+            .ok_or_else(|| anyhow!("there is no rollout yet; `center-manager rollout start` begins one")),
+    }
+}
+
+/// The report as of now.
+fn comparison(db: &Db, id: RolloutId) -> anyhow::Result<Comparison> {
+    let rollout = db.rollout(id)?;
+    Ok(Comparison::of(&rollout, &db.rollout_targets(id)?, &db.known_targets(id)?, now()))
+}
+
+fn write_report(args: &ReportArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let report = comparison(db, number(db, args.rollout)?)?;
+    let mut text = match args.format {
+        ReportFormat::Table => report::table(&report),
+        ReportFormat::Json => report.json(),
+        ReportFormat::Csv => report::csv(&report),
+        ReportFormat::Html => report::html(&report),
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    match &args.output {
+        Some(path) => {
+            home::write_whole(path, text.as_bytes())?;
+            writeln!(out, "{}: {}", path.display(), report.summary())?;
+        }
+        None => out.write_all(text.as_bytes())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn status(args: &StatusArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let id = number(db, args.rollout)?;
+    if let Some(agent) = &args.agent {
+        return history(id, agent, args.format, db, out);
+    }
+    let mut report = comparison(db, id)?;
+    report.rows.retain(|row| row.mark != Mark::Updated || row.reason.is_some());
+    if args.format == Format::Json {
+        print::json(out, &report)?;
+        return Ok(Exit::Done);
+    }
+    let state = match report.finished {
+        Some(finished) => format!("finished {}", minute(finished)),
+        None => "running".to_owned(),
+    };
+    writeln!(
+        out,
+        "rollout {id}: update to {}, started {}, {state}",
+        report.update_to,
+        minute(report.started)
+    )?;
+    writeln!(out, "{}", report.summary())?;
+    if !report.rows.is_empty() {
+        writeln!(out)?;
+        let names = ["agent id", "mark", "attempt", "mail", "installer", "reason"];
+        let rows = report.rows.iter().map(|row| {
+            vec![
+                row.agent.to_string(),
+                row.mark.as_str().to_owned(),
+                row.attempt.to_string(),
+                row.transport.to_owned(),
+                if row.installer.is_empty() { "-".to_owned() } else { row.installer.to_owned() },
+                print::maybe(row.reason.as_ref().map(|reason| &reason.cause)),
+            ]
+        });
+        print::table(out, &names, rows)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn history(
+    id: RolloutId,
+    agent: &AgentId,
+    format: Format,
+    db: &Db,
+    out: &mut dyn Write,
+) -> anyhow::Result<Exit> {
+    let lines = db.rollout_history(id, agent)?;
+    if lines.is_empty() && !db.rollout_targets(id)?.contains_key(agent) {
+        return Err(rollout::StartError::NoTarget { agent: agent.clone(), rollout: id }.into());
+    }
+    match format {
+        Format::Json => print::json(out, &lines)?,
+        Format::Text => {
+            let rows = lines.iter().map(|line| {
+                vec![minute(line.at), line.attempt.to_string(), line.what.clone(), line.detail.clone()]
+            });
+            print::table(out, &["time (UTC)", "attempt", "what", "detail"], rows)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn retry(args: &RetryArgs, db: &mut Db, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let id = number(db, args.rollout)?;
+    let agents = rollout::retry(db, id, &args.agents, now(), &mut SystemRandom)?;
+    match agents.len() {
+        0 => writeln!(out, "rollout {id}: none of them has failed, nothing to begin again")?,
+        1 => writeln!(
+            out,
+            "rollout {id}: {} begins again",
+            agents.iter().map(AgentId::as_str).collect::<String>()
+        )?,
+        count => writeln!(out, "rollout {id}: {count} appliances begin again")?,
+    }
+    Ok(Exit::Done)
+}
+
+fn list(args: &ListArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let lines = db.rollouts()?;
+    match args.format {
+        Format::Json => print::json(out, &lines)?,
+        Format::Text => {
+            let names =
+                ["rollout", "update to", "started", "finished", "appliances", "updated", "failed", "open"];
+            let rows = lines.iter().map(|line| {
+                let counts = &line.counts;
+                vec![
+                    line.id.to_string(),
+                    line.target.to_string(),
+                    minute(line.started),
+                    print::time(line.finished),
+                    counts.total.to_string(),
+                    counts.updated.to_string(),
+                    counts.failed.to_string(),
+                    counts.pending.to_string(),
+                ]
+            });
+            print::table(out, &names, rows)?;
+        }
+    }
+    Ok(Exit::Done)
 }

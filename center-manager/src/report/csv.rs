@@ -1,7 +1,6 @@
-//! The reports as comma-separated values (RFC 4180).
+//! The report as comma-separated values (RFC 4180).
 
 use super::{Comparison, Row};
-use crate::db::rollouts::Known;
 
 /// The report, one line per target, heads first. Times are RFC 3339.
 #[must_use]
@@ -23,21 +22,6 @@ pub fn csv(report: &Comparison) -> String {
     ];
     let update_to = report.update_to.as_str();
     lines(&head, report.rows.iter().map(|row| cells(row, update_to)))
-}
-
-/// The latest known version of each appliance.
-#[must_use]
-pub fn versions_csv(known: &[Known]) -> String {
-    let rows = known.iter().map(|known| {
-        vec![
-            known.agent.to_string(),
-            text(&known.address),
-            known.software.as_ref().map(ToString::to_string).unwrap_or_default(),
-            known.checked.map(|at| at.to_string()).unwrap_or_default(),
-            text(&known.customer),
-        ]
-    });
-    lines(&["agent id", "mail address", "version", "last version check", "remarks"], rows)
 }
 
 fn cells(row: &Row, update_to: &str) -> Vec<String> {

@@ -1,14 +1,13 @@
-//! The tables for a terminal.
+//! The report for a terminal.
 
 use super::{Comparison, Mark, Row, minute};
-use crate::db::rollouts::Known;
 use crate::words::plain;
 use tabled::builder::Builder;
 use tabled::settings::object::Columns;
-use tabled::settings::{Modify, Padding, Style, Width};
+use tabled::settings::{Modify, Padding, Style};
 
-/// Widest reason before it is broken into lines, in columns.
-const REASON_WIDTH: usize = 52;
+/// Widest sentence before it is broken into lines, in characters: as wide as the usual command below it.
+const REASON_WIDTH: usize = 56;
 
 /// The report as a table for a terminal, heading and summary first. Free text is shown without control characters.
 #[must_use]
@@ -27,16 +26,19 @@ pub fn table(report: &Comparison) -> String {
         builder.push_record(cells(row));
     }
     let mut table = builder.build();
-    table
-        .with(Style::psql())
-        .with(Modify::new(Columns::first()).with(Padding::new(0, 1, 0, 0)))
-        .with(Modify::new(Columns::last()).with(Width::wrap(REASON_WIDTH).keep_words(true)));
+    table.with(Style::psql()).with(Modify::new(Columns::first()).with(Padding::new(0, 1, 0, 0)));
     let state = match report.finished {
         Some(finished) => format!("finished {}", minute(finished)),
         None => "running".to_owned(),
     };
+    let retry = match report.finished {
+        Some(_) if report.counts.failed > 0 => {
+            format!("\nAll failed ones again: center-manager rollout retry {}", report.rollout)
+        }
+        _ => String::new(),
+    };
     format!(
-        "update to: {}\nrollout {}, {}; started {}, {state}; times in UTC\n\n{table}\n[x] failed   [.] no verdict yet",
+        "update to: {}\nrollout {}, {}; started {}, {state}; times in UTC\n\n{table}\n[x] failed   [.] no verdict yet{retry}",
         report.update_to,
         report.rollout,
         report.summary(),
@@ -59,24 +61,27 @@ fn cells(row: &Row) -> [String; 7] {
         plain(&row.remarks),
         row.reason
             .as_ref()
-            .map(|reason| format!("{}\n$ {}", plain(&reason.cause), reason.next))
+            .map(|reason| format!("{}\n$ {}", broken(&plain(&reason.cause)), reason.next))
             .unwrap_or_default(),
     ]
 }
 
-/// The latest known version of each appliance.
-#[must_use]
-pub fn versions_table(known: &[Known]) -> String {
-    let mut builder = Builder::default();
-    builder.push_record(["agent id", "mail address", "version", "last version check", "remarks (customer)"]);
-    for known in known {
-        builder.push_record([
-            known.agent.to_string(),
-            plain(&known.address),
-            known.software.as_ref().map_or_else(|| "not known".to_owned(), ToString::to_string),
-            known.checked.map_or_else(|| "never".to_owned(), minute),
-            plain(&known.customer),
-        ]);
+/// Breaks a sentence into lines between its words; a longer word keeps a line of its own. Commands are never broken, so
+/// that they can be copied.
+fn broken(sentence: &str) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for word in sentence.split_whitespace() {
+        let width = word.chars().count();
+        if column > 0 && column + 1 + width > REASON_WIDTH {
+            text.push('\n');
+            column = 0;
+        } else if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += width;
     }
-    builder.build().with(Style::psql()).to_string()
+    text
 }

@@ -219,15 +219,7 @@ pub fn next_wake(rollout: &Rollout, targets: &Targets) -> Option<Timestamp> {
     let due = targets.values().filter_map(|target| match &target.state {
         TargetState::Planned => Some(rollout.started),
         TargetState::Ordered { order } => limit(&order.transport, rollout.timing.settle),
-        TargetState::Asked { order, ask } => {
-            let order = match &order.transport {
-                Transport::Bounced { .. } | Transport::Queued { .. } => {
-                    limit(&order.transport, rollout.timing.settle)
-                }
-                Transport::Accepted { .. } | Transport::Delayed { .. } | Transport::Heard { .. } => None,
-            };
-            limit(&ask.transport, rollout.timing.answer_timeout).into_iter().chain(order).min()
-        }
+        TargetState::Asked { ask, .. } => limit(&ask.transport, rollout.timing.answer_timeout),
         TargetState::Decided { .. } => None,
     });
     due.min()

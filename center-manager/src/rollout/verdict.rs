@@ -3,7 +3,7 @@
 use super::after;
 use super::compare::Finding;
 use super::plan::Rollout;
-use super::target::{Ask, Order, Progress, Target, TargetState, Transport};
+use super::target::{Progress, Target, TargetState, Transport};
 use jiff::Timestamp;
 use mailfmt::{ModuleName, SoftwareVersion};
 use serde::{Deserialize, Serialize};
@@ -129,15 +129,28 @@ pub fn judge(rollout: &Rollout, target: &Target, now: Timestamp) -> Option<Verdi
         let reason = "the appliance was removed from the fleet".to_owned();
         return Some(Failure::Undeliverable { reason }.into());
     }
-    undeliverable(rollout, order, ask, now)
-        .or_else(|| {
-            let asked_at = ask?.transport.accepted_at()?;
-            // A silent one that was given up stays silent, whatever the limits say by now.
-            let decided = matches!(target.state, TargetState::Decided { .. });
-            let over = decided || now >= after(asked_at, rollout.timing.answer_timeout);
-            over.then(|| said().unwrap_or(Failure::Silent))
-        })
-        .map(Verdict::from)
+    // The limits of time end the waiting once; after the verdict only words from outside count.
+    let decided = matches!(target.state, TargetState::Decided { .. });
+    let over = |since: Timestamp, limit| !decided && now >= after(since, limit);
+    let undeliverable = |transport: &Transport| match transport {
+        Transport::Bounced { reason, .. } => Some(Failure::Undeliverable { reason: reason.clone() }),
+        Transport::Queued { since } if over(*since, rollout.timing.delivery_limit) => {
+            let hours = rollout.timing.delivery_limit.as_hours();
+            let reason = format!("our mail server did not take the mail within {hours} h");
+            Some(Failure::Undeliverable { reason })
+        }
+        Transport::Queued { .. }
+        | Transport::Accepted { .. }
+        | Transport::Delayed { .. }
+        | Transport::Heard { .. } => None,
+    };
+    let transports = order.map(|order| &order.transport).into_iter().chain(ask.map(|ask| &ask.transport));
+    let silent = || {
+        let asked = ask?.transport.accepted_at()?;
+        let silent = decided || over(asked, rollout.timing.answer_timeout);
+        silent.then(|| said().unwrap_or(Failure::Silent))
+    };
+    transports.into_iter().find_map(undeliverable).or_else(silent).map(Verdict::from)
 }
 
 fn said(progress: &Progress) -> Option<Failure> {
@@ -146,26 +159,4 @@ fn said(progress: &Progress) -> Option<Failure> {
         Progress::Refused { reason, .. } => Some(Failure::Refused { reason: reason.clone() }),
         Progress::Undone { reason, .. } => Some(Failure::Undone { reason: reason.clone() }),
     }
-}
-
-fn undeliverable(
-    rollout: &Rollout,
-    order: Option<&Order>,
-    ask: Option<&Ask>,
-    now: Timestamp,
-) -> Option<Failure> {
-    let transports = order.map(|order| &order.transport).into_iter().chain(ask.map(|ask| &ask.transport));
-    transports.into_iter().find_map(|transport| match transport {
-        Transport::Bounced { reason, .. } => Some(Failure::Undeliverable { reason: reason.clone() }),
-        Transport::Queued { since } if now >= after(*since, rollout.timing.delivery_limit) => {
-            let hours = rollout.timing.delivery_limit.as_hours();
-            Some(Failure::Undeliverable {
-                reason: format!("our mail server did not take the mail within {hours} h"),
-            })
-        }
-        Transport::Queued { .. }
-        | Transport::Accepted { .. }
-        | Transport::Delayed { .. }
-        | Transport::Heard { .. } => None,
-    })
 }

@@ -1,0 +1,229 @@
+//! Starting a rollout: package, targets, preview, and the question whether to begin.
+
+use crate::cli::which::Which;
+use crate::cli::{Context, Exit};
+use crate::db::Db;
+use crate::db::appliances::Appliance;
+use crate::db::packages::StoredPackage;
+use crate::home;
+use crate::report::minute;
+use crate::rollout::{self, Draft, Release, RolloutId, StartError, Timing, Verdict};
+use crate::system::{SystemRandom, now};
+use anyhow::{Context as _, bail};
+use clap::Args;
+use jiff::SignedDuration;
+use mailfmt::package::{Manifest, inspect};
+use mailfmt::{AgentId, Limits};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, IsTerminal as _, Write};
+use std::path::Path;
+
+/// What to send to whom.
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// The package: a file, or its id or the beginning of it.
+    #[arg(long, value_name = "FILE|ID")]
+    pub package: String,
+    /// To whom.
+    #[command(flatten)]
+    pub which: Which,
+    /// To these appliances, separated by commas.
+    #[arg(
+        long = "agents",
+        id = "agent_list",
+        value_name = "AGENTS",
+        value_delimiter = ',',
+        conflicts_with = "all"
+    )]
+    pub agents: Vec<AgentId>,
+    /// To the failed appliances of this rollout.
+    #[arg(long, value_name = "ROLLOUT", conflicts_with_all = ["all", "tags", "agents", "agent_list"])]
+    pub failed_of: Option<RolloutId>,
+    /// Seconds between sending and asking for the version; the package's own time if not given.
+    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u32).range(0..=604_800))]
+    pub settle: Option<u32>,
+    /// Seconds that an appliance has to answer; silence after that is failure.
+    #[arg(long, value_name = "SECS", default_value_t = 1800, value_parser = clap::value_parser!(u32).range(1..=604_800))]
+    pub answer_timeout: u32,
+    /// How often the failed are tried again by themselves.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub retries: u32,
+    /// Begin without asking.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+pub(super) fn start(
+    args: &StartArgs,
+    context: &Context,
+    db: &mut Db,
+    out: &mut dyn Write,
+) -> anyhow::Result<Exit> {
+    let package = stored_package(&args.package, context, db)?;
+    if package.signers.is_empty() {
+        bail!(
+            "package {} is not signed, so no appliance would install it; `center-manager package sign` signs it",
+            package.id
+        );
+    }
+    let appliances = targets(args, db)?;
+    let settle = args.settle.unwrap_or(package.manifest.rules.settle_secs);
+    writeln!(out, "{}", preview(&package, &appliances, settle, args))?;
+    warn(context, db, &package, &appliances, out)?;
+    if !args.yes && !agreed(appliances.len(), out)? {
+        writeln!(out, "nothing was sent")?;
+        return Ok(Exit::Failed);
+    }
+    let file =
+        std::fs::read(&package.path).with_context(|| format!("cannot read {}", package.path.display()))?;
+    let manifest = &package.manifest;
+    let draft = Draft {
+        release: Release::of(manifest),
+        order: rollout::enclose(&file, package.id, manifest.target.clone(), &mut SystemRandom),
+        timing: Timing {
+            settle: SignedDuration::from_secs(settle.into()),
+            answer_timeout: SignedDuration::from_secs(args.answer_timeout.into()),
+            delivery_limit: Timing::DELIVERY_LIMIT,
+            command_life: context.settings()?.command_expiry,
+        },
+        retries: args.retries,
+        package_expires: manifest.expires,
+        agents: appliances.iter().map(|appliance| appliance.agent.clone()).collect(),
+    };
+    let id = rollout::start(db, &draft, now())?;
+    writeln!(out, "rollout {id} started; follow it with: center-manager rollout watch {id}")?;
+    Ok(Exit::Done)
+}
+
+/// The package that is meant; a file is filed among the center's packages.
+fn stored_package(given: &str, context: &Context, db: &mut Db) -> anyhow::Result<StoredPackage> {
+    let path = Path::new(given);
+    if !path.is_file() {
+        return Ok(db.package(given)?);
+    }
+    let octets = std::fs::read(path).with_context(|| format!("cannot read {given}"))?;
+    let inspection =
+        inspect(&octets, &Limits::default()).with_context(|| format!("{given} is no package"))?;
+    let signers: Vec<_> = inspection.signers.iter().map(ToString::to_string).collect();
+    let package = StoredPackage {
+        id: inspection.id,
+        manifest: inspection.manifest,
+        octets: octets.len().try_into()?,
+        path: context.home.package(&inspection.id),
+        signers: signers.join(" "),
+        added: now(),
+    };
+    // A signed package is not replaced by the same one without signatures.
+    let known = db.package(&package.id.to_string()).ok();
+    if known.is_none_or(|known| known.signers.is_empty() || !known.path.is_file()) {
+        home::write_whole(&package.path, &octets)?;
+        db.put_package(&package)?;
+    }
+    Ok(db.package(&package.id.to_string())?)
+}
+
+fn targets(args: &StartArgs, db: &Db) -> anyhow::Result<Vec<Appliance>> {
+    if let Some(id) = args.failed_of {
+        db.rollout(id)?;
+        let failed = db.rollout_targets(id)?;
+        let failed: BTreeSet<_> = failed
+            .into_iter()
+            .filter(|(_, target)| matches!(target.verdict(), Some(Verdict::Failed { .. })))
+            .map(|(agent, _)| agent)
+            .collect();
+        let mut appliances = db.appliances()?;
+        appliances.retain(|appliance| failed.contains(&appliance.agent));
+        if appliances.is_empty() {
+            bail!("no appliance of rollout {id} has failed");
+        }
+        return Ok(appliances);
+    }
+    let mut which = args.which.clone();
+    which.agents.extend(args.agents.iter().cloned());
+    if which.agents.is_empty() && which.tags.is_empty() && !which.all {
+        return Err(StartError::NoTargets.into());
+    }
+    which.select(db)
+}
+
+fn preview(package: &StoredPackage, appliances: &[Appliance], settle: u32, args: &StartArgs) -> String {
+    let Manifest { target, modules, .. } = &package.manifest;
+    let carried = modules.iter().filter(|module| module.carried).count();
+    let mut versions = BTreeMap::<&str, usize>::new();
+    for appliance in appliances {
+        let version =
+            appliance.software.as_ref().map_or("a version not known yet", |version| version.as_str());
+        *versions.entry(version).or_default() += 1;
+    }
+    let versions: Vec<_> = versions.iter().map(|(version, count)| format!("{count} at {version}")).collect();
+    let retries = match args.retries {
+        0 => "not again by itself".to_owned(),
+        1 => "the failed once again".to_owned(),
+        n => format!("the failed up to {n} times again"),
+    };
+    format!(
+        "update to: {target}\n\
+         package    {:.12}, {} octets, {carried} of {} modules carried, expires {}\n\
+         appliances {}: {}\n\
+         times      version asked for {settle} s after sending, answers within {} s, {retries}",
+        package.id.to_string(),
+        package.octets,
+        modules.len(),
+        minute(package.manifest.expires),
+        appliances.len(),
+        versions.join(", "),
+        args.answer_timeout,
+    )
+}
+
+/// What will probably fail, said before it is sent.
+fn warn(
+    context: &Context,
+    db: &Db,
+    package: &StoredPackage,
+    appliances: &[Appliance],
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let keys = context.home.release_public_keys()?;
+    if !keys.iter().any(|key| package.signers.split(' ').any(|signer| signer == key.id().to_string())) {
+        writeln!(
+            out,
+            "note: it is signed by {}, none of which is in {}",
+            package.signers,
+            context.home.keys().display()
+        )?;
+    }
+    let from = &package.manifest.applies.from;
+    let misfits = appliances
+        .iter()
+        .filter(|appliance| appliance.software.as_ref().is_some_and(|version| !from.contains(version)))
+        .count();
+    if !from.is_empty() && misfits > 0 {
+        writeln!(
+            out,
+            "note: {misfits} of them run a version that this package may not follow on; they will refuse it"
+        )?;
+    }
+    let agents: Vec<_> = appliances.iter().map(|appliance| appliance.agent.clone()).collect();
+    let mut busy = BTreeMap::<RolloutId, usize>::new();
+    for (_, id) in db.busy_in_rollouts(&agents)? {
+        *busy.entry(id).or_default() += 1;
+    }
+    for (id, count) in busy {
+        writeln!(out, "note: {count} of them have no verdict yet in rollout {id}")?;
+    }
+    Ok(())
+}
+
+fn agreed(appliances: usize, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        bail!("add --yes to begin without being asked");
+    }
+    let s = if appliances == 1 { "" } else { "s" };
+    write!(out, "Send it to {appliances} appliance{s}? [y/N] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    input.lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
