@@ -1,0 +1,306 @@
+//! One appliance in a temporary folder, with release 1.0.00-1 running, and packages made for it.
+
+use mailfmt::message::report::{UpdateOutcome, UpdateResultReport};
+use mailfmt::message::{Message, Report};
+use mailfmt::package::{
+    Applies, ModuleFile, ModuleKind, PackageDraft, ReleaseKey, Rules, build, inspect, sign,
+};
+use mailfmt::{Digest, Limits, MessageId, ModuleName, ModuleVersion, SoftwareVersion};
+use monitor_appliance::context::system_random;
+use monitor_appliance::release::{RELEASE_FILE, Release, ReleaseModule, Releases, write_durably};
+use monitor_appliance::store::{NewUpdateOrder, Store};
+use monitor_appliance::supervisor::processes::{PACKAGE_MARK, ROOT_MARK, kill_marked};
+use monitor_appliance::update::UpdateState;
+use monitor_appliance::Context;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The version that runs at first, and the one that packages lead to.
+pub(crate) const OLD: &str = "1.0.00-1";
+pub(crate) const NEW: &str = "1.0.02-0";
+
+/// A module that only stays alive, and notes each start in `starts` below the root.
+pub(crate) fn resident(version: &str) -> String {
+    format!("#!/bin/sh\necho {version} >> \"$2/starts\"\nexec sleep 1000\n")
+}
+
+/// A script that does nothing but speak, and notes each run in `scripts` below the root.
+pub(crate) const GOOD_SCRIPT: &str = "#!/bin/sh\necho run >> \"$STATE_DIR/scripts\"\necho all is well\n";
+
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+    key: ReleaseKey,
+    pub(crate) context: Context,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let key = ReleaseKey::generate(&mut system_random);
+        std::fs::write(
+            root.join("appliance.toml"),
+            format!(
+                r#"
+agent = "AGENT0000001"
+center = "CENTER"
+center_address = "center@center.example"
+hardware = "test-box"
+release_keys = ["{}"]
+reboot_command = ["/bin/sh", "-c", "echo reboot >> {}/reboots"]
+[[accounts]]
+name = "main"
+address = "agent1@site.example"
+username = "agent1"
+smtp = {{ host = "127.0.0.1", port = 1, security = "plain" }}
+fetch = "pop3"
+fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
+"#,
+                key.public(),
+                root.display()
+            ),
+        )
+        .unwrap();
+        let context = Context::load(&root).unwrap();
+        let site = Self { folder, key, context };
+        site.install_first_release();
+        site
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.context.layout.root()
+    }
+
+    pub(crate) fn releases(&self) -> Releases {
+        Releases::below(self.root())
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        self.context.open_store().unwrap()
+    }
+
+    /// The modules of the first release; `extra` gives further text into the resident one.
+    pub(crate) fn modules(version: &str) -> Vec<ModuleFile> {
+        let program = |path: &str| format!("#!/bin/sh\nexec '{path}' \"$@\"\n").into_bytes();
+        [
+            ("watch", ModuleKind::Resident, resident(version).into_bytes(), true),
+            ("refresh", ModuleKind::OnDemand, b"#!/bin/sh\nread wait\n".to_vec(), false),
+            ("update-install", ModuleKind::OnDemand, program(env!("CARGO_BIN_EXE_update-install")), false),
+            ("version-report", ModuleKind::OnDemand, program(env!("CARGO_BIN_EXE_version-report")), false),
+            ("profiles", ModuleKind::Data, b"knowledge of vendors\n".to_vec(), false),
+        ]
+        .into_iter()
+        .map(|(name, kind, file, carried)| ModuleFile {
+            name: ModuleName::new(name).unwrap(),
+            version: ModuleVersion::new("1.0.00").unwrap(),
+            date: jiff::civil::date(2026, 1, 2),
+            kind,
+            file,
+            carried,
+        })
+        .collect()
+    }
+
+    fn install_first_release(&self) {
+        let modules = Self::modules(OLD);
+        let folder = self.releases().folder(OLD);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(self.context.layout.packages_dir()).unwrap();
+        for module in &modules {
+            let mode = if module.kind.is_executable() { 0o755 } else { 0o644 };
+            write_durably(&folder.join(module.name.as_str()), &module.file, mode).unwrap();
+        }
+        let release = Release {
+            software: SoftwareVersion::new(OLD).unwrap(),
+            rom: ModuleVersion::new("1.5.08").unwrap(),
+            release_counter: 1,
+            modules: modules
+                .into_iter()
+                .map(|module| ReleaseModule {
+                    sha256: Digest::of(&module.file),
+                    octets: module.file.len() as u64,
+                    name: module.name,
+                    version: module.version,
+                    date: module.date,
+                    kind: module.kind,
+                })
+                .collect(),
+        };
+        write_durably(&folder.join(RELEASE_FILE), &release.write(), 0o644).unwrap();
+        self.releases().swap_to(OLD).unwrap();
+    }
+
+    /// A package that leads to [`NEW`] with another `watch`, as it should be.
+    pub(crate) fn draft(&self) -> PackageDraft {
+        let now = self.context.now();
+        PackageDraft {
+            target: SoftwareVersion::new(NEW).unwrap(),
+            rom: None,
+            release_counter: 2,
+            created: now,
+            expires: now + jiff::SignedDuration::from_hours(24),
+            modules: Self::modules(NEW),
+            script: GOOD_SCRIPT.into(),
+            script_time_limit_secs: 20,
+            applies: Applies::default(),
+            rules: Rules { trial_secs: 1, ..Rules::default() },
+        }
+    }
+
+    pub(crate) fn signed(&self, draft: &PackageDraft) -> Vec<u8> {
+        self.sign(&build(draft, &Limits::default()).unwrap())
+    }
+
+    pub(crate) fn sign(&self, package: &[u8]) -> Vec<u8> {
+        sign(package, &self.key, &Limits::default()).unwrap()
+    }
+
+    /// Files a package and orders it, as mail-agent does; returns the order's row number.
+    pub(crate) fn order(&self, package: &[u8]) -> i64 {
+        let inspection = inspect(package, &Limits::default()).unwrap();
+        self.order_as(package, inspection.id, &inspection.manifest.target)
+    }
+
+    pub(crate) fn order_as(&self, package: &[u8], id: Digest, target: &SoftwareVersion) -> i64 {
+        std::fs::write(self.context.layout.package_file(&id), package).unwrap();
+        let order = NewUpdateOrder {
+            package: id,
+            target: target.clone(),
+            command: MessageId::generate(&mut system_random),
+            received: self.context.now(),
+        };
+        let mut store = self.store();
+        assert!(store.change(|change| change.order_update(&order)).unwrap());
+        store.update_orders_newest(1).unwrap().remove(0).id
+    }
+
+    pub(crate) fn state(&self, order: i64) -> UpdateState {
+        self.store().update_order(order).unwrap().unwrap().state
+    }
+
+    /// All reports in the outbox, oldest first.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        let store = self.store();
+        let mut rows = store.outbox_newest(1000).unwrap();
+        rows.reverse();
+        rows.iter()
+            .map(|row| match store.outbox_message(row.id).unwrap() {
+                Message::Report(report) => report,
+                other => panic!("{other:?} in the outbox"),
+            })
+            .collect()
+    }
+
+    pub(crate) fn results(&self) -> Vec<UpdateResultReport> {
+        let results = self.reports().into_iter().filter_map(|report| match report {
+            Report::UpdateResult(result) => Some(result),
+            _ => None,
+        });
+        results.collect()
+    }
+
+    /// The one result that was reported.
+    pub(crate) fn result(&self) -> UpdateResultReport {
+        let mut results = self.results();
+        assert_eq!(results.len(), 1, "{results:?}");
+        results.remove(0)
+    }
+
+    /// The version that runs; every one of its modules is what `release.json` says.
+    pub(crate) fn running(&self) -> String {
+        let releases = self.releases();
+        let name = releases.current_name().unwrap();
+        releases.check(&name).unwrap();
+        releases.current().unwrap().1.software.to_string()
+    }
+
+    /// The old version runs, its modules are whole, and that was reported once, with this beginning of the reason.
+    pub(crate) fn assert_undone(&self, reason: &str) {
+        assert_eq!(self.running(), OLD);
+        let result = self.result();
+        assert_eq!(result.running.as_str(), OLD);
+        match &result.outcome {
+            UpdateOutcome::Undone { reason: found } => assert!(found.starts_with(reason), "{found}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn assert_installed(&self) {
+        let result = self.result();
+        assert_eq!(result.outcome, UpdateOutcome::Installed, "{result:?}");
+        assert_eq!((self.running().as_str(), result.running.as_str()), (NEW, NEW));
+        assert_eq!(self.store().installed_counter().unwrap(), 2);
+    }
+
+    /// The lines of a file below the root, to which scripts and modules write.
+    pub(crate) fn lines(&self, file: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.root().join(file)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Starts the real supervisor.
+    pub(crate) fn supervise(&self) -> Supervisor {
+        let child = Command::new(env!("CARGO_BIN_EXE_supervisor"))
+            .arg("--root")
+            .arg(self.root())
+            .args(["--log", "warn"])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Supervisor { child, root: self.root().to_owned() }
+    }
+
+    /// Waits until no update is open any more.
+    pub(crate) fn wait_until_over(&self) {
+        until("the end of the update", || self.store().update_orders_open().unwrap().is_empty());
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // Whatever a failed test left running.
+        kill_marked(ROOT_MARK, self.root(), Duration::from_secs(5));
+        for folder in std::fs::read_dir(self.context.layout.updates_dir()).into_iter().flatten().flatten() {
+            kill_marked(PACKAGE_MARK, &folder.path(), Duration::from_secs(5));
+        }
+        let _ = &self.folder;
+    }
+}
+
+/// A real supervisor process, killed at the latest when it is dropped.
+pub(crate) struct Supervisor {
+    child: Child,
+    root: PathBuf,
+}
+
+impl Supervisor {
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn terminate(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        until("the end of the supervisor", || self.child.try_wait().unwrap().is_some());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        kill_marked(ROOT_MARK, &self.root, Duration::from_secs(5));
+    }
+}
+
+/// Waits for a condition; a minute is for machines under heavy load.
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
