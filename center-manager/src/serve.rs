@@ -169,6 +169,27 @@ impl Daemon {
         }
     }
 
+    /// Reads and files all mail that waits, as a pass does, and stops there: no rollout is ticked and nothing is sent.
+    /// The receipts of what was filed stand in the outbox.
+    ///
+    /// # Errors
+    /// [`ServeError::Db`]; [`ServeError::Mail`] when an account could not be read. What was filed by then stays filed.
+    pub async fn read_waiting(&mut self) -> Result<Pass, ServeError> {
+        let (_hold, stop) = watch::channel(false);
+        let mut total = Pass::default();
+        loop {
+            total.more = false;
+            self.refresh_keys()?;
+            self.read_all(&mut total, &stop).await?;
+            if total.accounts_failed > 0 {
+                return Err(ServeError::Mail { failed: total.accounts_failed, accounts: self.accounts.len() });
+            }
+            if !total.more {
+                return Ok(total);
+            }
+        }
+    }
+
     async fn pass(&mut self, look: bool, stop: &watch::Receiver<bool>) -> Result<Pass, ServeError> {
         let mut pass = Pass::default();
         self.refresh_keys()?;
