@@ -133,7 +133,8 @@ impl FetchSession {
     /// The answer is as long as the part of `items` it covers: go on with the rest.
     ///
     /// # Errors
-    /// What ends the session; the mails are then all still in the mailbox.
+    /// What ends the session; the mails are then all still in the mailbox. If the same batch fails again, read it one by
+    /// one with [`Self::retrieve`]: that tells the one bad mail from the others.
     pub async fn retrieve_batch(&mut self, items: &[Item]) -> Result<Vec<(Item, Retrieved)>, FetchError> {
         match self {
             Self::Pop3(session) => session.retrieve_batch(items).await,

@@ -5,6 +5,8 @@
 //! `NO` and a broken connection.
 
 mod guard;
+mod login;
+mod response;
 mod session;
 pub mod tidy;
 mod uid_set;

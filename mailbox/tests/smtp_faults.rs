@@ -90,16 +90,13 @@ fn account(port: u16, security: Security) -> Account {
     Account::new(settings, Password::new("top-secret".into()))
 }
 
-fn quick() -> Limits {
-    let short = Duration::from_millis(300);
-    Limits {
-        connect: Duration::from_secs(5),
-        operation: short,
-        progress: short,
-        data_reply: short,
-        ..Limits::default()
-    }
+/// Long enough for a busy machine; tests of hangs set the one limit that they mean.
+fn patient() -> Limits {
+    let long = Duration::from_secs(20);
+    Limits { connect: long, operation: long, progress: long, data_reply: long, ..Limits::default() }
 }
+
+const SHORT: Duration = Duration::from_millis(300);
 
 fn mail(recipients: &[&str]) -> OutgoingMail {
     OutgoingMail {
@@ -109,12 +106,15 @@ fn mail(recipients: &[&str]) -> OutgoingMail {
     }
 }
 
-async fn send(
-    rules: Rules,
-    recipients: &[&str],
-) -> (Result<Vec<(String, RecipientOutcome)>, SendError>, Vec<String>) {
+type Outcome = Result<Vec<(String, RecipientOutcome)>, SendError>;
+
+async fn send(rules: Rules, recipients: &[&str]) -> (Outcome, Vec<String>) {
+    send_within(&patient(), rules, recipients).await
+}
+
+async fn send_within(limits: &Limits, rules: Rules, recipients: &[&str]) -> (Outcome, Vec<String>) {
     let (port, mut heard) = server("220 test.example\r\n", rules).await;
-    let outcome = smtp::send(&account(port, Security::Plain), &quick(), &mail(recipients)).await;
+    let outcome = smtp::send(&account(port, Security::Plain), limits, &mail(recipients)).await;
     let mut lines = Vec::new();
     while let Ok(line) = heard.try_recv() {
         lines.push(line);
@@ -156,6 +156,29 @@ async fn a_recipient_that_is_full_is_deferred_and_nothing_is_sent_if_it_was_the_
 }
 
 #[tokio::test]
+async fn many_recipients_go_in_groups_and_each_keeps_its_own_outcome() {
+    let recipients: Vec<String> = (0..250)
+        .map(|n| if n == 170 { "gone@x.example".into() } else { format!("r{n}@x.example") })
+        .collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    let (outcome, _) = send(&[EHLO, ("RCPT TO:<gone", "550 5.1.1 no\r\n")], &recipients).await;
+    let outcome = outcome.unwrap();
+    assert_eq!(outcome.len(), 250);
+    for (nth, (recipient, outcome)) in outcome.iter().enumerate() {
+        assert_eq!(recipient, recipients[nth]);
+        assert_eq!(matches!(outcome, RecipientOutcome::Refused(_)), nth == 170, "{recipient}");
+    }
+}
+
+#[tokio::test]
+async fn a_submission_broken_off_half_way_is_not_used_on() {
+    let (port, _heard) = server("220 test.example\r\n", &[("MAIL", "")]).await;
+    let mut submission = Submission::connect(&account(port, Security::Plain), &patient()).await.unwrap();
+    assert!(tokio::time::timeout(SHORT, submission.send(&mail(&["a@center.example"]))).await.is_err());
+    assert!(matches!(submission.send(&mail(&["a@center.example"])).await, Err(SendError::Broken)));
+}
+
+#[tokio::test]
 async fn when_all_are_refused_in_a_pipelined_group_the_waiting_server_gets_an_empty_mail() {
     let rules: Rules = &[EHLO, ("RCPT", "550 5.1.1 no\r\n"), (".", "554 5.5.1 no valid recipients\r\n")];
     let (outcome, lines) = send(rules, &["a@center.example", "b@center.example"]).await;
@@ -167,7 +190,7 @@ async fn when_all_are_refused_in_a_pipelined_group_the_waiting_server_gets_an_em
 async fn a_connection_is_used_on_after_a_mail_that_nobody_took() {
     let rules: Rules = &[("RCPT TO:<gone", "550 5.1.1 no\r\n"), ("DATA", "354 go\r\n")];
     let (port, mut heard) = server("220 test.example\r\n", rules).await;
-    let mut submission = Submission::connect(&account(port, Security::Plain), &quick()).await.unwrap();
+    let mut submission = Submission::connect(&account(port, Security::Plain), &patient()).await.unwrap();
     submission.send(&mail(&["gone@center.example"])).await.unwrap();
     let outcome = submission.send(&mail(&["here@center.example"])).await.unwrap();
     assert_eq!(outcome[0].1, RecipientOutcome::Accepted);
@@ -197,24 +220,26 @@ async fn permanent_and_transient_refusals_of_the_whole_mail_are_told_apart() {
 async fn a_server_that_dies_after_the_final_dot_leaves_the_mail_unconfirmed() {
     let (outcome, _) = send(&[(".", "DIE")], &["a@center.example"]).await;
     assert!(matches!(outcome, Err(SendError::Unconfirmed)), "{outcome:?}");
-    let (outcome, _) = send(&[(".", "")], &["a@center.example"]).await;
+    let limits = Limits { data_reply: SHORT, ..patient() };
+    let (outcome, _) = send_within(&limits, &[(".", "")], &["a@center.example"]).await;
     assert!(matches!(outcome, Err(SendError::Unconfirmed)), "{outcome:?}");
 }
 
 #[tokio::test]
 async fn a_server_that_hangs_or_dies_earlier_surely_has_not_taken_the_mail() {
-    let (outcome, _) = send(&[("MAIL", "")], &["a@center.example"]).await;
+    let hasty = Limits { operation: SHORT, ..patient() };
+    let (outcome, _) = send_within(&hasty, &[("MAIL", "")], &["a@center.example"]).await;
     assert!(matches!(outcome, Err(SendError::Timeout { .. })), "{outcome:?}");
     let (outcome, _) = send(&[("MAIL", "DIE")], &["a@center.example"]).await;
     assert!(matches!(outcome, Err(SendError::Disconnected { .. })), "{outcome:?}");
-    let (outcome, _) = send(&[("EHLO", "")], &["a@center.example"]).await;
+    let (outcome, _) = send_within(&hasty, &[("EHLO", "")], &["a@center.example"]).await;
     assert!(matches!(outcome, Err(SendError::Timeout { .. })), "{outcome:?}");
 }
 
 #[tokio::test]
 async fn a_connection_that_the_server_gave_up_is_broken() {
     let (port, _heard) = server("220 test.example\r\n", &[("MAIL", "421 4.3.2 closing\r\n")]).await;
-    let mut submission = Submission::connect(&account(port, Security::Plain), &quick()).await.unwrap();
+    let mut submission = Submission::connect(&account(port, Security::Plain), &patient()).await.unwrap();
     assert!(submission.send(&mail(&["a@center.example"])).await.is_err());
     assert!(submission.is_broken());
     assert!(matches!(submission.send(&mail(&["a@center.example"])).await, Err(SendError::Broken)));
@@ -235,7 +260,7 @@ async fn a_refused_login_is_told_without_the_password_even_if_the_server_echoes_
 #[tokio::test]
 async fn a_mail_that_the_server_cannot_take_is_not_begun() {
     let (port, mut heard) = server("220 test.example\r\n", &[]).await;
-    let mut submission = Submission::connect(&account(port, Security::Plain), &quick()).await.unwrap();
+    let mut submission = Submission::connect(&account(port, Security::Plain), &patient()).await.unwrap();
     let big = OutgoingMail { raw: vec![b'x'; 2000].into(), ..mail(&["a@center.example"]) };
     assert!(matches!(submission.send(&big).await, Err(SendError::TooLarge { limit_octets: 1000, .. })));
     let umlaut = OutgoingMail { raw: Arc::from("ü".as_bytes()), ..mail(&["a@center.example"]) };
@@ -259,7 +284,7 @@ async fn a_mail_that_the_server_cannot_take_is_not_begun() {
 async fn the_null_return_path_is_written_as_such() {
     let (port, mut heard) = server("220 test.example\r\n", &[]).await;
     let bounce = OutgoingMail { return_path: None, ..mail(&["a@center.example"]) };
-    smtp::send(&account(port, Security::Plain), &quick(), &bounce).await.unwrap();
+    smtp::send(&account(port, Security::Plain), &patient(), &bounce).await.unwrap();
     let mut lines = Vec::new();
     while let Ok(line) = heard.try_recv() {
         lines.push(line);
@@ -270,12 +295,12 @@ async fn the_null_return_path_is_written_as_such() {
 #[tokio::test]
 async fn gibberish_endless_lines_and_a_greeting_in_another_character_set() {
     let (port, _heard) = server("HTTP/1.1 400 Bad Request\r\n\r\n", &[]).await;
-    assert!(smtp::check_login(&account(port, Security::Plain), &quick()).await.is_err());
+    assert!(smtp::check_login(&account(port, Security::Plain), &patient()).await.is_err());
     let endless: &'static str = Box::leak("2".repeat(200_000).into_boxed_str());
     let (port, _heard) = server(endless, &[]).await;
-    assert!(smtp::check_login(&account(port, Security::Plain), &quick()).await.is_err());
+    assert!(smtp::check_login(&account(port, Security::Plain), &patient()).await.is_err());
     let (port, _heard) = server("220 Grüße vom Server\r\n", &[]).await;
-    let report = smtp::check_login(&account(port, Security::Plain), &quick()).await.unwrap();
+    let report = smtp::check_login(&account(port, Security::Plain), &patient()).await.unwrap();
     assert_eq!(
         (report.server_name.as_str(), report.extensions.size_octets_max),
         ("test.example", Some(1000))
@@ -285,7 +310,7 @@ async fn gibberish_endless_lines_and_a_greeting_in_another_character_set() {
 #[tokio::test]
 async fn without_an_offer_of_starttls_nothing_is_sent_in_plain() {
     let (port, mut heard) = server("220 test.example\r\n", &[]).await;
-    let outcome = smtp::check_login(&account(port, Security::StartTls), &quick()).await;
+    let outcome = smtp::check_login(&account(port, Security::StartTls), &patient()).await;
     assert!(matches!(outcome, Err(SendError::Connect(ConnectError::NoStartTls))), "{outcome:?}");
     while let Ok(line) = heard.try_recv() {
         assert!(!line.starts_with("AUTH") && !line.starts_with("MAIL"), "{line}");
@@ -299,14 +324,14 @@ async fn plain_text_behind_the_answer_to_starttls_is_an_injection() {
         ("STARTTLS", "220 go\r\n250-evil.example\r\n250 AUTH PLAIN\r\n"),
     ];
     let (port, _heard) = server("220 test.example\r\n", rules).await;
-    let outcome = smtp::check_login(&account(port, Security::StartTls), &quick()).await;
+    let outcome = smtp::check_login(&account(port, Security::StartTls), &patient()).await;
     assert!(matches!(outcome, Err(SendError::Connect(ConnectError::Injection))), "{outcome:?}");
 }
 
 #[tokio::test]
 async fn nobody_listening_is_a_connection_error_that_names_host_and_port() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let error = smtp::check_login(&account(port, Security::Plain), &quick()).await.unwrap_err();
+    let error = smtp::check_login(&account(port, Security::Plain), &patient()).await.unwrap_err();
     assert!(matches!(error, SendError::Connect(ConnectError::Tcp { .. })));
     assert!(error.to_string().contains(&port.to_string()));
 }

@@ -1,10 +1,10 @@
 //! One IMAP session: INBOX selected, mails by UID.
 
-use std::{collections::HashMap, fmt::Debug, io, time::Duration};
+use std::{collections::HashMap, fmt::Debug, time::Duration};
 
 use async_imap::{
     Client, Session,
-    imap_proto::{AttributeValue, Capability, MailboxDatum, Response, ResponseCode, Status},
+    imap_proto::{AttributeValue, Response, ResponseCode},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -13,11 +13,15 @@ use tokio::{
 
 use crate::{
     account::{Password, fits_a_line},
-    connect::ConnectError,
     fetch::{FetchError, Item, Retrieved, Woke, batch_len},
-    imap::{guard::Guarded, tidy::Tidy, tidy::TidyFault, uid_set::uid_sets},
+    imap::{
+        guard::Guarded,
+        login::login,
+        response::{body_of, capability_texts, check_status, from_library, from_parser, note},
+        tidy::Tidy,
+        uid_set::uid_sets,
+    },
     limits::Limits,
-    server_text::{clean, clean_login},
     timed::{Patience, Timed},
 };
 
@@ -455,117 +459,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
                 }
             }
         }
-    }
-}
-
-async fn login<S>(
-    mut client: Client<Guarded<S>>,
-    username: &str,
-    password: &Password,
-    greeted: bool,
-) -> Result<(Session<Guarded<S>>, Vec<String>), FetchError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Debug + Send,
-{
-    if greeted {
-        let read = client.read_response().await.map_err(|error| from_parser("greeting", error))?;
-        let response = read.ok_or(FetchError::Disconnected { during: "greeting" })?;
-        match response.parsed() {
-            Response::Data { status: Status::Ok, .. } => {}
-            Response::Data { status: Status::Bye, outcome } => {
-                let text = clean(outcome.information.as_deref().unwrap_or_default().as_bytes());
-                return Err(FetchError::Temporary { during: "greeting", text });
-            }
-            _ => return Err(ConnectError::Greeting { text: "not an IMAP greeting".into() }.into()),
-        }
-    }
-    match client.login_with_capabilities(username, password.reveal()).await {
-        Ok((session, capabilities)) => {
-            let texts = capabilities.map_or_else(Vec::new, |set| {
-                set.iter()
-                    .map(|capability| match capability {
-                        async_imap::types::Capability::Imap4rev1 => "IMAP4rev1".to_owned(),
-                        async_imap::types::Capability::Auth(name) => clean(format!("AUTH={name}").as_bytes()),
-                        async_imap::types::Capability::Atom(name) => clean(name.as_bytes()),
-                    })
-                    .collect()
-            });
-            Ok((session, texts))
-        }
-        Err((async_imap::error::Error::No(text) | async_imap::error::Error::Bad(text), _)) => {
-            // RFC 5530: the only codes that say it is not the password's fault.
-            if ["UNAVAILABLE", "INUSE", "LIMIT"].iter().any(|code| text.contains(&format!("[{code}]"))) {
-                return Err(FetchError::Busy { text: clean_login(text.as_bytes(), password) });
-            }
-            Err(FetchError::LoginRefused { text: clean_login(text.as_bytes(), password) })
-        }
-        Err((error, _)) => Err(from_library("login", error)),
-    }
-}
-
-/// Follows the number of mails; a good-bye ends the session.
-fn note(during: &'static str, response: &Response<'_>, exists: u32) -> Result<u32, FetchError> {
-    match response {
-        Response::MailboxData(MailboxDatum::Exists(number)) => Ok(*number),
-        Response::Expunge(_) => Ok(exists.saturating_sub(1)),
-        Response::Data { status: Status::Bye, .. } => Err(FetchError::Disconnected { during }),
-        _ => Ok(exists),
-    }
-}
-
-fn body_of<'a>(response: &'a Response<'_>) -> Option<(u32, Option<&'a [u8]>)> {
-    let Response::Fetch(_, attributes) = response else { return None };
-    let (mut uid, mut body) = (None, None);
-    for attribute in attributes {
-        match attribute {
-            AttributeValue::Uid(number) => uid = Some(*number),
-            AttributeValue::BodySection { section: None, data, .. } => body = data.as_deref(),
-            _ => {}
-        }
-    }
-    Some((uid?, body))
-}
-
-fn capability_texts(list: &[Capability<'_>]) -> Vec<String> {
-    list.iter()
-        .map(|capability| match capability {
-            Capability::Imap4rev1 => "IMAP4rev1".to_owned(),
-            Capability::Auth(name) => clean(format!("AUTH={name}").as_bytes()),
-            Capability::Atom(name) => clean(name.as_bytes()),
-        })
-        .collect()
-}
-
-fn check_status(during: &'static str, status: &Status, text: Option<&str>) -> Result<(), FetchError> {
-    match status {
-        Status::Ok => Ok(()),
-        _ => Err(FetchError::Refused { during, text: clean(text.unwrap_or_default().as_bytes()) }),
-    }
-}
-
-fn from_library(during: &'static str, error: async_imap::error::Error) -> FetchError {
-    use async_imap::error::Error;
-    match error {
-        Error::Io(error) => from_parser(during, error),
-        Error::ConnectionLost => FetchError::Disconnected { during },
-        Error::No(text) | Error::Bad(text) => FetchError::Refused { during, text: clean(text.as_bytes()) },
-        _ => FetchError::Protocol { during, detail: "a response that cannot be read".into() },
-    }
-}
-
-/// The library's parse error holds its whole buffer, mail content and all: it goes no further than this.
-fn from_parser(during: &'static str, error: io::Error) -> FetchError {
-    match error.kind() {
-        io::ErrorKind::Other => {
-            FetchError::Protocol { during, detail: "a response that cannot be read".into() }
-        }
-        io::ErrorKind::InvalidData => {
-            let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<TidyFault>());
-            match fault {
-                Some(fault) => FetchError::Protocol { during, detail: fault.to_string() },
-                None => FetchError::Io { during, source: error },
-            }
-        }
-        _ => FetchError::from_io(during, error),
     }
 }
