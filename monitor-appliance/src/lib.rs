@@ -10,6 +10,8 @@ pub mod context;
 pub mod device;
 pub mod device_watch;
 pub mod faults;
+pub mod health;
+pub mod heartbeat;
 pub mod judge;
 pub mod layout;
 pub mod logging;

@@ -1,1 +1,21 @@
-//! logging.
+//! Logging of the programs: to standard error, where the service manager collects it.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Starts logging. `filter` is a level or a list of `target=level`, as `tracing` writes them; what cannot be read in
+/// it is left out.
+///
+/// Some libraries print passwords and mail content at their most talkative level; they are kept quiet whatever
+/// `filter` says.
+pub fn start(filter: &str) {
+    let mut filter =
+        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(filter);
+    for target in mailbox::TALKATIVE_LOG_TARGETS {
+        if let Ok(directive) = format!("{target}=warn").parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
+    // A second start in one process, as in a test, changes nothing.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}

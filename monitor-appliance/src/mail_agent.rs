@@ -1,1 +1,249 @@
-//! mail_agent.
+//! `mail-agent`: the only module that touches the mail. Looks for mail, files it, answers, sends what is due.
+//!
+//! What a mail is decides [`crate::judge`], what it comes to [`crate::commands`], when to look and to send
+//! [`crate::mail_schedule`] and [`crate::outbox`]; here is only the loop around them. It may be killed at any moment:
+//! a mail is deleted only after everything that it leads to is durably stored, and a report leaves the outbox only
+//! with its receipt.
+
+mod fetching;
+mod filing;
+mod sending;
+
+pub use filing::{Filed, FilingError, file_mail};
+
+use crate::context::{ChannelKeys, Context, CredentialError, system_random};
+use crate::heartbeat::{Progress, beat};
+use crate::shutdown::Shutdown;
+use crate::store::{Moment, OutboxRow, SharedStore, StoreError};
+use crate::{health, mail_schedule, outbox};
+use jiff::Timestamp;
+use mailbox::accounts::{Accounts, Choice, Failure};
+use mailbox::backoff::Backoff;
+use mailbox::{Account, Password, PasswordError};
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+/// The module's name.
+pub const MODULE: &str = "mail-agent";
+
+/// How often the store is looked at for rows of other modules.
+const STORE_POLL: Duration = Duration::from_millis(500);
+
+/// Rows of the outbox looked at in one turn; the others wait for the next.
+const ROWS_PER_TURN: u32 = 200;
+
+/// How often old rows are deleted.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+/// Why the module cannot begin. Once it runs, it goes on whatever fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MailAgentError {
+    /// The store.
+    #[error("the store cannot be used")]
+    Store(#[from] StoreError),
+    /// The credential.
+    #[error("the credential cannot be used")]
+    Credential(#[from] CredentialError),
+    /// A mail account's password.
+    #[error("the password of mail account {account} cannot be used")]
+    Password {
+        /// The account's name.
+        account: String,
+        /// Why.
+        source: PasswordError,
+    },
+}
+
+/// Runs until `shutdown`.
+///
+/// # Errors
+/// [`MailAgentError`] when it cannot begin.
+pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), MailAgentError> {
+    let mut agent = Agent::open(context)?;
+    let (context, store, progress) = (agent.context.clone(), agent.store.clone(), agent.progress.clone());
+    // One session may last this long, so a silence that is longer means that the loop hangs.
+    let silence_max = context.settings.mail_limits.overall.saturating_mul(2);
+    tokio::select! {
+        () = agent.serve() => {}
+        () = beat(&context, &store, MODULE, &progress, silence_max) => {}
+        // A turn that is broken off leaves nothing half done: see the page above.
+        () = shutdown.requested() => {}
+    }
+    store.change(|change| change.end_busy(MODULE)).await?;
+    Ok(())
+}
+
+/// One pass of everything that is due, for a person or a test: sends, looks for mail, and sends the answers.
+///
+/// # Errors
+/// [`MailAgentError`] when it cannot begin.
+pub async fn run_once(context: Context) -> Result<(), MailAgentError> {
+    let mut agent = Agent::open(context)?;
+    for _ in 0..2 {
+        agent.send_due().await;
+        agent.look().await;
+    }
+    agent.send_due().await;
+    Ok(())
+}
+
+/// The accounts of the settings with their passwords.
+///
+/// # Errors
+/// [`MailAgentError::Password`].
+pub fn accounts(context: &Context) -> Result<Vec<Account>, MailAgentError> {
+    let open = |entry: &crate::settings::AccountEntry| {
+        Password::from_file(&context.layout.resolve(&entry.password_file))
+            .map(|password| {
+                let mut settings = entry.account.clone();
+                settings.ca_file = settings.ca_file.map(|file| context.layout.resolve(&file));
+                Account::new(settings, password)
+            })
+            .map_err(|source| MailAgentError::Password { account: entry.account.name.clone(), source })
+    };
+    context.settings.accounts.iter().map(open).collect()
+}
+
+struct Agent {
+    context: Context,
+    store: SharedStore,
+    keys: ChannelKeys,
+    accounts: Vec<Account>,
+    /// Which account to send by.
+    outward: Accounts,
+    /// Which account to fetch from.
+    inward: Accounts,
+    /// When mail was last looked for; lives in memory, so that a restart looks at once.
+    looked: Option<Timestamp>,
+    /// Mails that need not be read again, only deleted: filed in an earlier session, or known to be unreadable.
+    dispensable: HashSet<String>,
+    pruned: Option<Instant>,
+    progress: Progress,
+}
+
+impl Agent {
+    fn open(context: Context) -> Result<Self, MailAgentError> {
+        let accounts = accounts(&context)?;
+        let keys = context.channel_keys()?;
+        let mut store = context.open_store()?;
+        store.change(|change| change.end_busy(MODULE))?;
+        let timers = &context.settings.timers;
+        let backoff = Backoff { first: timers.backoff_first, longest: timers.backoff_max };
+        Ok(Self {
+            store: SharedStore::new(store),
+            keys,
+            outward: Accounts::new(accounts.len(), backoff),
+            inward: Accounts::new(accounts.len(), backoff),
+            accounts,
+            looked: None,
+            dispensable: HashSet::new(),
+            pruned: None,
+            progress: Progress::default(),
+            context,
+        })
+    }
+
+    async fn serve(&mut self) {
+        loop {
+            self.progress.made();
+            if let Err(error) = self.housekeep().await {
+                complain("old rows could not be deleted", &error);
+            }
+            self.send_due().await;
+            if self.look_is_due().await {
+                self.look().await;
+                continue;
+            }
+            self.rest().await;
+        }
+    }
+
+    async fn waiting(&self) -> Vec<OutboxRow> {
+        match self.store.read(|store| store.outbox_waiting(ROWS_PER_TURN)).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                complain("the outbox cannot be read", &error);
+                Vec::new()
+            }
+        }
+    }
+
+    async fn send_due(&mut self) {
+        let now = self.context.now();
+        let plan = outbox::plan(&self.waiting().await, &self.context.settings.timers, now);
+        if !plan.is_empty()
+            && let Err(error) = self.send(plan).await
+        {
+            complain("what became of a mail could not be stored", &error);
+        }
+    }
+
+    async fn look_is_due(&self) -> bool {
+        let now = self.context.now();
+        let wake =
+            mail_schedule::next_wake(&self.waiting().await, self.looked, &self.context.settings.timers, now);
+        wake.look <= now && matches!(self.inward.choose(Instant::now()), Choice::Use(_))
+    }
+
+    /// Waits until there is something to do: a timer, a rest that is over, or a row of another module.
+    async fn rest(&mut self) {
+        let version = self.store.read(|store| store.data_version()).await.ok();
+        loop {
+            self.progress.made();
+            tokio::time::sleep(STORE_POLL).await;
+            let now = self.context.now();
+            let wake = mail_schedule::next_wake(
+                &self.waiting().await,
+                self.looked,
+                &self.context.settings.timers,
+                now,
+            );
+            let ready = |accounts: &Accounts| matches!(accounts.choose(Instant::now()), Choice::Use(_));
+            let look = wake.look <= now && ready(&self.inward);
+            let send = wake.send.is_some_and(|send| send <= now) && ready(&self.outward);
+            if look || send || self.store.read(|store| store.data_version()).await.ok() != version {
+                return;
+            }
+        }
+    }
+
+    /// What is done now and then: deleting old rows, and the health report that nobody asked for.
+    async fn housekeep(&mut self) -> Result<(), StoreError> {
+        if self.pruned.is_some_and(|pruned| pruned.elapsed() < PRUNE_EVERY) {
+            return Ok(());
+        }
+        self.pruned = Some(Instant::now());
+        let context = self.context.clone();
+        self.store
+            .read(move |store| {
+                let now = context.now();
+                store.change(|change| change.prune(&context.settings.retention, now))?;
+                let due = store.moment(Moment::LastHealth)?.map(|last| {
+                    // A time in the future was written before the clock was set back.
+                    last > now || outbox::after(last, context.settings.timers.health_report) <= now
+                });
+                match due {
+                    // The first one comes after a whole period: until then there is nothing to tell.
+                    None => store.change(|change| change.note(Moment::LastHealth, now)),
+                    Some(false) => Ok(()),
+                    Some(true) => {
+                        let report = health::report(store, &context)?;
+                        store.change(|change| health::enqueue(change, &context, report, None))
+                    }
+                }
+            })
+            .await
+    }
+}
+
+/// Notes that an account failed: it rests for a while.
+fn account_failed(accounts: &mut Accounts, place: usize, failure: Failure) {
+    let mut random = [0; 8];
+    system_random(&mut random);
+    accounts.failed(place, failure, Instant::now(), u64::from_ne_bytes(random));
+}
+
+fn complain(what: &str, error: &(dyn std::error::Error + 'static)) {
+    tracing::error!(error, "{what}");
+}

@@ -42,3 +42,22 @@ impl Shutdown {
         tokio::time::timeout(pause, self.requested()).await.is_err()
     }
 }
+
+/// A shutdown that SIGTERM and SIGINT ask for.
+///
+/// # Errors
+/// When the system does not let signals be listened to.
+pub fn on_signals() -> std::io::Result<Shutdown> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (handle, shutdown) = shutdown();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("asked to end");
+        handle.request();
+    });
+    Ok(shutdown)
+}

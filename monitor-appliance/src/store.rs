@@ -214,8 +214,8 @@ pub enum Moment {
     LastFetch,
     /// A mail was handed to the server.
     LastSend,
-    /// Counters of all devices were collected.
-    LastCollect,
+    /// A health report was written.
+    LastHealth,
 }
 
 impl Moment {
@@ -223,7 +223,7 @@ impl Moment {
         match self {
             Self::LastFetch => "last-fetch",
             Self::LastSend => "last-send",
-            Self::LastCollect => "last-collect",
+            Self::LastHealth => "last-health",
         }
     }
 }

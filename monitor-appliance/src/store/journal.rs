@@ -12,8 +12,6 @@ pub enum Outcome {
     Accepted,
     /// A command that was answered with a refusal.
     Refused,
-    /// A receipt.
-    Receipt,
 }
 
 impl Outcome {
@@ -21,7 +19,6 @@ impl Outcome {
         match self {
             Self::Accepted => "accepted",
             Self::Refused => "refused",
-            Self::Receipt => "receipt",
         }
     }
 }
@@ -101,12 +98,21 @@ impl Change<'_> {
                 entry.received.as_millisecond(),
                 entry.expires.as_millisecond(),
             ))?;
+        self.see_sequence(&entry.center, entry.sequence)?;
+        Ok(written > 0)
+    }
+
+    /// Notes a sequence number that came from `center`.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn see_sequence(&self, center: &CenterId, sequence: u64) -> Result<(), StoreError> {
         self.transaction
             .prepare_cached(
                 "INSERT INTO channel (center, sequence_seen) VALUES (?1, ?2)
                  ON CONFLICT (center) DO UPDATE SET sequence_seen = MAX(sequence_seen, excluded.sequence_seen)",
             )?
-            .execute((entry.center.as_str(), row::from_u64(entry.sequence)))?;
-        Ok(written > 0)
+            .execute((center.as_str(), row::from_u64(sequence)))?;
+        Ok(())
     }
 }

@@ -143,6 +143,18 @@ impl Store {
         Ok(found)
     }
 
+    /// The report in row `id`, if it is still there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>, StoreError> {
+        self.connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE id = ?1"))?
+            .query_row((id,), |row| Ok(read(row)))
+            .optional()?
+            .transpose()
+    }
+
     /// How many reports wait for a receipt.
     ///
     /// # Errors
@@ -281,17 +293,5 @@ impl Change<'_> {
             )?
             .execute((command.to_string(), now.as_millisecond(), pause_ms))?;
         Ok(changed)
-    }
-
-    /// The state of the report with this id, if it is stored.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn outbox_row(&self, message: MessageId) -> Result<Option<OutboxRow>, StoreError> {
-        self.transaction
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE message = ?1"))?
-            .query_row((message.to_string(),), |row| Ok(read(row)))
-            .optional()?
-            .transpose()
     }
 }

@@ -31,7 +31,7 @@ CREATE INDEX outbox_waiting ON outbox (priority, id) WHERE state = 'waiting';
 CREATE INDEX outbox_answers ON outbox (in_reply_to) WHERE in_reply_to IS NOT NULL;
 CREATE INDEX outbox_ended ON outbox (ended_ms) WHERE ended_ms IS NOT NULL;
 
--- Every authentic command and receipt that was acted on, by its id, until it expires.
+-- Every authentic command that was acted on, by its id, until it expires.
 CREATE TABLE journal (
     message TEXT PRIMARY KEY,
     sequence INTEGER NOT NULL,

@@ -110,7 +110,10 @@ fn a_transaction_that_was_open_when_the_process_died_is_gone() {
     let home = Home::new();
     let store = home.open();
     // What a killed process leaves behind: the files as they are, with the transaction never committed.
-    store.connection.execute_batch("BEGIN IMMEDIATE; INSERT INTO tally (name, count) VALUES ('junk', 5);").unwrap();
+    store
+        .connection
+        .execute_batch("BEGIN IMMEDIATE; INSERT INTO tally (name, count) VALUES ('junk', 5);")
+        .unwrap();
     let copy = Home::new();
     for entry in std::fs::read_dir(home.0.path()).unwrap() {
         let entry = entry.unwrap();
@@ -191,14 +194,18 @@ fn a_repeated_command_gets_its_stored_answer_again_but_not_one_per_copy() {
     let id = enqueue(&mut store, &outgoing(1, refused(), Some(command))).unwrap();
     store.change(|change| change.mark_sent(id, now(), later(1800))).unwrap();
     store.change(|change| change.settle(MessageId::from_bytes([1; 16]), 5, later(1))).unwrap();
-    let again = |store: &mut Store, at| store.change(|change| change.answer_again(command, at, 30_000)).unwrap();
+    let again =
+        |store: &mut Store, at| store.change(|change| change.answer_again(command, at, 30_000)).unwrap();
     assert_eq!(again(&mut store, later(2)), 1);
     assert_eq!(again(&mut store, later(3)), 1);
     let rows = store.outbox_waiting(10).unwrap();
     assert_eq!((rows.len(), rows[0].due, rows[0].sequence), (1, later(30), 1));
     assert_eq!(again(&mut store, later(500)), 1);
     assert_eq!(store.outbox_waiting(10).unwrap()[0].due, later(30));
-    assert_eq!(store.change(|change| change.answer_again(MessageId::from_bytes([8; 16]), now(), 1)).unwrap(), 0);
+    assert_eq!(
+        store.change(|change| change.answer_again(MessageId::from_bytes([8; 16]), now(), 1)).unwrap(),
+        0
+    );
 }
 
 fn entry(id: u8, sequence: u64) -> JournalEntry {
@@ -232,7 +239,12 @@ fn a_message_is_journaled_once_and_remembered_until_it_has_expired() {
 fn reading(at: Timestamp, value: u64) -> ReadingRow {
     ReadingRow {
         at,
-        counters: vec![Counter { name: "total".into(), value, unit: "impressions".into(), source: "1.2".into() }],
+        counters: vec![Counter {
+            name: "total".into(),
+            value,
+            unit: "impressions".into(),
+            source: "1.2".into(),
+        }],
         supplies: Vec::new(),
     }
 }

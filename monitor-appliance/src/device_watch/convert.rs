@@ -1,0 +1,69 @@
+//! From what a device says to what a report says of it. Pure.
+
+use crate::device::{Capacity, DeviceIdentity, Level, Reading};
+use mailfmt::message::{Counter, DeviceId, Supply, SupplyLevel};
+
+/// Stands for what a device does not tell.
+const UNKNOWN: &str = "unknown";
+
+/// Who the device is: by serial number, else by MAC address, else not known.
+#[must_use]
+pub fn device_id(identity: &DeviceIdentity) -> Option<DeviceId> {
+    let serial = identity
+        .serial
+        .clone()
+        .filter(|serial| !serial.trim().is_empty())
+        .or_else(|| identity.mac.as_ref().map(|mac| format!("mac:{mac}")))?;
+    let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| UNKNOWN.to_owned());
+    Some(DeviceId { vendor: or_unknown(&identity.vendor), model: or_unknown(&identity.model), serial })
+}
+
+/// The name that a device has in reports as long as it has told neither serial number nor MAC address.
+#[must_use]
+pub(super) fn nameless(address: &str) -> DeviceId {
+    DeviceId {
+        vendor: UNKNOWN.to_owned(),
+        model: UNKNOWN.to_owned(),
+        serial: format!("address:{address}"),
+    }
+}
+
+/// The counters of a reading. A machine with several print engines counts each apart: the first keeps the plain name.
+#[must_use]
+pub fn counters(reading: &Reading) -> Vec<Counter> {
+    let first = reading.counters.iter().map(|counter| counter.marker).min().unwrap_or_default();
+    let counter = |counter: &crate::device::Counter| Counter {
+        name: if counter.marker == first {
+            counter.name.as_str().to_owned()
+        } else {
+            format!("{}-{}", counter.name.as_str(), counter.marker)
+        },
+        value: counter.value,
+        unit: counter.unit.map_or_else(|| UNKNOWN.to_owned(), |unit| unit.to_string()),
+        source: counter.source_oid.to_string().trim_start_matches('.').to_owned(),
+    };
+    reading.counters.iter().map(counter).collect()
+}
+
+/// The supplies of a reading. A level that the standard does not know is unknown, never a number.
+#[must_use]
+pub fn supplies(reading: &Reading) -> Vec<Supply> {
+    let supply = |supply: &crate::device::Supply| Supply {
+        index: supply.index,
+        description: supply.description.clone().unwrap_or_default(),
+        kind: supply.supply_type.map_or_else(|| UNKNOWN.to_owned(), |kind| kind.to_string()),
+        colorant: supply.colorant.clone(),
+        level: match supply.level {
+            Some(Level::Units(units)) => SupplyLevel::Units(units),
+            Some(Level::SomeRemains) => SupplyLevel::SomeRemains,
+            Some(Level::NoRestriction) => SupplyLevel::NoRestriction,
+            Some(Level::Unknown | Level::Invalid(_)) | None => SupplyLevel::Unknown,
+        },
+        capacity: match supply.max {
+            Some(Capacity::Units(units)) => Some(units),
+            Some(Capacity::Unknown | Capacity::NoRestriction | Capacity::Invalid(_)) | None => None,
+        },
+        unit: supply.unit.map(|unit| unit.to_string()),
+    };
+    reading.supplies.iter().map(supply).collect()
+}

@@ -1,0 +1,231 @@
+//! What follows from one visit to a device: pure, over what was known before, what it told and the time.
+
+use super::convert::{counters, device_id, nameless, supplies};
+use crate::faults::{DeviceFaults, Fault, FaultChange, FaultRules, Observation};
+use crate::outbox::after;
+use crate::settings::Timers;
+use crate::store::{Change, DeviceRow, FaultRow, Outgoing, ReadingRow, StoreError};
+use jiff::{SignedDuration, Timestamp};
+use mailfmt::message::report::{FaultClearedReport, FaultReport};
+use mailfmt::message::DeviceId;
+use mailfmt::{Digest, Report};
+
+/// A device that goes on as it was is written down again only this often, to spare the disk.
+const NOTE_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// Longest reason kept for a device that cannot be read, in characters.
+const TROUBLE_CHARS_MAX: usize = 300;
+
+/// What a visit has to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Only whether something is wrong.
+    Faults,
+    /// All of it: the counters are due, or nobody knows yet who the device is.
+    Everything,
+}
+
+/// What is remembered of a device between two visits; all of it can be restored from the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Memory {
+    address: String,
+    id: Option<DeviceId>,
+    faults: DeviceFaults,
+    /// Whether it answered last time.
+    pub answering: bool,
+    visited: Option<Timestamp>,
+    collected: Option<Timestamp>,
+    noted: Option<Timestamp>,
+}
+
+/// What one visit leads to; [`Told::write`] stores all of it in one transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// Reports for the center.
+    pub reports: Vec<Report>,
+    address: String,
+    note: Option<Note>,
+    id: Option<DeviceId>,
+    episodes: Option<String>,
+    opened: Vec<FaultRow>,
+    cleared: Vec<String>,
+    reading: Option<ReadingRow>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Note {
+    Answered,
+    Silent(String),
+}
+
+impl Memory {
+    /// What is known of the device at `address` after a restart. Episodes that cannot be read begin anew: better a
+    /// fault reported twice than not at all.
+    #[must_use]
+    pub fn restore(address: &str, row: Option<DeviceRow>, collected: Option<Timestamp>) -> Self {
+        let faults = row
+            .as_ref()
+            .and_then(|row| serde_json::from_str(&row.episodes).ok())
+            .unwrap_or_else(|| DeviceFaults::new(address));
+        Self {
+            address: address.to_owned(),
+            faults,
+            answering: row.as_ref().is_some_and(|row| row.answering),
+            id: row.and_then(|row| row.id),
+            visited: None,
+            collected,
+            noted: None,
+        }
+    }
+
+    /// What the next visit has to ask for.
+    #[must_use]
+    pub fn due(&self, timers: &Timers, now: Timestamp) -> Due {
+        let fresh = self.collected.is_some_and(|at| at <= now && now < after(at, timers.counter_collect));
+        if self.id.is_some() && fresh { Due::Faults } else { Due::Everything }
+    }
+
+    /// Takes in what a visit showed; `trouble` says why it showed nothing.
+    #[must_use = "it has to be stored and reported"]
+    pub fn take(&mut self, due: Due, observation: Observation<'_>, trouble: &str, now: Timestamp) -> Told {
+        let mut told = Told {
+            reports: Vec::new(),
+            address: self.address.clone(),
+            note: None,
+            id: None,
+            episodes: None,
+            opened: Vec::new(),
+            cleared: Vec::new(),
+            reading: None,
+        };
+        self.visited = Some(now);
+        if let (Due::Everything, Observation::Answered(reading)) = (due, observation) {
+            if let Some(id) = device_id(&reading.identity)
+                && self.id.as_ref() != Some(&id)
+            {
+                told.id = Some(id.clone());
+                self.id = Some(id);
+            }
+            self.collected = Some(now);
+            told.reading =
+                Some(ReadingRow { at: now, counters: counters(reading), supplies: supplies(reading) });
+        }
+        let before = self.faults.clone();
+        for change in self.faults.observe(observation, now, &FaultRules::default()) {
+            self.report(change, &mut told);
+        }
+        if before != self.faults {
+            told.episodes = serde_json::to_string(&self.faults).ok();
+        }
+        let answering = matches!(observation, Observation::Answered(_));
+        let noted_lately =
+            self.noted.is_some_and(|at| at <= now && now.duration_since(at) < NOTE_EVERY);
+        if answering != self.answering || !noted_lately || !told.is_nothing() {
+            self.noted = Some(now);
+            told.note = Some(if answering {
+                Note::Answered
+            } else {
+                Note::Silent(trouble.chars().take(TROUBLE_CHARS_MAX).collect())
+            });
+        }
+        self.answering = answering;
+        told
+    }
+
+    fn report(&self, change: FaultChange, told: &mut Told) {
+        let device = self.id.clone().unwrap_or_else(|| nameless(&self.address));
+        match change {
+            FaultChange::Started(fault) => {
+                let episode = episode_name(&fault);
+                told.opened.push(FaultRow {
+                    episode: episode.clone(),
+                    address: self.address.clone(),
+                    class: fault.class.to_string(),
+                    code: fault.key.condition.code_name(),
+                    description: fault.description.clone().unwrap_or_default(),
+                    since: fault.since,
+                });
+                told.reports.push(Report::Fault(FaultReport {
+                    device,
+                    episode,
+                    class: fault.class,
+                    code: fault.key.condition.code_name(),
+                    group: fault.key.condition.group_name(),
+                    severity: fault.severity.as_str().to_owned(),
+                    description: fault.description.unwrap_or_default(),
+                    since: fault.since,
+                }));
+            }
+            FaultChange::Cleared { fault, at } => {
+                let episode = episode_name(&fault);
+                told.cleared.push(episode.clone());
+                told.reports.push(Report::FaultCleared(FaultClearedReport { device, episode, cleared: at }));
+            }
+        }
+    }
+}
+
+/// Names an episode: the same for its beginning and its end, different for every other one of this appliance.
+fn episode_name(fault: &Fault) -> String {
+    let condition = serde_json::to_vec(&fault.key.condition).unwrap_or_default();
+    let since = fault.since.as_millisecond().to_be_bytes();
+    let digest = Digest::of_pieces(&[fault.key.device.as_bytes(), b"\0", &condition, &since]);
+    digest.to_string().chars().take(16).collect()
+}
+
+/// When to visit a device next: at the next look for faults, or when its counters are due, whichever is earlier.
+#[must_use]
+pub fn next_visit(memory: &Memory, timers: &Timers, now: Timestamp) -> Timestamp {
+    let faults = memory.visited.filter(|at| *at <= now).map_or(now, |at| after(at, timers.fault_poll));
+    match memory.collected.map(|at| after(at, timers.counter_collect)) {
+        // A device that is silent at that time is asked again at each look for faults.
+        Some(counters) if counters > now => faults.min(counters),
+        _ => faults,
+    }
+}
+
+impl Told {
+    /// Whether there is nothing to store.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.note.is_none()
+            && self.id.is_none()
+            && self.episodes.is_none()
+            && self.reading.is_none()
+            && self.reports.is_empty()
+    }
+
+    /// Stores everything in the transaction of `change`; `reports` are [`Told::reports`], ready to be sent.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn write(&self, change: &Change<'_>, reports: &[Outgoing], now: Timestamp) -> Result<(), StoreError> {
+        match &self.note {
+            Some(Note::Answered) => change.device_answered(&self.address, now)?,
+            Some(Note::Silent(trouble)) => change.device_silent(&self.address, trouble, now)?,
+            None => {}
+        }
+        if let Some(id) = &self.id {
+            change.identify_device(&self.address, id)?;
+        }
+        if let Some(episodes) = &self.episodes {
+            change.keep_episodes(&self.address, episodes)?;
+        }
+        for fault in &self.opened {
+            change.open_fault(fault)?;
+        }
+        for episode in &self.cleared {
+            change.clear_fault(episode, now)?;
+        }
+        if let Some(reading) = &self.reading {
+            change.store_reading(&self.address, reading)?;
+        }
+        for report in reports {
+            change.enqueue(report)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

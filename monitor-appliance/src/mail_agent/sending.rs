@@ -1,0 +1,204 @@
+//! Sending what is due: sealed at the moment of sending, under the same id and sequence number each time.
+
+use super::{Agent, MODULE, account_failed};
+use crate::context::system_random;
+use crate::outbox::{self, Step};
+use crate::store::{Moment, OutboxRow, StoreError};
+use mailbox::accounts::{Choice, Failure};
+use mailbox::{Account, OutgoingMail, RecipientOutcome, SendError, Submission};
+use mailfmt::envelope::{Addressee, Header, seal};
+use mailfmt::mail::{Letter, compose};
+use mailfmt::message::Message;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Mails sent before the plan is made again, so that a new fault does not wait behind a long queue.
+const MAILS_PER_PLAN: usize = 20;
+
+/// Wire name of the report that billing depends on.
+const COUNTERS_KIND: &str = "counters";
+
+/// How one sending ended.
+enum Sent {
+    /// The server has taken it over.
+    Taken,
+    /// The server does not take this mail; others it may.
+    Refused(String),
+    /// The server takes nothing just now.
+    Unable(SendError),
+}
+
+impl Agent {
+    /// Carries a plan out. Whatever does not work stays in the outbox.
+    pub(super) async fn send(&mut self, plan: Vec<Step>) -> Result<(), StoreError> {
+        let mut queue = VecDeque::new();
+        for step in plan {
+            match step {
+                Step::Expire { id } => self.give_up(id).await?,
+                Step::Send { id } => queue.push_back(id),
+            }
+        }
+        queue.truncate(MAILS_PER_PLAN);
+        while !queue.is_empty() {
+            let Choice::Use(place) = self.outward.choose(Instant::now()) else { break };
+            self.progress.made();
+            let Some(account) = self.accounts.get(place).cloned() else { break };
+            match self.send_by(&account, &mut queue).await? {
+                Ok(()) => self.outward.succeeded(place),
+                Err(error) => {
+                    tracing::warn!(
+                        account = account.settings.name,
+                        error = &error as &dyn std::error::Error,
+                        "mail could not be sent"
+                    );
+                    account_failed(&mut self.outward, place, Failure::from(&error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn give_up(&self, id: i64) -> Result<(), StoreError> {
+        let now = self.context.now();
+        let row = self.store.read(move |store| store.outbox_row(id)).await?;
+        if let Some(OutboxRow { message, kind, created, sendings, .. }) = row {
+            tracing::warn!(%message, kind, %created, sendings, "a report is given up: no receipt came");
+        }
+        self.store.change(move |change| change.expire(id, now)).await
+    }
+
+    /// Sends from the front of `queue` by one account until it is empty or the server fails.
+    async fn send_by(
+        &self,
+        account: &Account,
+        queue: &mut VecDeque<i64>,
+    ) -> Result<Result<(), SendError>, StoreError> {
+        let limits = &self.context.settings.mail_limits;
+        let mut submission = match Submission::connect(account, limits).await {
+            Ok(submission) => submission,
+            Err(error) => return Ok(Err(error)),
+        };
+        while let Some(id) = queue.front().copied() {
+            self.progress.made();
+            let found = self
+                .store
+                .read(move |store| match store.outbox_row(id)? {
+                    Some(row) => Ok(Some((store.outbox_message(id)?, row))),
+                    None => Ok::<_, StoreError>(None),
+                })
+                .await;
+            // A row that cannot be read must not hold up those behind it.
+            let (message, row) = match found {
+                Ok(Some(found)) => found,
+                Ok(None) => {
+                    queue.pop_front();
+                    continue;
+                }
+                Err(error) => {
+                    super::complain("a report cannot be read", &error);
+                    queue.pop_front();
+                    continue;
+                }
+            };
+            let sent = self.send_one(account, &mut submission, &row, &message).await?;
+            let now = self.context.now();
+            let timers = &self.context.settings.timers;
+            match sent {
+                Sent::Taken => {
+                    tracing::info!(message = %row.message, kind = row.kind, "report sent");
+                    let due = outbox::next_sending(row.sendings.saturating_add(1), timers, now);
+                    self.store
+                        .change(move |change| {
+                            change.mark_sent(id, now, due)?;
+                            change.note(Moment::LastSend, now)
+                        })
+                        .await?;
+                }
+                Sent::Refused(reason) => {
+                    tracing::warn!(message = %row.message, kind = row.kind, reason, "the mail server refused a report");
+                    let due = outbox::next_try(row.refusals.saturating_add(1), timers, now);
+                    self.store.change(move |change| change.mark_refused(id, &reason, due)).await?;
+                }
+                Sent::Unable(error) => return Ok(Err(error)),
+            }
+            queue.pop_front();
+            if submission.is_broken() {
+                return Ok(Err(SendError::Broken));
+            }
+        }
+        if let Err(error) = submission.quit().await {
+            tracing::debug!(%error, "the mail server did not end the session in order");
+        }
+        Ok(Ok(()))
+    }
+
+    async fn send_one(
+        &self,
+        account: &Account,
+        submission: &mut Submission,
+        row: &OutboxRow,
+        message: &Message,
+    ) -> Result<Sent, StoreError> {
+        let raw = match self.write_mail(account, row, message) {
+            Ok(raw) => raw,
+            Err(reason) => return Ok(Sent::Refused(reason)),
+        };
+        let mail = OutgoingMail {
+            return_path: Some(account.settings.address.clone()),
+            recipients: vec![self.context.settings.center_address.clone()],
+            raw,
+        };
+        let billing = row.kind == COUNTERS_KIND;
+        if billing {
+            let now = self.context.now();
+            self.store.change(move |change| change.begin_busy(MODULE, "sending counters", true, now)).await?;
+        }
+        let sent = judge_sending(submission.send(&mail).await);
+        if billing {
+            self.store.change(|change| change.end_busy(MODULE)).await?;
+        }
+        Ok(sent)
+    }
+
+    /// Seals and writes the mail: fresh keys each time, the same id and sequence number as ever.
+    fn write_mail(&self, account: &Account, row: &OutboxRow, message: &Message) -> Result<Arc<[u8]>, String> {
+        let settings = &self.context.settings;
+        // The envelope keeps whole milliseconds, and so does the store.
+        let header =
+            Header::new(message, settings.agent.clone().into(), row.message, row.created, row.expires)
+                .answering(row.in_reply_to);
+        let addressee = Addressee { key: &self.keys.to_center, sequence: row.sequence };
+        let sealed =
+            seal(&header, message, &[addressee], &mut system_random).map_err(|error| error.to_string())?;
+        let letter = Letter {
+            from: &account.settings.address,
+            to: Some(&settings.center_address),
+            header: &header,
+            sending: row.sendings.saturating_add(row.refusals).saturating_add(1),
+        };
+        Ok(Arc::from(compose(&letter, &sealed)))
+    }
+}
+
+fn judge_sending(result: Result<Vec<(String, RecipientOutcome)>, SendError>) -> Sent {
+    match result {
+        Ok(outcomes) => {
+            let refusal = outcomes.into_iter().find_map(|(_, outcome)| match outcome {
+                RecipientOutcome::Accepted => None,
+                RecipientOutcome::Refused(reply) | RecipientOutcome::Deferred(reply) => {
+                    Some(reply.to_string())
+                }
+            });
+            refusal.map_or(Sent::Taken, Sent::Refused)
+        }
+        Err(
+            error @ (SendError::Permanent(_)
+            | SendError::TooLarge { .. }
+            | SendError::EightBit
+            | SendError::Address { .. }
+            | SendError::NoRecipients),
+        ) => Sent::Refused(error.to_string()),
+        Err(error) => Sent::Unable(error),
+    }
+}
