@@ -75,8 +75,7 @@ pub fn run(context: &Context, patience: &Patience, stop: &AtomicBool) -> Result<
     let mut context = context.clone();
     let root = context.layout.root();
     // What the system tells of running processes are real paths.
-    let root =
-        root.canonicalize().map_err(|source| SupervisorError::Io { path: root.to_owned(), source })?;
+    let root = root.canonicalize().map_err(|source| SupervisorError::Io { path: root.to_owned(), source })?;
     context.layout = Layout::new(root);
     let _lock = lock(&context)?;
     let mut supervisor = shell::Supervisor::begin(&context, patience)?;

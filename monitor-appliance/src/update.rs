@@ -14,7 +14,7 @@ pub use install::{install, install_next, work_once};
 pub use queue::next_order;
 pub use script::{EXIT_TRY_LATER, OUTPUT_KEPT, Script, ScriptEnd, run_script};
 pub use state::{Misfit, STARTS_MAX, Swap, Turn, UpdateEvent, UpdateState, Wait};
-pub use swap::{advance, complete, swap_back, swap_in, tidy};
+pub use swap::{advance, complete, restarted, swap_back, swap_in, tidy};
 
 use crate::release::ReleaseError;
 use crate::store::StoreError;

@@ -28,8 +28,7 @@ fn main() -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     listen_for_signals(Arc::clone(&stop))?;
     let context = Context::load(&arguments.root).context("the settings cannot be used")?;
-    let patience =
-        Patience { hung_after: context.settings.timers.heartbeat_limit, ..Patience::default() };
+    let patience = Patience { hung_after: context.settings.timers.heartbeat_limit, ..Patience::default() };
     match run(&context, &patience, &stop)? {
         End::Stopped => Ok(()),
         End::Replaced { by } => {

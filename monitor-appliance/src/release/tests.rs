@@ -78,6 +78,15 @@ fn a_module_that_was_tampered_with_is_not_linked_into_the_new_release() {
 }
 
 #[test]
+fn a_release_that_does_not_fit_on_the_disk_is_not_begun() {
+    let (_root, releases) = root();
+    let (mut new, carried) = new_release();
+    new.modules[0].octets = u64::MAX / 2;
+    assert!(matches!(releases.build(&new, &carried, "1.0.02-0"), Err(ReleaseError::NoSpace { .. })));
+    assert!(!releases.folder("1.0.02-0.new").exists());
+}
+
+#[test]
 fn a_link_in_place_of_a_module_is_not_followed() {
     let (root, releases) = root();
     let (new, carried) = new_release();

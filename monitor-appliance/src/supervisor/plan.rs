@@ -3,12 +3,13 @@
 //! Time is the supervisor's own uptime, which no clock change moves: a box without a battery gets its time by
 //! network some minutes after its start.
 
+use crate::settings::Timers;
 use crate::update::{Turn, UpdateState};
 use mailfmt::ModuleName;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How patient the supervisor is.
+/// How patient the supervisor is. The default is that of the default settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patience {
     /// Silence after which a module that ever gave a sign of life counts as hung.
@@ -21,6 +22,14 @@ pub struct Patience {
     pub stable_after: Duration,
     /// Time that a module gets to end when it is asked to, before it is killed.
     pub stop_grace: Duration,
+}
+
+impl Patience {
+    /// As patient as the settings say.
+    #[must_use]
+    pub fn of(timers: &Timers) -> Self {
+        Self { hung_after: timers.heartbeat_limit, ..Self::default() }
+    }
 }
 
 impl Default for Patience {
@@ -78,7 +87,8 @@ impl Resident {
 
     /// After its process ended.
     pub fn ended(&mut self, how: String, patience: &Patience, now: Duration) {
-        let well = matches!(self.run, Run::Up { since, .. } if now.saturating_sub(since) >= patience.stable_after);
+        let well =
+            matches!(self.run, Run::Up { since, .. } if now.saturating_sub(since) >= patience.stable_after);
         self.failures = if well { 1 } else { self.failures.saturating_add(1) };
         self.run = Run::Down { since: now, how };
     }
@@ -193,7 +203,9 @@ pub fn plan(view: &View<'_>, patience: &Patience) -> Vec<Step> {
     if view.version_wanted && !view.reporter_occupied {
         steps.push(Step::RunReporter);
     }
-    steps.extend(view.residents.iter().filter_map(|(name, resident)| tend(name, resident, patience, view.now)));
+    steps.extend(
+        view.residents.iter().filter_map(|(name, resident)| tend(name, resident, patience, view.now)),
+    );
     steps
 }
 

@@ -165,8 +165,7 @@ mod tests {
         let script = folder.path().join("refresh");
         crate::release::write_durably(&script, b"#!/bin/sh\nread wait\n", 0o755).unwrap();
         assert!(running_file(&script).is_empty());
-        let mut child =
-            spawn_group(Command::new(&script).stdin(std::process::Stdio::piped())).unwrap();
+        let mut child = spawn_group(Command::new(&script).stdin(std::process::Stdio::piped())).unwrap();
         until("the script", || running_file(&script) == [child.id()]);
         kill_group(child.id());
         child.wait().unwrap();

@@ -6,9 +6,9 @@ use super::processes::{boot_id, exists, kill_group};
 use super::{End, SupervisorError};
 use crate::context::Context;
 use crate::release::{Releases, SUPERVISOR};
-use crate::store::{Store, UpdateOrderRow};
+use crate::store::{Store, StoreError, UpdateOrderRow};
 use crate::update::{
-    self, STARTS_MAX, Swap, Turn, UpdateError, UpdateEvent, UpdateState, advance, next_order, reason,
+    self, STARTS_MAX, Swap, UpdateError, UpdateEvent, UpdateState, advance, next_order, reason,
 };
 use mailfmt::{Digest, ModuleName};
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ impl<'a> Supervisor<'a> {
             begun: Instant::now(),
         };
         supervisor.read_release()?;
-        supervisor.tell_of_restart();
+        logged("update orders", update::restarted(context, &mut supervisor.store));
         Ok(supervisor)
     }
 
@@ -81,15 +81,6 @@ impl<'a> Supervisor<'a> {
         self.residents =
             release.residents().map(|module| (module.name.clone(), resident(&module.name))).collect();
         Ok(())
-    }
-
-    /// Updates that wait for a restart begin now.
-    fn tell_of_restart(&mut self) {
-        let orders = logged("update orders", self.store.update_orders_open()).unwrap_or_default();
-        for row in orders.iter().filter(|row| row.state.turn() == Turn::NextRestart) {
-            let told = advance(self.context, &mut self.store, row, UpdateEvent::Restarted, None);
-            logged("update order", told);
-        }
     }
 
     /// Looks at everything once and does what is to be done.
@@ -186,9 +177,17 @@ impl<'a> Supervisor<'a> {
             }
             // It has happened, or never will.
             _ => {
-                logged("restart", self.store.change(|change| change.forget_reboot()));
+                logged("restart", self.forget_reboot());
             }
         }
+    }
+
+    fn forget_reboot(&mut self) -> Result<(), StoreError> {
+        self.store.change(|change| {
+            change.forget_reboot()?;
+            tracing::debug!("no restart of the box is to come");
+            Ok(())
+        })
     }
 
     fn take(&mut self, step: Step, order: Option<&UpdateOrderRow>) -> Result<Option<End>, UpdateError> {
@@ -202,8 +201,7 @@ impl<'a> Supervisor<'a> {
             }
             (Step::RunInstaller, Some(order)) => {
                 let now = self.uptime();
-                let child =
-                    self.start_on_demand(self.installer.module, &["--order", &order.id.to_string()]);
+                let child = self.start_on_demand(self.installer.module, &["--order", &order.id.to_string()]);
                 self.installer.started(child, now);
             }
             (Step::BeginSwap, Some(order)) => self.advance(order, UpdateEvent::SwapBegins)?,
@@ -315,7 +313,11 @@ impl<'a> Supervisor<'a> {
     fn new_supervisor(&self, swap: &Swap) -> Option<std::path::PathBuf> {
         let supervisor = |folder: &str| -> Option<Digest> {
             let release = crate::release::Release::read(&self.releases.folder(folder)).ok()?;
-            release.modules.iter().find(|module| module.name.as_str() == SUPERVISOR).map(|module| module.sha256)
+            release
+                .modules
+                .iter()
+                .find(|module| module.name.as_str() == SUPERVISOR)
+                .map(|module| module.sha256)
         };
         let new = supervisor(&swap.release)?;
         (supervisor(&swap.previous) != Some(new))
@@ -341,7 +343,10 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "compared with the times of files, which the system's clock gave them")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with the times of files, which the system's clock gave them"
+)]
 fn tidy(context: &Context, store: &Store) {
     update::tidy(context, store, std::time::SystemTime::now());
 }

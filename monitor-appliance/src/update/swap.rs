@@ -1,7 +1,7 @@
 //! Moving an update on in the store, and changing the running release.
 
 use super::UpdateError;
-use super::state::{Swap, UpdateEvent, UpdateState};
+use super::state::{Swap, Turn, UpdateEvent, UpdateState};
 use crate::context::Context;
 use crate::release::{Releases, remove_tree};
 use crate::store::{Change, Store, StoreError, UpdateOrderRow};
@@ -29,6 +29,9 @@ pub fn advance(
     let told = match (&row.state, &event) {
         (UpdateState::Waiting { reason, .. }, UpdateEvent::WaitReported) => {
             Some(UpdateOutcome::Waiting { reason: reason.clone() })
+        }
+        (_, UpdateEvent::Accepted { at_next_restart: true }) => {
+            Some(UpdateOutcome::Waiting { reason: "the next restart of the appliance".to_owned() })
         }
         _ => None,
     };
@@ -85,6 +88,18 @@ fn running_version(context: &Context) -> SoftwareVersion {
             SoftwareVersion::new("0.0.0").expect("three numbers are a version")
         }
     }
+}
+
+/// Lets the updates begin that wait for a restart of the appliance; called once at its start.
+///
+/// # Errors
+/// [`UpdateError`].
+pub fn restarted(context: &Context, store: &mut Store) -> Result<(), UpdateError> {
+    let orders = store.update_orders_open()?;
+    for row in orders.iter().filter(|row| row.state.turn() == Turn::NextRestart) {
+        advance(context, store, row, UpdateEvent::Restarted, None)?;
+    }
+    Ok(())
 }
 
 /// Makes the new release the running one; its modules must not run meanwhile. Harmless when it is already.

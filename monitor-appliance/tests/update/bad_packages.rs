@@ -35,7 +35,9 @@ fn files(site: &Site) -> Vec<String> {
         for entry in std::fs::read_dir(folder).unwrap() {
             let entry = entry.unwrap();
             let path = entry.path();
-            if entry.file_type().unwrap().is_dir() && !path.ends_with("packages") && !path.ends_with("updates")
+            if entry.file_type().unwrap().is_dir()
+                && !path.ends_with("packages")
+                && !path.ends_with("updates")
             {
                 folders.push(path.clone());
             }
@@ -58,7 +60,7 @@ fn rebuilt(site: &Site, draft: &PackageDraft, change: impl FnOnce(&mut Value, &m
     manifest["content_octets"] = json!(content.len());
     let manifest = serde_json::to_vec(&manifest).unwrap();
     let mut package = package[..4].to_vec();
-    package.extend((manifest.len() as u32).to_be_bytes());
+    package.extend(u32::try_from(manifest.len()).unwrap().to_be_bytes());
     package.extend(manifest);
     package.push(0);
     package.extend((content.len() as u64).to_be_bytes());
@@ -87,7 +89,7 @@ fn entry(name: &str, kind: u8, target: &str, file: &[u8]) -> Vec<u8> {
 fn stored(octets: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for piece in octets.chunks(60_000) {
-        let length = piece.len() as u16;
+        let length = u16::try_from(piece.len()).unwrap();
         out.push(0);
         out.extend(length.to_le_bytes());
         out.extend((!length).to_le_bytes());
@@ -156,10 +158,14 @@ fn a_package_file_that_is_not_there_is_a_refusal() {
     let site = Site::new();
     let package = site.signed(&site.draft());
     let order = site.order(&package);
-    std::fs::remove_file(site.context.layout.package_file(&inspect(&package, &Limits::default()).unwrap().id))
-        .unwrap();
+    std::fs::remove_file(
+        site.context.layout.package_file(&inspect(&package, &Limits::default()).unwrap().id),
+    )
+    .unwrap();
     install(&site.context, order).unwrap();
-    assert!(matches!(site.result().outcome, UpdateOutcome::Refused { reason } if reason.contains("cannot be read")));
+    assert!(
+        matches!(site.result().outcome, UpdateOutcome::Refused { reason } if reason.contains("cannot be read"))
+    );
 }
 
 #[test]
@@ -194,7 +200,7 @@ fn a_manifest_with_a_path_as_module_name_is_refused() {
         // Signed again, as by a release key in the wrong hands.
         let raw = [
             b"MFP1".as_slice(),
-            &(manifest.len() as u32).to_be_bytes(),
+            &u32::try_from(manifest.len()).unwrap().to_be_bytes(),
             &manifest,
             &[0],
             &package[8 + length + 1 + 72..],
@@ -227,7 +233,8 @@ fn a_bomb_is_refused_without_being_unpacked() {
 #[test]
 fn sizes_that_nobody_has_are_refused() {
     let site = Site::new();
-    let package = rebuilt(&site, &site.draft(), |manifest, _| manifest["modules"][0]["octets"] = json!(1u64 << 30));
+    let package =
+        rebuilt(&site, &site.draft(), |manifest, _| manifest["modules"][0]["octets"] = json!(1u64 << 30));
     refused(&site, &package, "unpacked size in octets");
 }
 
@@ -250,7 +257,11 @@ fn a_package_for_other_hardware_is_refused() {
 fn a_package_for_another_version_is_refused() {
     let site = Site::new();
     let applies = Applies { from: vec![SoftwareVersion::new("1.0.01-0").unwrap()], ..Applies::default() };
-    refused(&site, &site.signed(&PackageDraft { applies, ..site.draft() }), "may not follow on version 1.0.00-1");
+    refused(
+        &site,
+        &site.signed(&PackageDraft { applies, ..site.draft() }),
+        "may not follow on version 1.0.00-1",
+    );
 }
 
 #[test]

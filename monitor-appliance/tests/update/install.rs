@@ -197,9 +197,12 @@ fn a_package_for_the_next_restart_is_only_checked_before_it() {
     assert_eq!(install(&site.context, order).unwrap(), Turn::NextRestart);
     assert_eq!(install_next(&site.context).unwrap(), None);
     assert_eq!(site.running(), OLD);
+    let reason = "the next restart of the appliance".to_owned();
+    assert_eq!(site.result().outcome, UpdateOutcome::Waiting { reason });
     let _supervisor = site.supervise();
     site.wait_until_over();
-    site.assert_installed();
+    assert_eq!(site.results().pop().unwrap().outcome, UpdateOutcome::Installed);
+    assert_eq!((site.results().len(), site.running().as_str()), (2, NEW));
 }
 
 #[test]

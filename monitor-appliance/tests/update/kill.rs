@@ -24,9 +24,9 @@ fn ready_to_swap(site: &Site) -> i64 {
 
 fn swap_of(state: &UpdateState) -> &monitor_appliance::update::Swap {
     match state {
-        UpdateState::Swapped { swap } | UpdateState::OnTrial { swap, .. } | UpdateState::RollingBack { swap, .. } => {
-            swap
-        }
+        UpdateState::Swapped { swap }
+        | UpdateState::OnTrial { swap, .. }
+        | UpdateState::RollingBack { swap, .. } => swap,
         other => panic!("{other:?}"),
     }
 }
@@ -141,7 +141,9 @@ fn an_installation_that_ends_its_installer_each_time_is_given_up() {
         site.store().change(|change| change.begin_update_work(order)).unwrap();
     }
     assert_eq!(install(&site.context, order).unwrap(), Turn::Nobody);
-    assert!(matches!(site.result().outcome, UpdateOutcome::Refused { reason } if reason.contains("interrupted")));
+    assert!(
+        matches!(site.result().outcome, UpdateOutcome::Refused { reason } if reason.contains("interrupted"))
+    );
 }
 
 /// Starts and kills supervisors after ever longer times while an update goes on, then lets one finish.
@@ -179,8 +181,5 @@ fn a_bad_update_killed_at_many_moments_leaves_the_old_release_and_is_told_once()
     draft.modules[0].file = b"#!/bin/sh\nexit 9\n".to_vec();
     killed_at_many_moments(&site, &draft);
     assert_eq!(site.running(), OLD);
-    assert!(matches!(
-        site.result().outcome,
-        UpdateOutcome::Undone { .. } | UpdateOutcome::Refused { .. }
-    ));
+    assert!(matches!(site.result().outcome, UpdateOutcome::Undone { .. } | UpdateOutcome::Refused { .. }));
 }

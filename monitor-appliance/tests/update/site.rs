@@ -6,12 +6,12 @@ use mailfmt::package::{
     Applies, ModuleFile, ModuleKind, PackageDraft, ReleaseKey, Rules, build, inspect, sign,
 };
 use mailfmt::{Digest, Limits, MessageId, ModuleName, ModuleVersion, SoftwareVersion};
+use monitor_appliance::Context;
 use monitor_appliance::context::system_random;
 use monitor_appliance::release::{RELEASE_FILE, Release, ReleaseModule, Releases, write_durably};
 use monitor_appliance::store::{NewUpdateOrder, Store};
 use monitor_appliance::supervisor::processes::{PACKAGE_MARK, ROOT_MARK, kill_marked};
 use monitor_appliance::update::UpdateState;
-use monitor_appliance::Context;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

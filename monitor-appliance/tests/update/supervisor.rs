@@ -87,6 +87,19 @@ fn a_new_module_that_cannot_be_started_is_taken_back() {
 }
 
 #[test]
+fn a_new_module_that_no_longer_gives_signs_of_life_is_taken_back() {
+    let site = Site::new();
+    let order = site.order(&site.signed(&site.draft()));
+    monitor_appliance::update::install(&site.context, order).unwrap();
+    // The old one gave one, at some time before.
+    site.store().change(|change| change.beat("watch", site.context.now())).unwrap();
+    let patience = Patience { hung_after: Duration::from_secs(2), ..Patience::default() };
+    let end = supervised(&site, &patience, || site.wait_until_over());
+    assert_eq!(end.unwrap(), End::Stopped);
+    site.assert_undone("module watch gave no sign of life");
+}
+
+#[test]
 fn a_module_that_ends_is_started_again() {
     let site = Site::new();
     let _supervisor = site.supervise();
@@ -170,9 +183,9 @@ fn a_package_may_ask_for_a_restart_of_the_box_and_for_a_report() {
     site.wait_until_over();
     until("the restart", || site.lines("reboots") == ["reboot"]);
     until("the report", || {
-        site.reports().iter().any(
-            |report| matches!(report, Report::Version(report) if report.table.software.as_str() == NEW),
-        )
+        site.reports()
+            .iter()
+            .any(|report| matches!(report, Report::Version(report) if report.table.software.as_str() == NEW))
     });
 }
 

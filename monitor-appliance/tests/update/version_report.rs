@@ -42,7 +42,8 @@ fn a_tampered_module_shows_its_real_hash_and_a_missing_one_none() {
     std::fs::write(folder.join("profiles"), b"tampered").unwrap();
     std::fs::remove_file(folder.join("refresh")).unwrap();
     let report = asked(&site, Nonce::from_bytes([7; 16]));
-    let hash = |name: &str| report.hashes.iter().find(|(module, _)| module.as_str() == name).map(|(_, hash)| *hash);
+    let hash =
+        |name: &str| report.hashes.iter().find(|(module, _)| module.as_str() == name).map(|(_, hash)| *hash);
     assert_eq!(hash("profiles"), Some(Digest::of(b"tampered")));
     assert_eq!(hash("refresh"), None);
     assert_eq!(report.table.modules.len(), 5);
