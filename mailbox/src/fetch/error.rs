@@ -88,8 +88,8 @@ pub enum FetchError {
         /// Its id.
         id: String,
     },
-    /// This mail breaks a cap (longer than announced, or an endless line) and ends the session whenever it is read.
-    /// Delete or skip it in the next session, else it stops the queue.
+    /// This mail breaks a cap (far longer than announced, or an endless line) and the session with it.
+    /// If it does so too when it is read alone, delete or skip it in the next session, else it stops the queue.
     #[error("mail {id} cannot be read: {detail}")]
     Unreadable {
         /// Its id.

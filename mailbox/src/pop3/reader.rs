@@ -69,11 +69,6 @@ impl Reader {
         self.start == self.buffer.len()
     }
 
-    /// Octets that came in and are not taken out.
-    pub fn waiting(&self) -> usize {
-        self.buffer.len() - self.start
-    }
-
     /// The next line without its end, if it is complete.
     ///
     /// # Errors

@@ -256,9 +256,20 @@ async fn a_mail_of_a_gigabyte_is_never_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mail_far_larger_than_announced_is_named_and_given_up() {
-    let flood = format!("+OK\r\n{}", "0123456789\r\n".repeat(20_000));
+async fn a_mail_far_larger_than_announced_is_named_in_a_batch_and_read_when_alone() {
+    let flood = format!("+OK\r\n{}.\r\n", "0123456789\r\n".repeat(20_000));
+    let (mut session, _task) = logged_in(&[("RETR 1", &flood), ("RETR 2", "")], &limits()).await;
+    let error = session.retrieve_batch(&[item(1, 50), item(2, 50)]).await.unwrap_err();
+    assert!(matches!(&error, FetchError::Unreadable { id, .. } if id == "id1"), "{error:?}");
     let (mut session, _task) = logged_in(&[("RETR 1", &flood)], &limits()).await;
+    assert_eq!(session.retrieve(&item(1, 50)).await.unwrap().len(), 240_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_larger_than_any_mail_may_be_is_given_up_even_when_alone() {
+    let limits = Limits { message_octets_max: 100_000, ..limits() };
+    let flood = format!("+OK\r\n{}", "0123456789\r\n".repeat(20_000));
+    let (mut session, _task) = logged_in(&[("RETR 1", &flood)], &limits).await;
     let error = session.retrieve(&item(1, 50)).await.unwrap_err();
     assert!(matches!(&error, FetchError::Unreadable { id, .. } if id == "id1"), "{error:?}");
 }

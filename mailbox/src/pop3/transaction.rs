@@ -151,25 +151,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
         let wanted: Vec<&Item> = items.iter().filter(|item| item.size_octets <= message_max).collect();
 
         let mut mails = HashMap::with_capacity(wanted.len());
+        let alone = wanted.len() == 1;
+        let octets_max = batch_max.saturating_mul(2).max(message_max);
         let mut octets_read = 0_u64;
         let mut asked = 0;
         for (done, item) in wanted.iter().enumerate() {
             asked = self.keep_asking(DURING, "RETR", &wanted, done, asked).await?;
             match self.wire.reply(DURING).await? {
                 Reply::Ok(_) => {
-                    // Sizes of a listing are sometimes a little wrong; one that is far off is an attack on our memory.
-                    let allowed = (item.size_octets.saturating_mul(2) + (64 << 10)).min(message_max);
-                    let allowed = allowed.min((batch_max * 2).max(message_max).saturating_sub(octets_read));
-                    let mail =
-                        self.wire.mail(DURING, item.size_octets, allowed).await.map_err(
-                            |error| match error {
-                                FetchError::Protocol { detail, .. } => {
-                                    FetchError::Unreadable { id: item.id.clone(), detail }
-                                }
-                                other => other,
-                            },
-                        )?;
-                    octets_read += mail.len() as u64;
+                    let mail = self
+                        .mail_of(item, if alone { message_max } else { allowed(item, message_max) })
+                        .await?;
+                    octets_read = octets_read.saturating_add(mail.len() as u64);
+                    if octets_read > octets_max {
+                        let detail = "far more than was announced".into();
+                        return Err(FetchError::Protocol { during: DURING, detail });
+                    }
                     mails.insert(item.handle, mail);
                 }
                 Reply::Err { code, text } if code.starts_with("SYS/") => {
@@ -191,6 +188,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
         };
         let outcomes: Vec<Retrieved> = items.iter().map(outcome).collect();
         Ok(items.iter().cloned().zip(outcomes).collect())
+    }
+
+    /// The content of one mail; a cap that it breaks is told with its id.
+    async fn mail_of(&mut self, item: &Item, octets_max: u64) -> Result<Vec<u8>, FetchError> {
+        self.wire.mail("reading mail", item.size_octets, octets_max).await.map_err(|error| match error {
+            FetchError::Protocol { detail, .. } => FetchError::Unreadable { id: item.id.clone(), detail },
+            other => other,
+        })
     }
 
     /// Marks mails for deletion. They go only at [`Self::quit`].
@@ -278,4 +283,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
         self.wire.send("QUIT", b"QUIT\r\n").await?;
         self.wire.expect_ok("QUIT").await.map(drop)
     }
+}
+
+/// Most octets taken for one mail of a batch. Announced sizes are sometimes a little wrong; one that is far off would
+/// fill our memory. A mail that is read alone may have as many as any mail.
+fn allowed(item: &Item, message_max: u64) -> u64 {
+    const SLACK: u64 = 64 << 10;
+    item.size_octets.saturating_mul(2).saturating_add(SLACK).min(message_max)
 }
