@@ -180,7 +180,7 @@ async fn nasty_mails_come_back_byte_for_byte(account: &Account) {
     let mut seen = [false; 100];
     for (item, mail) in &mails {
         let number = number_of(mail);
-        // Postfix folds lines over its own limit, 2048 octets, unless told otherwise; those are told apart here.
+        // Postfix folds lines over 998 octets on delivery (its lmtp_line_length_limit); only the fold may differ.
         let expected = as_stored(nasty_mail(number));
         if number % 10 == 3 {
             let joined =
