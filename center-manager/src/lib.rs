@@ -15,6 +15,8 @@ pub mod intake;
 pub mod release;
 pub mod report;
 pub mod rollout;
+#[cfg(test)]
+mod sample;
 pub mod sending;
 pub mod serve;
 pub mod settings;

@@ -55,7 +55,6 @@ fn an_address_that_could_break_out_of_a_header_is_none() {
 fn what_init_writes_is_read_back() {
     let settings = Settings::parse(SMALL).unwrap();
     let account = settings.accounts[0].clone();
-    let text =
-        toml::to_string(&SettingsFile::new(&settings.center, &settings.address, account)).unwrap();
+    let text = toml::to_string(&SettingsFile::new(&settings.center, &settings.address, account)).unwrap();
     assert_eq!(Settings::parse(&text).unwrap(), settings);
 }
