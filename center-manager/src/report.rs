@@ -19,6 +19,7 @@ pub use versions::modules_table;
 
 use crate::db::rollouts::{Counts, Known};
 use crate::rollout::{Rollout, RolloutId, Targets, Verdict};
+use crate::words::plain;
 use jiff::Timestamp;
 use mailfmt::package::PackageId;
 use mailfmt::{AgentId, SoftwareVersion};
@@ -45,7 +46,7 @@ pub struct Comparison {
     pub rows: Vec<Row>,
 }
 
-/// One target's row.
+/// One target's row. Free text in it is one line without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// Failed, updated or not known yet.
@@ -123,10 +124,10 @@ impl Comparison {
             rows.push(Row {
                 mark,
                 agent: known.agent.clone(),
-                address: known.address.clone(),
+                address: plain(&known.address),
                 version: known.software.clone(),
                 checked: known.checked,
-                remarks: known.customer.clone(),
+                remarks: plain(&known.customer),
                 reason: cause::explain(rollout, target, known),
                 attempt: target.attempt,
                 transport: cause::transport_word(target),
@@ -171,6 +172,3 @@ impl Comparison {
 pub fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M").to_string()
 }
-
-#[cfg(test)]
-mod tests;

@@ -66,6 +66,90 @@ fn silent_and_deviating_appliances_are_marked_failed() {
     check(&report::table(&report), "figure-16.txt");
     check(&report::csv(&report), "figure-16.csv");
     check(&report.json(), "figure-16.json");
+    check(&report::html(&report), "figure-16.html");
+}
+
+#[test]
+fn every_row_without_success_tells_one_cause_and_the_next_command() {
+    let mut world = World::new(14, 0);
+    let mut fleet: Vec<_> = world.fleet().into_values().collect();
+    let said = |text: &str| text.to_owned();
+    world.step();
+    for number in 2..=14 {
+        world.transport(&agent(number), PostKind::Order, TransportOutcome::Accepted);
+    }
+    let full = said("452 4.2.2 mailbox full, trying until Thursday");
+    world.transport(
+        &agent(2),
+        PostKind::Order,
+        TransportOutcome::Bounced { reason: said("550 5.1.1 no such user") },
+    );
+    world.transport(&agent(3), PostKind::Order, TransportOutcome::Delayed { reason: full });
+    world.later(10);
+    for number in 4..=14 {
+        world.transport(&agent(number), PostKind::Ask, TransportOutcome::Accepted);
+    }
+    let waiting = || UpdateOutcome::Waiting { reason: "counters are being sent".to_owned() };
+    world.installer_says(&agent(4), waiting());
+    world.installer_says(&agent(5), UpdateOutcome::Installed);
+    world.installer_says(&agent(6), refused("the package expired at 2002-11-01T00:00:00Z"));
+    world.installer_says(
+        &agent(7),
+        UpdateOutcome::Undone { reason: said("the install script ended with code 1") },
+    );
+    world.installer_says(&agent(8), waiting());
+    world.installer_says(&agent(9), UpdateOutcome::Installed);
+    for number in 6..=10 {
+        world.answers(&agent(number), other("1.0.00-1"));
+    }
+    world.answers(&agent(11), mixed());
+    world.answers(&agent(13), Finding::Same);
+    world.answers(&agent(14), Finding::Same);
+    world.step();
+    check(&report::table(&world.report(&fleet)), "reasons-open.txt");
+    world.later(24 * 60);
+    // What the last one says a day later makes no difference to the rollout, but the operator wants to know.
+    fleet[13].checked = Some(world.now + SignedDuration::from_hours(1));
+    fleet[12].software = Some(version("1.0.02-0"));
+    let report = world.report(&fleet);
+    assert_eq!((report.counts.updated, report.counts.failed, report.counts.pending), (2, 12, 0));
+    for row in &report.rows {
+        let told = row
+            .reason
+            .as_ref()
+            .is_some_and(|reason| reason.cause.ends_with('.') && reason.next.starts_with("center-manager "));
+        assert!(told || row.mark == report::Mark::Updated, "{row:?}");
+    }
+    check(&report::table(&report), "reasons.txt");
+}
+
+#[test]
+fn hostile_text_stays_text_in_every_form() {
+    let (mut world, mut fleet) = figure_16();
+    world.later(30);
+    fleet[0].customer = "<script>alert('x')</script>\u{1b}[2J\u{202e}\"&quot;".to_owned();
+    fleet[0].address = "\"><img src=x onerror=alert(1)>@example.com".to_owned();
+    fleet[1].customer = "=HYPERLINK(\"http://example.com\")".to_owned();
+    fleet[2].customer = "Line\nbreak, \"quotes\" and | bars".to_owned();
+    let report = world.report(&fleet);
+
+    let html = report::html(&report);
+    assert_eq!(html.matches("<script>").count(), 1, "only our own script");
+    assert!(!html.contains("<img") && !html.contains("alert('x')"));
+    assert!(html.contains("&#60;script&#62;"));
+    assert!(!html.contains('\u{1b}') && !html.contains('\u{202e}'));
+    for outside in ["http:", "https:", "src=", "href=", "url(", "@import"] {
+        let ours = html.replace("=HYPERLINK(&#34;http://example.com&#34;)", "").replace("src=x onerror", "");
+        assert!(!ours.contains(outside), "the page needs {outside}");
+    }
+
+    let table = report::table(&report);
+    assert!(!table.contains('\u{1b}') && !table.contains('\u{202e}'));
+    assert_eq!(table.lines().filter(|line| line.contains("Line break")).count(), 1);
+
+    let csv = report::csv(&report);
+    assert!(csv.contains("'=HYPERLINK"));
+    assert_eq!(csv.lines().count(), 18, "one line per target and the head");
 }
 
 #[test]

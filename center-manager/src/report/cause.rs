@@ -5,6 +5,7 @@ use crate::db::rollouts::Known;
 use crate::rollout::{
     Ask, Failure, Order, Progress, Rollout, Target, TargetState, Transport, Verdict, after,
 };
+use crate::words::plain;
 use jiff::{SignedDuration, Timestamp};
 
 /// Why this target has no success, or none yet.
@@ -39,7 +40,7 @@ pub(super) fn explain(rollout: &Rollout, target: &Target, known: &Known) -> Opti
             (cause, next)
         }
     };
-    Some(Reason { cause, next })
+    Some(Reason { cause: plain(&cause), next })
 }
 
 /// Where our last mail to the target stands.
@@ -76,10 +77,7 @@ fn ordered(rollout: &Rollout, order: &Order) -> String {
         (
             Transport::Accepted { at } | Transport::Heard { accepted: at, .. },
             Progress::Waiting { reason, .. },
-        ) => sentence(&format!(
-            "It waits before it installs; its version is asked for at {}: {reason}",
-            asking(at)
-        )),
+        ) => format!("It waits to install ({reason}); its version is asked for at {}.", asking(at)),
         (Transport::Accepted { at } | Transport::Heard { accepted: at, .. }, _) => {
             format!("The package was mailed at {}; the version is asked for at {}.", minute(*at), asking(at))
         }
@@ -97,10 +95,10 @@ fn asked(rollout: &Rollout, order: &Order, ask: &Ask) -> String {
         }
         Transport::Bounced { reason, .. } => sentence(&format!("The version request came back: {reason}")),
         Transport::Accepted { at } | Transport::Heard { accepted: at, .. } => match &order.progress {
-            Progress::Waiting { reason, .. } => sentence(&format!(
-                "It waits before it installs; its answer to the version request is due at {}: {reason}",
+            Progress::Waiting { reason, .. } => format!(
+                "It waits to install ({reason}); its answer to the version request is due at {}.",
                 due(at)
-            )),
+            ),
             Progress::Ordered
             | Progress::InstalledSaid { .. }
             | Progress::Refused { .. }
@@ -119,7 +117,7 @@ fn failed(rollout: &Rollout, order: Option<&Order>, ask: Option<&Ask>, failure: 
         Failure::Silent => silent(rollout, progress, order, ask),
         Failure::OtherVersion { version } => match progress {
             Some(Progress::Waiting { reason, .. }) => {
-                sentence(&format!("It runs {version}, not {target}; it waits before it installs: {reason}"))
+                format!("It runs {version}, not {target}; it waits to install ({reason}).")
             }
             Some(Progress::InstalledSaid { .. }) => {
                 format!("It runs {version}, not {target}, although its installer said that it was done.")
@@ -164,9 +162,9 @@ fn silent(
                 "Its installer said that it was done, but it did not answer the version request within {limit}."
             )
         }
-        (Some(Progress::Waiting { reason, .. }), _) => sentence(&format!(
-            "It did not answer the version request within {limit}; before, it waited to install: {reason}"
-        )),
+        (Some(Progress::Waiting { reason, .. }), _) => format!(
+            "It did not answer the version request within {limit}; before that, it waited to install ({reason})."
+        ),
         (_, Some(reason)) => sentence(&format!(
             "It did not answer within {limit}; a mail server on the way reports a delay: {reason}"
         )),

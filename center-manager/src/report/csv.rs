@@ -58,6 +58,5 @@ fn lines(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
 /// Free text as a cell: a spreadsheet takes a leading `=`, `+`, `-` or `@` for a formula, so such a text gets an
 /// apostrophe in front, as spreadsheets themselves do it.
 fn text(text: &str) -> String {
-    let text = crate::words::plain(text);
-    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text }
+    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() }
 }

@@ -1,7 +1,6 @@
 //! The report for a terminal.
 
 use super::{Comparison, Mark, Row, minute};
-use crate::words::plain;
 use tabled::builder::Builder;
 use tabled::settings::object::Columns;
 use tabled::settings::{Modify, Padding, Style};
@@ -9,7 +8,7 @@ use tabled::settings::{Modify, Padding, Style};
 /// Widest sentence before it is broken into lines, in characters: as wide as the usual command below it.
 const REASON_WIDTH: usize = 56;
 
-/// The report as a table for a terminal, heading and summary first. Free text is shown without control characters.
+/// The report as a table for a terminal, heading and summary first.
 #[must_use]
 pub fn table(report: &Comparison) -> String {
     let mut builder = Builder::default();
@@ -55,13 +54,13 @@ fn cells(row: &Row) -> [String; 7] {
     [
         mark.to_owned(),
         row.agent.to_string(),
-        plain(&row.address),
+        row.address.clone(),
         row.version.as_ref().map_or_else(|| "not known".to_owned(), ToString::to_string),
         row.checked.map_or_else(|| "never".to_owned(), minute),
-        plain(&row.remarks),
+        row.remarks.clone(),
         row.reason
             .as_ref()
-            .map(|reason| format!("{}\n$ {}", broken(&plain(&reason.cause)), reason.next))
+            .map(|reason| format!("{}\n$ {}", broken(&reason.cause), reason.next))
             .unwrap_or_default(),
     ]
 }
