@@ -3,35 +3,65 @@
 //! Every figure is counted or timed here, never written down beforehand; [`Figure`] prints it as one JSON line.
 
 mod envelope;
+mod ingest;
 mod package;
 
+use clap::ValueEnum;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
 /// The benches by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Name {
     /// Sealing and opening a package of 20 MB; what one more recipient costs.
     Package,
     /// Sealing and opening a version report.
     Envelope,
+    /// Fetching, opening and filing version reports from a real mail server.
+    Ingest,
 }
 
-/// Runs the named benches, all without a name, and prints their figures last.
-pub(crate) fn run(names: &[Name], _runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
-    let chosen = |name| names.is_empty() || names.contains(&name);
+/// Runs the named benches, all without a name, and prints their figures last. One that cannot run here does not keep
+/// the others from running.
+///
+/// # Errors
+/// When one of them failed; what the others measured is printed all the same.
+pub(crate) fn run(names: &[Name], runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
     let now = now();
     let mut figures = Vec::new();
-    if chosen(Name::Package) {
-        eprintln!("package: sealing and opening 20 MB of this machine's programs ...");
-        figures.extend(package::run(now)?);
-    }
-    if chosen(Name::Envelope) {
-        eprintln!("envelope: sealing and opening version reports ...");
-        figures.extend(envelope::run(now)?);
+    let mut failed = Vec::new();
+    for name in Name::value_variants() {
+        if !names.is_empty() && !names.contains(name) {
+            continue;
+        }
+        eprintln!("{name:?}: {} ...", name.what());
+        let measured = match name {
+            Name::Package => package::run(now),
+            Name::Envelope => envelope::run(now),
+            Name::Ingest => ingest::run(now, runtime),
+        };
+        match measured {
+            Ok(measured) => figures.extend(measured),
+            Err(error) => {
+                eprintln!("{name:?}: {error:#}");
+                failed.push(format!("{name:?}"));
+            }
+        }
     }
     Figure::print_all(&figures);
+    anyhow::ensure!(failed.is_empty(), "no figures of {}; the reasons stand above", failed.join(" and "));
     Ok(())
+}
+
+impl Name {
+    /// What it does, for whoever waits for it.
+    fn what(self) -> &'static str {
+        match self {
+            Self::Package => "sealing and opening 20 MB of this machine's programs",
+            Self::Envelope => "sealing and opening version reports",
+            Self::Ingest => "10,000 version reports from a real mail server into the fleet database",
+        }
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge of the bench: one reading for all messages made")]

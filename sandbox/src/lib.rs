@@ -3,6 +3,7 @@
 
 pub mod post_office;
 pub mod printers;
+pub mod world;
 
 /// The system's random numbers.
 pub fn random() -> impl mailfmt::crypto::Random {

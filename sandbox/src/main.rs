@@ -1,6 +1,7 @@
 //! The sandbox's command line: the demo, the benches, and its printers and post office by themselves.
 
 mod bench;
+mod demo;
 mod worlds;
 
 use anyhow::Context as _;
@@ -17,6 +18,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show the main job: seventeen appliances report and are updated by mail.
+    Demo(demo::DemoArguments),
     /// Measure; one JSON line per figure comes last.
     Bench {
         /// Which benches; all without a name.
@@ -44,10 +47,11 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
+    let runtime = || tokio::runtime::Runtime::new().context("cannot start the async runtime");
     match command {
-        Command::Bench { names } => bench::run(&names, &runtime),
-        Command::Printers(arguments) => runtime.block_on(worlds::printers(arguments)),
-        Command::PostOffice(arguments) => runtime.block_on(worlds::post_office(arguments)),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench { names } => bench::run(&names, &runtime()?),
+        Command::Printers(arguments) => runtime()?.block_on(worlds::printers(arguments)),
+        Command::PostOffice(arguments) => runtime()?.block_on(worlds::post_office(arguments)),
     }
 }

@@ -1,0 +1,40 @@
+//! Centers, sites and their mail as real processes in one folder: what the demo and the end-to-end tests are played with.
+//!
+//! Everything is done through the programs' own command lines, as a person would; nothing reaches into their databases.
+
+mod center;
+mod mail_site;
+mod programs;
+mod release;
+mod site;
+mod stage;
+
+pub use center::Center;
+pub use mail_site::{Door, MailSite, Protection};
+pub use programs::{Programs, RunError};
+pub use release::{ReleaseFolder, SWEEPER};
+pub use site::{Fetch, Pace, Site, SiteSettings};
+pub use stage::{FIRST_VERSION, PATIENCE, Part, Stage, entries, printer_name};
+
+use std::time::{Duration, Instant};
+
+/// Waits until `look` gives something, looking every 100 ms; says what was waited for when time runs out.
+///
+/// # Errors
+/// When `limit` is over, or as `look`.
+pub fn eventually<T>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        if start.elapsed() > limit {
+            anyhow::bail!("waited {} s in vain: {what}", limit.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

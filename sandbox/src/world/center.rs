@@ -1,0 +1,134 @@
+//! One center: its home and its daemon.
+
+use super::mail_site::{Door, MailSite};
+use super::programs::{Programs, run};
+use super::site::{Fetch, end};
+use anyhow::Context as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A center with a home of its own; its daemon ends with it.
+#[derive(Debug)]
+pub struct Center {
+    program: PathBuf,
+    home: PathBuf,
+    log: PathBuf,
+    daemon: Option<Child>,
+}
+
+impl Center {
+    /// Makes its home in `folder` with `center-manager init`.
+    ///
+    /// # Errors
+    /// As `init`.
+    pub fn init(programs: &Programs, folder: &Path, mail: &MailSite, fetch: Fetch) -> anyhow::Result<Self> {
+        let password = folder.join("password.txt");
+        super::site::write_secret(&password, &mail.password)?;
+        let (word, door): (_, Door) = match fetch {
+            Fetch::Pop3 => ("pop3", mail.pop3),
+            Fetch::Imap => ("imap", mail.imap),
+        };
+        let center = Self {
+            program: programs.path("center-manager"),
+            home: folder.join("center"),
+            log: folder.join("center.log"),
+            daemon: None,
+        };
+        let (smtp, server) = (mail.server(mail.smtp), mail.server(door));
+        let address = mail.center_address();
+        let password = password.to_string_lossy();
+        let mut arguments = vec![
+            "init",
+            "--address",
+            &address,
+            "--password-file",
+            &password,
+            "--smtp",
+            &smtp,
+            "--smtp-security",
+            mail.smtp.protection.as_str(),
+            "--fetch",
+            word,
+            "--fetch-server",
+            &server,
+            "--fetch-security",
+            door.protection.as_str(),
+            "--poll-secs",
+            "1",
+        ];
+        let ca_file = mail.ca_file.as_ref().map(|path| path.to_string_lossy().into_owned());
+        if let Some(ca_file) = &ca_file {
+            arguments.extend(["--ca-file", ca_file]);
+        }
+        center.run(&arguments)?;
+        Ok(center)
+    }
+
+    /// Its home.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Runs one of its commands and gives its standard output.
+    ///
+    /// # Errors
+    /// [`super::RunError`] inside when it ends with another code than 0.
+    pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let home = self.home.to_string_lossy();
+        run(&self.program, &[&["--home", &home, "--log", "warn"], arguments].concat())
+    }
+
+    /// Runs one of its commands with `--format json` and reads what it prints.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and when it prints no JSON.
+    pub fn json(&self, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
+        let text = self.run(&[arguments, &["--format", "json"]].concat())?;
+        serde_json::from_str(&text).with_context(|| format!("{arguments:?} printed no JSON: {text}"))
+    }
+
+    /// Starts the daemon; its log goes into a file beside the home.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        let log = std::fs::File::options().create(true).append(true).open(&self.log)?;
+        let daemon = Command::new(&self.program)
+            .args(["--home", &self.home.to_string_lossy(), "--log", "info", "serve"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("cannot start the center's daemon")?;
+        self.daemon = Some(daemon);
+        Ok(())
+    }
+
+    /// Ends the daemon as a service manager would.
+    pub fn stop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            end(&mut daemon);
+        }
+    }
+
+    /// Kills the daemon as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+
+    /// What the daemon logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Center {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
