@@ -17,6 +17,7 @@ use async_snmp::{
     Client, EngineCache, ErrorKind, ErrorStatus, MasterKeys, Retry, UdpHandle, UdpTransport, Version,
 };
 use columns::{Cell, Columns};
+use futures_util::FutureExt;
 use plan::PartPlan;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -103,7 +104,7 @@ impl SnmpReader {
     /// [`ReadError`] if nothing could be read; each variant says what to do. A device that gives only some parts is
     /// no error: see [`Walk::failed`].
     pub async fn read_full(&self, target: &DeviceTarget, limits: &ReadLimits) -> Result<Walk, ReadError> {
-        self.visit(target, &plan::FULL, limits).await
+        self.visit(target, &plan::FULL, limits).boxed().await
     }
 
     /// Reads what fault watching needs: uptime, status, error bits and the alert table, in about four requests.
@@ -111,7 +112,7 @@ impl SnmpReader {
     /// # Errors
     /// As [`Self::read_full`].
     pub async fn read_faults(&self, target: &DeviceTarget, limits: &ReadLimits) -> Result<Walk, ReadError> {
-        self.visit(target, &plan::FAULTS, limits).await
+        self.visit(target, &plan::FAULTS, limits).boxed().await
     }
 
     async fn visit(
@@ -178,6 +179,7 @@ impl SnmpReader {
             .max_oids_per_request(plan::COLUMNS_MAX)
             .engine_cache(Arc::clone(&self.engines))
             .build_with(&self.transport)
+            .boxed()
             .await
             .map_err(|source| ReadError::BadAddress { address: target.address.clone(), source })
     }
@@ -327,7 +329,8 @@ impl<'a> Visit<'a> {
                 self.client.get_bulk(&starts, 0, ask.repetitions).await
             }
         };
-        match timeout_at(self.deadline, exchange).await {
+        // Boxed: the client's futures are so deep that a caller's would not compile around them.
+        match timeout_at(self.deadline, exchange.boxed()).await {
             Err(_) => {
                 self.silences += 1;
                 Err(Miss::Spent("time was over"))
