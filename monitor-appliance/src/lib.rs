@@ -19,6 +19,7 @@ pub mod mail_agent;
 pub mod mail_schedule;
 pub mod outbox;
 pub mod release;
+pub mod replace_file;
 pub mod settings;
 pub mod setup;
 pub mod shutdown;

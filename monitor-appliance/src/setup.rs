@@ -1,1 +1,230 @@
-//! setup.
+//! Setting an appliance up: from answers to files. Asking for the answers is the command line's business.
+//!
+//! Everything is written so that a set-up that is broken off can simply be run again; what is there already is kept
+//! unless the caller says otherwise.
+
+mod first_release;
+
+pub use first_release::{FIRST_MODULES, FirstRelease, FirstReleaseError};
+
+use crate::context::Context;
+use crate::layout::Layout;
+use crate::release::ReleaseError;
+use crate::replace_file::replace_file;
+use crate::settings::{AccountEntry, DeviceEntry, Retention, Settings, SettingsError, Timers};
+use crate::store::StoreError;
+use mailfmt::Introduction;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// What to do where something is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Keep it.
+    Keep,
+    /// Put the new in its place.
+    Replace,
+}
+
+/// What the service person brings. What is `None` or empty is kept as it is.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// The center's file for this appliance; needed the first time.
+    pub introduction: Option<Introduction>,
+    /// The mail account; needed the first time.
+    pub account: Option<mailbox::AccountSettings>,
+    /// Its password; needed the first time, if it has one.
+    pub password: Option<Zeroizing<String>>,
+    /// Devices to add; one that is there already under the same address is replaced.
+    pub devices: Vec<DeviceEntry>,
+    /// Where the programs of the first release come from.
+    pub release: Option<FirstRelease>,
+}
+
+/// What a set-up did.
+#[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Done {
+    /// Files and folders that were written.
+    pub written: Vec<PathBuf>,
+    /// What was there already and was kept.
+    pub kept: Vec<PathBuf>,
+}
+
+/// A set-up that cannot be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// Something is needed the first time.
+    #[error("{what} is needed the first time: {how}")]
+    Missing {
+        /// What.
+        what: &'static str,
+        /// How to give it.
+        how: &'static str,
+    },
+    /// The introduction is for another appliance or center than the one that is set up here.
+    #[error("here stands {here} of center {center} already; to make it {wanted}, repeat with --replace")]
+    Another {
+        /// The appliance set up here.
+        here: String,
+        /// Its center.
+        center: String,
+        /// The appliance of the introduction.
+        wanted: String,
+    },
+    /// The settings.
+    #[error("the settings cannot be used")]
+    Settings(#[from] SettingsError),
+    /// A file.
+    #[error("a file cannot be written")]
+    File(#[from] ReleaseError),
+    /// The first release.
+    #[error("the programs cannot be put in place")]
+    Release(#[from] FirstReleaseError),
+    /// The store.
+    #[error("the store cannot be made")]
+    Store(#[from] StoreError),
+}
+
+/// Writes everything below the root of `layout`.
+///
+/// # Errors
+/// [`SetupError`]; what was written before it stays and is no obstacle when the set-up is run again.
+pub fn set_up(layout: &Layout, answers: &Answers, existing: Existing) -> Result<Done, SetupError> {
+    let before = match Settings::load(&layout.settings_file()) {
+        Ok(settings) => Some(settings),
+        Err(SettingsError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
+    let settings = merge(before.as_ref(), answers, existing)?;
+    // What cannot be read back must not be written.
+    Settings::parse(&settings.write(), &layout.settings_file())?;
+
+    let mut done = Done::default();
+    for (folder, mode) in [
+        (layout.root().to_owned(), 0o755),
+        (layout.secrets_dir(), 0o700),
+        (layout.packages_dir(), 0o700),
+        (layout.releases_dir(), 0o755),
+        (layout.updates_dir(), 0o700),
+    ] {
+        make_folder(folder, mode, &mut done)?;
+    }
+    if let Some(introduction) = &answers.introduction {
+        let hex = Zeroizing::new(introduction.credential.expose_hex());
+        write(layout.credential_file(), hex.as_bytes(), existing, &mut done)?;
+    }
+    if let (Some(password), Some(entry)) = (&answers.password, settings.accounts.first()) {
+        // A new password is the reason to give one, so it always replaces the old.
+        let file = layout.resolve(&entry.password_file);
+        write(file, password.as_bytes(), Existing::Replace, &mut done)?;
+    }
+    write(layout.settings_file(), settings.write().as_bytes(), Existing::Replace, &mut done)?;
+    if let Some(release) = &answers.release {
+        release.put_in_place(layout, existing, &mut done)?;
+    }
+    let context = Context::new(layout.clone(), settings, std::sync::Arc::new(crate::context::system_clock));
+    context.open_store()?;
+    Ok(done)
+}
+
+/// The settings as they will be.
+fn merge(before: Option<&Settings>, answers: &Answers, existing: Existing) -> Result<Settings, SetupError> {
+    let mut settings = match (before, &answers.introduction) {
+        (Some(before), Some(introduction)) => {
+            let same = before.agent == introduction.agent && before.center == introduction.center;
+            if !same && existing == Existing::Keep {
+                return Err(SetupError::Another {
+                    here: before.agent.to_string(),
+                    center: before.center.to_string(),
+                    wanted: introduction.agent.to_string(),
+                });
+            }
+            introduce(before.clone(), introduction)
+        }
+        (Some(before), None) => before.clone(),
+        (None, Some(introduction)) => introduce(blank(introduction), introduction),
+        (None, None) => {
+            return Err(SetupError::Missing {
+                what: "the introduction file",
+                how: "--introduction FILE, written by `center-manager appliance add`",
+            });
+        }
+    };
+    match (&answers.account, settings.accounts.first_mut()) {
+        (Some(account), Some(entry)) => entry.account = account.clone(),
+        (Some(account), None) => settings.accounts.push(AccountEntry {
+            account: account.clone(),
+            password_file: PathBuf::from("secrets/mail-1.password"),
+        }),
+        (None, Some(_)) => {}
+        (None, None) => {
+            return Err(SetupError::Missing {
+                what: "the mail account",
+                how: "--address, --user, --password-file, --smtp HOST:PORT, and --pop3 or --imap HOST:PORT",
+            });
+        }
+    }
+    for device in &answers.devices {
+        match settings.devices.iter_mut().find(|entry| entry.address == device.address) {
+            Some(entry) => *entry = device.clone(),
+            None => settings.devices.push(device.clone()),
+        }
+    }
+    Ok(settings)
+}
+
+fn introduce(settings: Settings, introduction: &Introduction) -> Settings {
+    Settings {
+        agent: introduction.agent.clone(),
+        center: introduction.center.clone(),
+        center_address: introduction.center_address.clone(),
+        release_keys: introduction.release_keys.clone(),
+        ..settings
+    }
+}
+
+fn blank(introduction: &Introduction) -> Settings {
+    let limits = mailfmt::Limits::default();
+    Settings {
+        agent: introduction.agent.clone(),
+        center: introduction.center.clone(),
+        center_address: String::new(),
+        release_keys: Vec::new(),
+        hardware: std::env::consts::ARCH.to_owned(),
+        reboot_command: vec!["systemctl".to_owned(), "reboot".to_owned()],
+        accounts: Vec::new(),
+        devices: Vec::new(),
+        timers: Timers::default(),
+        retention: Retention::default(),
+        limits,
+        mail_limits: mailbox::Limits::default(),
+    }
+}
+
+fn make_folder(path: PathBuf, mode: u32, done: &mut Done) -> Result<(), ReleaseError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let io = |action, source| ReleaseError::Io { action, path: path.clone(), source };
+    if path.is_dir() {
+        done.kept.push(path);
+        return Ok(());
+    }
+    std::fs::create_dir_all(&path).map_err(|error| io("create", error))?;
+    let permissions = std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(&path, permissions).map_err(|error| io("set the mode of", error))?;
+    done.written.push(path);
+    Ok(())
+}
+
+fn write(path: PathBuf, content: &[u8], existing: Existing, done: &mut Done) -> Result<(), ReleaseError> {
+    if existing == Existing::Keep && path.exists() {
+        done.kept.push(path);
+        return Ok(());
+    }
+    replace_file(&path, content, 0o600)?;
+    done.written.push(path);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

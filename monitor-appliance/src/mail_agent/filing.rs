@@ -4,7 +4,8 @@ use crate::commands::{self, StoredDevice};
 use crate::context::{ChannelKeys, Context};
 use crate::health;
 use crate::judge::{Authentic, Keys, Verdict, judge};
-use crate::release::{ReleaseError, write_durably};
+use crate::release::ReleaseError;
+use crate::replace_file::replace_file;
 use crate::store::{JournalEntry, NewUpdateOrder, Outcome, Outgoing, Store, StoreError, Tally};
 use mailfmt::message::UpdateOrder;
 use mailfmt::message::report::{UpdateOutcome, UpdateResultReport};
@@ -204,7 +205,7 @@ fn file_order(
         path: folder,
         source,
     })?;
-    write_durably(&context.layout.package_file(&order.package), package, 0o600)?;
+    replace_file(&context.layout.package_file(&order.package), package, 0o600)?;
     let row = NewUpdateOrder {
         package: order.package,
         target: order.target.clone(),
