@@ -21,6 +21,8 @@ fn agent(number: usize) -> AgentId {
     AgentId::new(&format!("AGENT{number:07}")).unwrap()
 }
 
+type Numbers = Box<dyn FnMut(&mut [u8])>;
+
 /// Numbers that only look random; another `first` gives others.
 fn counting(first: u64) -> impl FnMut(&mut [u8]) {
     let mut next = first;
@@ -64,7 +66,7 @@ struct Center {
     now: Timestamp,
     id: RolloutId,
     inspection: Inspection,
-    random: Box<dyn FnMut(&mut [u8])>,
+    random: Numbers,
 }
 
 impl Center {

@@ -18,7 +18,7 @@ pub(crate) fn time(text: &str) -> Timestamp {
 }
 
 pub(crate) fn version(text: &str) -> SoftwareVersion {
-    SoftwareVersion::new(text).unwrap()
+    SoftwareVersion::new(text).expect("a version")
 }
 
 pub(crate) fn agent(number: usize) -> AgentId {
@@ -32,6 +32,8 @@ pub(crate) fn other(text: &str) -> Finding {
 pub(crate) fn mixed() -> Finding {
     Finding::MixedModules { modules: vec![ModuleName::new("device-watch").unwrap()] }
 }
+
+type Numbers = Box<dyn FnMut(&mut [u8])>;
 
 /// Numbers that only look random, so that every run is the same.
 pub(crate) fn counting() -> impl FnMut(&mut [u8]) {
@@ -49,7 +51,7 @@ pub(crate) struct World {
     pub(crate) targets: Targets,
     pub(crate) now: Timestamp,
     pub(crate) posts: Vec<Post>,
-    random: Box<dyn FnMut(&mut [u8])>,
+    random: Numbers,
 }
 
 impl World {
