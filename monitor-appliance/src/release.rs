@@ -101,6 +101,12 @@ pub enum ReleaseError {
         /// The module.
         name: ModuleName,
     },
+    /// The folder to build is the one that runs.
+    #[error("{} is the running release", path.display())]
+    Runs {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Not enough room.
     #[error("the new release needs {needed} octets of disk, {free} are free")]
     NoSpace {
@@ -268,24 +274,27 @@ impl Releases {
         sync_folder(&self.root)
     }
 
-    /// Removes what nobody needs any more: half-built folders, and all but [`OLD_RELEASES_KEPT`] old releases.
-    /// The running release and those in `wanted` stay whatever their age.
+    /// Removes what nobody needs any more: half-built folders, newer releases that did not stay, and all but
+    /// [`OLD_RELEASES_KEPT`] old ones. Not to be called while an update is under way. Returns what was removed.
     ///
     /// # Errors
     /// [`ReleaseError`] when the folder cannot be listed or an entry not removed.
-    pub fn tidy(&self, wanted: &[String]) -> Result<Vec<String>, ReleaseError> {
+    pub fn tidy(&self) -> Result<Vec<String>, ReleaseError> {
         let folder = self.root.join("releases");
         let current = self.current_name()?;
+        let counter = self.current()?.1.release_counter;
         let mut removable = Vec::new();
         let mut old = Vec::new();
         for entry in std::fs::read_dir(&folder).map_err(io_error("list", &folder))? {
             let entry = entry.map_err(io_error("list", &folder))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if name == current || wanted.contains(&name) {
+            if name == current {
                 continue;
             }
             match Release::read(&entry.path()) {
-                Ok(release) if !is_half_built(&name) => old.push((release.release_counter, name)),
+                Ok(release) if !is_half_built(&name) && release.release_counter <= counter => {
+                    old.push((release.release_counter, name));
+                }
                 _ => removable.push(name),
             }
         }

@@ -93,7 +93,7 @@ impl Releases {
         let (current, running) = self.current()?;
         let target = self.folder(name);
         if target == current {
-            return Err(ReleaseError::NoCurrent { path: target });
+            return Err(ReleaseError::Runs { path: target });
         }
         let on_disk = look_at(&current, &running);
         let plan = plan_build(release, &on_disk, carried)?;

@@ -129,11 +129,15 @@ fn tidying_keeps_the_running_release_and_the_two_newest_old_ones() {
         releases.build(&new, &carried, version).unwrap();
         releases.swap_to(version).unwrap();
     }
-    std::fs::create_dir(releases.folder("1.0.06-0.new")).unwrap();
-    let mut removed = releases.tidy(&["1.0.00-1".to_owned()]).unwrap();
+    let (failed, carried) = new_release();
+    let failed =
+        Release { software: SoftwareVersion::new("1.0.06-0").unwrap(), release_counter: 6, ..failed };
+    releases.build(&failed, &carried, "1.0.06-0").unwrap();
+    std::fs::create_dir(releases.folder("1.0.07-0.new")).unwrap();
+    let mut removed = releases.tidy().unwrap();
     removed.sort();
-    assert_eq!(removed, ["1.0.02-0", "1.0.06-0.new"]);
-    for kept in ["1.0.00-1", "1.0.03-0", "1.0.04-0", "1.0.05-0"] {
+    assert_eq!(removed, ["1.0.00-1", "1.0.02-0", "1.0.06-0", "1.0.07-0.new"]);
+    for kept in ["1.0.03-0", "1.0.04-0", "1.0.05-0"] {
         releases.check(kept).unwrap();
     }
 }

@@ -200,7 +200,9 @@ pub fn plan(view: &View<'_>, patience: &Patience) -> Vec<Step> {
             }
         }
     }
-    if view.version_wanted && !view.reporter_occupied {
+    // The verdict on an update must not come from a release that may still be taken back.
+    let on_trial = view.update.as_ref().is_some_and(|update| update.trial_since.is_some());
+    if view.version_wanted && !view.reporter_occupied && !on_trial {
         steps.push(Step::RunReporter);
     }
     steps.extend(

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const INSTALLER_LIMIT: Duration = Duration::from_secs(4 * 3600);
 /// Longest run of `version-report`: hashing a few hundred megabytes on a slow disk.
 const REPORTER_LIMIT: Duration = Duration::from_secs(600);
+/// Time between two clearings of what nobody needs any more.
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
 /// How long the command that restarts the box may take to return.
 const REBOOT_LIMIT: Duration = Duration::from_secs(60);
 
@@ -36,6 +38,7 @@ pub(super) struct Supervisor<'a> {
     reporter: Job,
     rebooter: Job,
     reboot_begun: bool,
+    tidied: Option<Duration>,
     /// Which order's trial this supervisor began, and when.
     trial: Option<(i64, Duration)>,
     begun: Instant,
@@ -60,6 +63,7 @@ impl<'a> Supervisor<'a> {
             reporter: Job::new("version-report", REPORTER_LIMIT),
             rebooter: Job::new("the restart command", REBOOT_LIMIT),
             reboot_begun: false,
+            tidied: None,
             trial: None,
             begun: Instant::now(),
         };
@@ -89,6 +93,10 @@ impl<'a> Supervisor<'a> {
         self.look_at_children(now);
         self.look_at_signs(now);
         self.reboot_if_wanted(now);
+        if self.tidied.is_none_or(|at| now.saturating_sub(at) >= TIDY_EVERY) {
+            tidy(self.context, &self.store);
+            self.tidied = Some(now);
+        }
 
         let orders = logged("update orders", self.store.update_orders_open()).unwrap_or_default();
         let order = next_order(&orders, self.context.now());

@@ -164,7 +164,7 @@ pub fn tidy(context: &Context, store: &Store, now: SystemTime) {
     if !open.is_empty() {
         return;
     }
-    match Releases::below(context.layout.root()).tidy(&[]) {
+    match Releases::below(context.layout.root()).tidy() {
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => tracing::info!(?removed, "removed old releases"),
         Err(error) => tracing::warn!(reason = super::reason(&error), "cannot remove old releases"),

@@ -12,7 +12,7 @@ use monitor_appliance::release::{RELEASE_FILE, Release, ReleaseModule, Releases,
 use monitor_appliance::store::{NewUpdateOrder, Store};
 use monitor_appliance::supervisor::processes::{PACKAGE_MARK, ROOT_MARK, kill_marked};
 use monitor_appliance::update::UpdateState;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ pub(crate) fn resident(version: &str) -> String {
 pub(crate) const GOOD_SCRIPT: &str = "#!/bin/sh\necho run >> \"$STATE_DIR/scripts\"\necho all is well\n";
 
 pub(crate) struct Site {
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     key: ReleaseKey,
     pub(crate) context: Context,
 }
@@ -63,7 +63,7 @@ fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
         )
         .unwrap();
         let context = Context::load(&root).unwrap();
-        let site = Self { folder, key, context };
+        let site = Self { _folder: folder, key, context };
         site.install_first_release();
         site
     }
@@ -248,7 +248,7 @@ fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        Supervisor { child, root: self.root().to_owned() }
+        Supervisor { child }
     }
 
     /// Waits until no update is open any more.
@@ -264,14 +264,12 @@ impl Drop for Site {
         for folder in std::fs::read_dir(self.context.layout.updates_dir()).into_iter().flatten().flatten() {
             kill_marked(PACKAGE_MARK, &folder.path(), Duration::from_secs(5));
         }
-        let _ = &self.folder;
     }
 }
 
-/// A real supervisor process, killed at the latest when it is dropped.
+/// A real supervisor process, killed at the latest when it is dropped. What it started is left to the site.
 pub(crate) struct Supervisor {
     child: Child,
-    root: PathBuf,
 }
 
 impl Supervisor {
@@ -292,7 +290,6 @@ impl Drop for Supervisor {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        kill_marked(ROOT_MARK, &self.root, Duration::from_secs(5));
     }
 }
 

@@ -151,6 +151,17 @@ fn what_a_killed_supervisor_left_running_is_ended_by_the_next() {
 }
 
 #[test]
+fn a_module_ends_by_itself_when_its_supervisor_was_killed() {
+    let site = Site::new();
+    with_watch(&site, concat!("#!/bin/sh\nexec '", env!("CARGO_BIN_EXE_device-watch"), "' \"$@\"\n"));
+    let supervisor = site.supervise();
+    until("a sign of life", || !site.store().heartbeats().unwrap().is_empty());
+    assert_eq!(processes(&site).len(), 1);
+    supervisor.kill();
+    until("its end", || processes(&site).is_empty());
+}
+
+#[test]
 fn two_supervisors_do_not_serve_one_appliance() {
     let site = Site::new();
     let patience = Patience::default();

@@ -139,3 +139,12 @@ fn modules_are_tended_while_an_update_is_installed() {
     let view = View { update, installer_occupied: true, version_wanted: true, ..view(&residents, 1) };
     assert_eq!(plan(&view, &Patience::default()), [Step::RunReporter, Step::Start(name("watch"))]);
 }
+
+#[test]
+fn no_version_is_reported_of_a_release_on_trial() {
+    let residents = one(up(0, false, None));
+    let state = UpdateState::OnTrial { swap: swap(), since: Timestamp::UNIX_EPOCH };
+    let update = Some(UpdateView { state: &state, trial_since: Some(secs(0)) });
+    let view = View { update, version_wanted: true, ..view(&residents, 1) };
+    assert_eq!(plan(&view, &Patience::default()), []);
+}
