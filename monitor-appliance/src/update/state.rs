@@ -185,13 +185,15 @@ impl UpdateState {
     /// [`Misfit`] when the event cannot happen in this state.
     pub fn step(self, event: UpdateEvent) -> Result<Self, Misfit> {
         use UpdateEvent as E;
+        let name = self.name();
+        let misfit = |event| Err(Misfit { state: name, event });
         match self {
             Self::Received => match event {
                 E::Accepted { at_next_restart: false } => Ok(Self::Verified { wait: None }),
                 E::Accepted { at_next_restart: true } => Ok(Self::AwaitingRestart),
                 E::AlreadyRuns => Ok(Self::Committed),
                 E::Failed { reason } => Ok(Self::Refused { reason }),
-                other => Err(Misfit { state: "received", event: other }),
+                other => misfit(other),
             },
             Self::Verified { wait } => match event {
                 E::Blocked { reason, now, report_at, retry_at } => {
@@ -199,12 +201,12 @@ impl UpdateState {
                 }
                 E::Built { swap } => Ok(Self::Staged { wait, swap }),
                 E::Failed { reason } => Ok(Self::Refused { reason }),
-                other => Err(Misfit { state: "verified", event: other }),
+                other => misfit(other),
             },
             Self::AwaitingRestart => match event {
                 E::Restarted => Ok(Self::Verified { wait: None }),
                 E::Failed { reason } => Ok(Self::Refused { reason }),
-                other => Err(Misfit { state: "awaiting the next restart", event: other }),
+                other => misfit(other),
             },
             Self::Waiting { wait, reason, retry_at } => match event {
                 E::Blocked { reason, now, report_at, retry_at } => {
@@ -215,7 +217,7 @@ impl UpdateState {
                 }
                 E::Free => Ok(Self::Verified { wait: Some(wait) }),
                 E::Failed { reason } => Ok(Self::Refused { reason }),
-                other => Err(Misfit { state: "waiting", event: other }),
+                other => misfit(other),
             },
             Self::Staged { wait, swap } => match event {
                 E::ScriptSucceeded => Ok(Self::ScriptRun { swap }),
@@ -223,32 +225,30 @@ impl UpdateState {
                     Ok(Self::blocked(wait, reason, now, report_at, retry_at))
                 }
                 E::Failed { reason } => Ok(Self::Undone { reason }),
-                other => Err(Misfit { state: "staged", event: other }),
+                other => misfit(other),
             },
             Self::ScriptRun { swap } => match event {
                 E::SwapBegins => Ok(Self::Swapped { swap }),
                 E::Failed { reason } => Ok(Self::Undone { reason }),
-                other => Err(Misfit { state: "ready to be swapped in", event: other }),
+                other => misfit(other),
             },
             Self::Swapped { swap } => match event {
                 E::TrialBegins { now } => Ok(Self::OnTrial { swap, since: now }),
                 E::Failed { reason } => Ok(Self::RollingBack { swap, reason }),
-                other => Err(Misfit { state: "being swapped in", event: other }),
+                other => misfit(other),
             },
             Self::OnTrial { swap, since: _ } => match event {
                 // After a restart the whole trial time begins again.
                 E::TrialBegins { now } => Ok(Self::OnTrial { swap, since: now }),
                 E::TrialPassed => Ok(Self::Committed),
                 E::Failed { reason } => Ok(Self::RollingBack { swap, reason }),
-                other => Err(Misfit { state: "on trial", event: other }),
+                other => misfit(other),
             },
             Self::RollingBack { swap: _, reason } => match event {
                 E::TakenBack => Ok(Self::Undone { reason }),
-                other => Err(Misfit { state: "being taken back", event: other }),
+                other => misfit(other),
             },
-            Self::Committed | Self::Refused { .. } | Self::Undone { .. } => {
-                Err(Misfit { state: "over", event })
-            }
+            Self::Committed | Self::Refused { .. } | Self::Undone { .. } => misfit(event),
         }
     }
 
@@ -262,6 +262,25 @@ impl UpdateState {
         let wait = wait.unwrap_or(Wait { since: now, report_at, reported: false, tries: 0 });
         let wait = Wait { tries: wait.tries.saturating_add(1), ..wait };
         Self::Waiting { wait, reason, retry_at }
+    }
+
+    /// The state in a word or two, for tables and logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Verified { .. } => "verified",
+            Self::AwaitingRestart => "awaiting the next restart",
+            Self::Waiting { .. } => "waiting",
+            Self::Staged { .. } => "staged",
+            Self::ScriptRun { .. } => "ready to be swapped in",
+            Self::Swapped { .. } => "being swapped in",
+            Self::OnTrial { .. } => "on trial",
+            Self::RollingBack { .. } => "being taken back",
+            Self::Committed => "installed",
+            Self::Refused { .. } => "refused",
+            Self::Undone { .. } => "undone",
+        }
     }
 
     /// The outcome to report at the end; `None` before it.
