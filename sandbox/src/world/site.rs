@@ -46,11 +46,13 @@ pub struct Pace {
     pub mail_poll: u32,
     /// How long an answer is waited for before a report is sent again.
     pub answer_wait: u32,
+    /// Longest pause between two sendings of a report.
+    pub resend_max: u32,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { fault_poll: 1, counter_collect: 5, mail_poll: 1, answer_wait: 10 }
+        Self { fault_poll: 1, counter_collect: 5, mail_poll: 1, answer_wait: 10, resend_max: 30 }
     }
 }
 
@@ -133,10 +135,10 @@ impl Site {
         let path = self.root.join("appliance.toml");
         let mut settings = std::fs::read_to_string(&path)?;
         anyhow::ensure!(!settings.contains("[timers]"), "setup wrote timers of its own");
-        let Pace { fault_poll, counter_collect, mail_poll, answer_wait } = pace;
+        let Pace { fault_poll, counter_collect, mail_poll, answer_wait, resend_max } = pace;
         settings.push_str(&format!(
             "\n[timers]\nfault_poll_secs = {fault_poll}\ncounter_collect_secs = {counter_collect}\nmail_poll_secs = {mail_poll}\n\
-             answer_poll_secs = {mail_poll}\nanswer_wait_secs = {answer_wait}\nbackoff_first_secs = 1\nbackoff_max_secs = 2\n\
+             answer_poll_secs = {mail_poll}\nanswer_wait_secs = {answer_wait}\nresend_pause_max_secs = {resend_max}\nbackoff_first_secs = 1\nbackoff_max_secs = 2\n\
              heartbeat_secs = 1\nheartbeat_limit_secs = 20\n"
         ));
         Ok(std::fs::write(&path, settings)?)
