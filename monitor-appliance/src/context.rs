@@ -25,7 +25,10 @@ pub struct Context {
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("layout", &self.layout).field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("layout", &self.layout)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -117,10 +120,7 @@ impl Context {
         let credential =
             Credential::from_hex(&text).map_err(|source| CredentialError::Shape { path, source })?;
         let key = |direction| credential.channel(direction, &self.settings.agent, &self.settings.center);
-        Ok(ChannelKeys {
-            to_appliance: key(Direction::ToAppliance),
-            to_center: key(Direction::ToCenter),
-        })
+        Ok(ChannelKeys { to_appliance: key(Direction::ToAppliance), to_center: key(Direction::ToCenter) })
     }
 }
 

@@ -78,7 +78,9 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), DeviceW
         let address = entry.address.clone();
         let (row, reading) = watch
             .store
-            .read(move |store| Ok::<_, StoreError>((store.device(&address)?, store.latest_reading(&address)?)))
+            .read(move |store| {
+                Ok::<_, StoreError>((store.device(&address)?, store.latest_reading(&address)?))
+            })
             .await?;
         loops.push(watch.follow(target, Memory::restore(&entry.address, row, reading.map(|row| row.at))));
     }
@@ -199,7 +201,12 @@ impl Watch {
         result
     }
 
-    async fn visit_device(&self, target: &DeviceTarget, memory: &mut Memory, due: Due) -> Result<(), StoreError> {
+    async fn visit_device(
+        &self,
+        target: &DeviceTarget,
+        memory: &mut Memory,
+        due: Due,
+    ) -> Result<(), StoreError> {
         let walk = match due {
             Due::Faults => self.reader.read_faults(target, &self.limits).await,
             Due::Everything => self.reader.read_full(target, &self.limits).await,
@@ -245,7 +252,9 @@ impl Watch {
         };
         if first {
             let now = self.context.now();
-            self.store.change(move |change| change.begin_busy(MODULE, "collecting counters", true, now)).await?;
+            self.store
+                .change(move |change| change.begin_busy(MODULE, "collecting counters", true, now))
+                .await?;
         }
         Ok(())
     }

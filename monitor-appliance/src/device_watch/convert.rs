@@ -21,11 +21,7 @@ pub fn device_id(identity: &DeviceIdentity) -> Option<DeviceId> {
 /// The name that a device has in reports as long as it has told neither serial number nor MAC address.
 #[must_use]
 pub(super) fn nameless(address: &str) -> DeviceId {
-    DeviceId {
-        vendor: UNKNOWN.to_owned(),
-        model: UNKNOWN.to_owned(),
-        serial: format!("address:{address}"),
-    }
+    DeviceId { vendor: UNKNOWN.to_owned(), model: UNKNOWN.to_owned(), serial: format!("address:{address}") }
 }
 
 /// The counters of a reading. A machine with several print engines counts each apart: the first keeps the plain name.

@@ -6,8 +6,8 @@ use crate::outbox::after;
 use crate::settings::Timers;
 use crate::store::{Change, DeviceRow, FaultRow, Outgoing, ReadingRow, StoreError};
 use jiff::{SignedDuration, Timestamp};
-use mailfmt::message::report::{FaultClearedReport, FaultReport};
 use mailfmt::message::DeviceId;
+use mailfmt::message::report::{FaultClearedReport, FaultReport};
 use mailfmt::{Digest, Report};
 
 /// A device that goes on as it was is written down again only this often, to spare the disk.
@@ -118,8 +118,7 @@ impl Memory {
             told.episodes = serde_json::to_string(&self.faults).ok();
         }
         let answering = matches!(observation, Observation::Answered(_));
-        let noted_lately =
-            self.noted.is_some_and(|at| at <= now && now.duration_since(at) < NOTE_EVERY);
+        let noted_lately = self.noted.is_some_and(|at| at <= now && now.duration_since(at) < NOTE_EVERY);
         if answering != self.answering || !noted_lately || !told.is_nothing() {
             self.noted = Some(now);
             told.note = Some(if answering {

@@ -211,23 +211,23 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_mail_is_never_acted_on(keep in 0.0..1.0f64) {
+    fn a_cut_mail_is_never_acted_on(keep: proptest::sample::Index) {
         let mail = draft().mail();
         // Behind the last line of base64 only the closing boundary is lost, and with it nothing of the message.
         let end = mail.windows(4).rposition(|window| window == b"\r\n--").unwrap();
-        let cut = &mail[..(end as f64 * keep) as usize];
+        let cut = &mail[..keep.index(end)];
         let verdict = verdict(cut);
         prop_assert!(!matches!(verdict, Verdict::Accepted { .. } | Verdict::Refused { .. } | Verdict::Repeat { .. }), "{verdict:?}");
     }
 
     #[test]
-    fn a_changed_attachment_is_never_acted_on(place in 0.0..1.0f64, bit in 0u8..8) {
+    fn a_changed_attachment_is_never_acted_on(place: proptest::sample::Index, bit in 0u8..8) {
         let mail = draft().mail();
         let text = String::from_utf8(mail).unwrap();
         let start = text.rfind("\r\n\r\n").unwrap() + 4;
         let end = text.rfind("\r\n--").unwrap();
         let mut octets = text.into_bytes();
-        let changed = start + ((end - start) as f64 * place) as usize;
+        let changed = start + place.index(end - start);
         let before = octets[changed];
         octets[changed] ^= 1 << bit;
         // Line breaks and padding are not part of what base64 carries, nor are the unused bits in front of padding.

@@ -113,9 +113,7 @@ fn a_device_that_never_told_who_it_is_is_reported_by_its_address() {
     let mut memory = fresh();
     let mut told = Vec::new();
     for minute in 0..5 {
-        told.extend(
-            memory.take(Due::Everything, Observation::Missed, "no answer", at(60 * minute)).reports,
-        );
+        told.extend(memory.take(Due::Everything, Observation::Missed, "no answer", at(60 * minute)).reports);
     }
     let [Report::Fault(fault)] = told.as_slice() else { panic!("{told:?}") };
     assert_eq!((fault.code.as_str(), fault.device.serial.as_str()), ("not-answering", "address:192.0.2.1"));

@@ -1,0 +1,109 @@
+//! Arguments, and what all subcommands share: where the appliance lies and how results are written.
+
+mod device;
+mod doctor;
+mod outbox;
+mod setup;
+mod status;
+mod table;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use monitor_appliance::{Context, layout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Sets up and looks after a device monitor that talks to its service center by mail.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done.")]
+pub(crate) struct Arguments {
+    /// The appliance's root directory.
+    #[arg(long, global = true, env = layout::ROOT_VARIABLE, default_value = layout::ROOT_DEFAULT)]
+    root: PathBuf,
+    /// What is logged to standard error, such as `info` or `monitor_appliance=debug`.
+    #[arg(long, global = true, default_value = "error")]
+    pub(crate) log: String,
+    /// How results are written.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set the appliance up, or add to a set-up.
+    Setup(Box<setup::Arguments>),
+    /// Show devices, open faults, what waits to be sent, and which version runs.
+    Status,
+    /// Say of each thing that the appliance needs whether it works, and what to do.
+    Doctor(doctor::Arguments),
+    /// Read devices.
+    #[command(subcommand)]
+    Device(device::Command),
+    /// Show reports and what became of them.
+    Outbox(outbox::Arguments),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    Done,
+    Failed,
+    Partly,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        // 2, wrong use, is clap's.
+        Self::from(match code {
+            Code::Done => 0,
+            Code::Failed => 1,
+            Code::Partly => 3,
+        })
+    }
+}
+
+/// A result: a value first, then a text or JSON.
+trait Output: serde::Serialize {
+    /// For people; ends with a line break.
+    fn text(&self) -> String;
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Code> {
+    let Arguments { root, format, command, .. } = arguments;
+    let context = || Context::load(&root);
+    match command {
+        Command::Setup(arguments) => print(format, &setup::run(&root, &arguments)?, Code::Done),
+        Command::Status => print(format, &status::look(&context()?)?, Code::Done),
+        Command::Doctor(arguments) => {
+            let findings = doctor::examine(&root, &arguments).await;
+            let code = findings.code();
+            print(format, &findings, code)
+        }
+        Command::Device(device::Command::Read(arguments)) => {
+            print(format, &device::read(&root, &arguments).await?, Code::Done)
+        }
+        Command::Outbox(arguments) => print(format, &outbox::list(&context()?, &arguments)?, Code::Done),
+    }
+}
+
+fn print(format: Format, output: &impl Output, code: Code) -> anyhow::Result<Code> {
+    use std::io::Write as _;
+    let text = match format {
+        Format::Text => output.text(),
+        Format::Json => serde_json::to_string_pretty(output)? + "\n",
+    };
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        // Whoever reads has read enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(code),
+        result => Ok(result.map(|()| code)?),
+    }
+}

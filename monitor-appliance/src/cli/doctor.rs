@@ -1,0 +1,268 @@
+//! `monitor-appliance doctor`: of each thing that the appliance needs, whether it works and what to do.
+
+use super::table::table;
+use super::{Code, Output};
+use jiff::{SignedDuration, Timestamp};
+use mailbox::{Account, OutgoingMail, RecipientOutcome};
+use mailfmt::MessageId;
+use monitor_appliance::context::system_random;
+use monitor_appliance::device_watch::{device_id, read_once, target};
+use monitor_appliance::release::{RELEASE_FILE, Releases, hash_file};
+use monitor_appliance::store::Moment;
+use monitor_appliance::{Context, Store, mail_agent};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest wait for one thing; below the patience of whoever stands there.
+const LIMIT: Duration = Duration::from_secs(45);
+
+/// How long after the last noted time the clock may stand at most before it is doubted.
+const CLOCK_LEAP_MAX: SignedDuration = SignedDuration::from_hours(24 * 366 * 5);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Send no test mail.
+    #[arg(long)]
+    no_send: bool,
+}
+
+/// Everything that was looked at.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct Findings {
+    findings: Vec<Finding>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, serde::Serialize)]
+struct Finding {
+    what: String,
+    works: bool,
+    /// What was found, or why it does not work and what to do.
+    detail: String,
+}
+
+impl Findings {
+    pub(super) fn code(&self) -> Code {
+        let working = self.findings.iter().filter(|finding| finding.works).count();
+        match working {
+            all if all == self.findings.len() => Code::Done,
+            0 => Code::Failed,
+            _ => Code::Partly,
+        }
+    }
+
+    fn add(&mut self, what: impl Into<String>, result: anyhow::Result<String>) {
+        let (works, detail) = match result {
+            Ok(detail) => (true, detail),
+            Err(error) => (false, format!("{error:#}")),
+        };
+        self.findings.push(Finding { what: what.into(), works, detail });
+    }
+}
+
+pub(super) async fn examine(root: &Path, arguments: &Arguments) -> Findings {
+    let mut findings = Findings { findings: Vec::new() };
+    let context = match Context::load(root) {
+        Ok(context) => context,
+        Err(error) => {
+            findings.add("settings", Err(error.into()));
+            return findings;
+        }
+    };
+    let settings = &context.settings;
+    findings.add(
+        "settings",
+        Ok(format!("{} of center {}, {} devices", settings.agent, settings.center, settings.devices.len())),
+    );
+    findings.add("credential", context.channel_keys().map(|_| "readable".to_owned()).map_err(Into::into));
+    findings.add("store", store(&context));
+    findings.add("clock", clock(&context));
+    findings.add("release", release(&context));
+    findings.add("update keys", update_keys(&context));
+    match mail_agent::accounts(&context) {
+        Ok(accounts) => {
+            for account in &accounts {
+                examine_account(&mut findings, &context, account, arguments).await;
+            }
+        }
+        Err(error) => findings.add("mail password", Err(error.into())),
+    }
+    for entry in &settings.devices {
+        let result = match target(&context, entry) {
+            Ok(target) => limited(async { Ok(device(&read_once(&target).await?)) }).await,
+            Err(error) => Err(error.into()),
+        };
+        findings.add(format!("device {}", entry.address), result);
+    }
+    findings
+}
+
+async fn limited(work: impl Future<Output = anyhow::Result<String>>) -> anyhow::Result<String> {
+    match tokio::time::timeout(LIMIT, work).await {
+        Ok(result) => result,
+        Err(_) => anyhow::bail!("no end after {} s", LIMIT.as_secs()),
+    }
+}
+
+/// Opened, sound, writable, with room.
+fn store(context: &Context) -> anyhow::Result<String> {
+    let mut store = context.open_store()?;
+    let damage = store.check()?;
+    if let Some(first) = damage.first() {
+        anyhow::bail!(
+            "the store is damaged ({first}); stop the appliance, keep a copy of store.db, delete it and set up again"
+        );
+    }
+    // Writes and takes back: proves that the disk takes it, and leaves nothing.
+    store.change(|change| change.end_busy("doctor"))?;
+    let about = rustix::fs::statvfs(context.layout.root())?;
+    let free_mb = about.f_bavail.saturating_mul(about.f_frsize) / 1_000_000;
+    if free_mb < 100 {
+        anyhow::bail!("only {free_mb} MB are free on its disk; an update needs some 100 MB");
+    }
+    Ok(format!("sound, writable, {free_mb} MB free, {} reports waiting", store.outbox_waiting_count()?))
+}
+
+/// A clock that is behind the files it wrote itself, or years ahead of the last work, makes messages expire.
+fn clock(context: &Context) -> anyhow::Result<String> {
+    let now = context.now();
+    let advice = "set it, and switch on time synchronisation (for example `timedatectl set-ntp true`)";
+    let release = context.layout.current().join(RELEASE_FILE);
+    let written = std::fs::metadata(&release).and_then(|about| about.modified());
+    if let Ok(written) = written.map_err(anyhow::Error::from).and_then(|at| Ok(Timestamp::try_from(at)?))
+        && now < written
+    {
+        anyhow::bail!("it says {now}, before the programs were installed ({written}); {advice}");
+    }
+    let last = Store::open(&context.layout.store_file())
+        .ok()
+        .and_then(|store| store.moment(Moment::LastFetch).ok().flatten());
+    if let Some(last) = last {
+        if now < last {
+            anyhow::bail!("it says {now}, before mail was last fetched ({last}); {advice}");
+        }
+        if now.duration_since(last) > CLOCK_LEAP_MAX {
+            anyhow::bail!("it says {now}, years after mail was last fetched ({last}); {advice}");
+        }
+    }
+    Ok(now.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
+/// The running release, every file compared with its hash.
+fn release(context: &Context) -> anyhow::Result<String> {
+    let (folder, release) = Releases::below(context.layout.root()).current()?;
+    for module in &release.modules {
+        let (sha256, octets) = hash_file(&folder.join(module.name.as_str()))?;
+        if (sha256, octets) != (module.sha256, module.octets) {
+            anyhow::bail!(
+                "the file of {} is not the one that was installed; update or set up again",
+                module.name
+            );
+        }
+    }
+    Ok(format!("{}, {} modules as installed", release.software, release.modules.len()))
+}
+
+fn update_keys(context: &Context) -> anyhow::Result<String> {
+    match context.settings.release_keys.as_slice() {
+        [] => {
+            anyhow::bail!("no release key: no update will be accepted; ask the center for a new introduction")
+        }
+        keys => Ok(keys.iter().map(|key| key.id().to_string()).collect::<Vec<_>>().join(" ")),
+    }
+}
+
+async fn examine_account(
+    findings: &mut Findings,
+    context: &Context,
+    account: &Account,
+    arguments: &Arguments,
+) {
+    let settings = &account.settings;
+    let name = &settings.name;
+    for server in [&settings.smtp, &settings.fetch_server] {
+        findings
+            .add(format!("{name}: name {}", server.host), limited(resolve(&server.host, server.port)).await);
+    }
+    let limits = &context.settings.mail_limits;
+    let login = limited(async {
+        let report = mailbox::smtp::check_login(account, limits).await?;
+        Ok(format!("{} takes our login", report.server_name))
+    });
+    let login = login.await;
+    let may_send = login.is_ok() && !arguments.no_send;
+    findings.add(format!("{name}: SMTP login"), login);
+    if may_send {
+        let sent = limited(send_to_oneself(context, account)).await;
+        findings.add(format!("{name}: SMTP sending"), sent);
+    }
+    let login = limited(async {
+        let report = mailbox::fetch::check_login(account, limits).await?;
+        Ok(format!("{} mails in the mailbox", report.mails))
+    });
+    let protocol = match settings.fetch {
+        mailbox::Protocol::Pop3 => "POP3",
+        mailbox::Protocol::Imap => "IMAP",
+    };
+    findings.add(format!("{name}: {protocol} login"), login.await);
+}
+
+async fn resolve(host: &str, port: u16) -> anyhow::Result<String> {
+    let addresses: Vec<String> = tokio::net::lookup_host((host, port))
+        .await
+        .map_err(|error| anyhow::anyhow!("{error}; check the name and the DNS server of this network"))?
+        .map(|address| address.ip().to_string())
+        .collect();
+    Ok(addresses.join(" "))
+}
+
+/// A mail to the appliance's own address. The mail agent will discard it as no message of the center.
+async fn send_to_oneself(context: &Context, account: &Account) -> anyhow::Result<String> {
+    let address = &account.settings.address;
+    let domain = address.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+    let text = format!(
+        "From: {address}\r\nTo: {address}\r\nSubject: Device monitor test\r\nDate: {date}\r\n\
+         Message-ID: <{id}@{domain}>\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=us-ascii\r\n\r\n\
+         A device monitor sent this mail to itself to see whether it can. Nothing needs to be done.\r\n",
+        date = context.now().strftime("%a, %d %b %Y %H:%M:%S +0000"),
+        id = MessageId::generate(&mut system_random),
+    );
+    let mail = OutgoingMail {
+        return_path: Some(address.clone()),
+        recipients: vec![address.clone()],
+        raw: Arc::from(text.into_bytes()),
+    };
+    let outcomes = mailbox::smtp::send(account, &context.settings.mail_limits, &mail).await?;
+    match outcomes.into_iter().next() {
+        Some((_, RecipientOutcome::Accepted)) => Ok(format!("a test mail to {address} was taken")),
+        Some((_, RecipientOutcome::Refused(reply) | RecipientOutcome::Deferred(reply))) => {
+            anyhow::bail!("a test mail to {address} was not taken: {reply}")
+        }
+        None => anyhow::bail!("the server said nothing of the test mail"),
+    }
+}
+
+fn device(reading: &monitor_appliance::device::Reading) -> String {
+    let who = device_id(&reading.identity)
+        .map_or_else(|| "tells neither serial number nor MAC address".to_owned(), |id| id.to_string());
+    format!("{who}, {} counters, {} supplies", reading.counters.len(), reading.supplies.len())
+}
+
+impl Output for Findings {
+    fn text(&self) -> String {
+        let failed = self.findings.iter().filter(|finding| !finding.works).count();
+        let rows = self.findings.iter().map(|finding| {
+            let works = if finding.works { "ok" } else { "FAILED" };
+            [works.to_owned(), finding.what.clone(), finding.detail.clone()]
+        });
+        let mut text = table(["", "what", "found"], rows);
+        text += &match failed {
+            0 => "\neverything works\n".to_owned(),
+            1 => "\n1 thing does not work\n".to_owned(),
+            more => format!("\n{more} things do not work\n"),
+        };
+        text
+    }
+}

@@ -1,0 +1,205 @@
+//! `monitor-appliance status`.
+
+use super::Output;
+use super::table::{table, time};
+use jiff::Timestamp;
+use monitor_appliance::store::{FaultRow, Moment, OutboxRow, Tally};
+use monitor_appliance::{Context, health};
+
+/// Most reports shown that wait for a receipt.
+const WAITING_SHOWN: u32 = 20;
+
+/// Most orders to update shown.
+const UPDATES_SHOWN: u32 = 5;
+
+/// How the appliance fares.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct Status {
+    agent: String,
+    center: String,
+    software: String,
+    last_fetch: Option<Timestamp>,
+    last_send: Option<Timestamp>,
+    devices: Vec<Device>,
+    faults: Vec<FaultRow>,
+    reports_waiting: u32,
+    reports_expired: u32,
+    junk: u32,
+    waiting: Vec<OutboxRow>,
+    modules: Vec<Module>,
+    busy: Vec<String>,
+    updates: Vec<Update>,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Device {
+    address: String,
+    vendor: Option<String>,
+    model: Option<String>,
+    serial: Option<String>,
+    answering: Option<bool>,
+    answered: Option<Timestamp>,
+    counters_read: Option<Timestamp>,
+    total: Option<u64>,
+    trouble: String,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Module {
+    name: String,
+    last_sign: Timestamp,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Update {
+    package: String,
+    target: String,
+    state: String,
+    changed: Timestamp,
+}
+
+pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
+    let store = context.open_store()?;
+    let device = |entry: &monitor_appliance::settings::DeviceEntry| -> anyhow::Result<Device> {
+        let row = store.device(&entry.address)?;
+        let reading = store.latest_reading(&entry.address)?;
+        let id = row.as_ref().and_then(|row| row.id.clone());
+        let (vendor, model, serial) =
+            id.map_or((None, None, None), |id| (Some(id.vendor), Some(id.model), Some(id.serial)));
+        Ok(Device {
+            address: entry.address.clone(),
+            vendor,
+            model,
+            serial,
+            answering: row.as_ref().map(|row| row.answering),
+            answered: row.as_ref().and_then(|row| row.answered),
+            counters_read: reading.as_ref().map(|reading| reading.at),
+            total: reading.and_then(|reading| {
+                reading
+                    .counters
+                    .into_iter()
+                    .find(|counter| counter.name == "total")
+                    .map(|counter| counter.value)
+            }),
+            trouble: row.map(|row| row.trouble).unwrap_or_default(),
+        })
+    };
+    let updates = store.update_orders_newest(UPDATES_SHOWN)?;
+    Ok(Status {
+        agent: context.settings.agent.to_string(),
+        center: context.settings.center.to_string(),
+        software: health::running_version(context).to_string(),
+        last_fetch: store.moment(Moment::LastFetch)?,
+        last_send: store.moment(Moment::LastSend)?,
+        devices: context.settings.devices.iter().map(device).collect::<Result<_, _>>()?,
+        faults: store.open_faults()?,
+        reports_waiting: store.outbox_waiting_count()?,
+        reports_expired: store.tally(Tally::ReportsExpired)?,
+        junk: store.tally(Tally::Junk)?,
+        waiting: store.outbox_waiting(WAITING_SHOWN)?,
+        modules: store
+            .heartbeats()?
+            .into_iter()
+            .map(|sign| Module { name: sign.module, last_sign: sign.at })
+            .collect(),
+        busy: store.busy()?.into_iter().map(|busy| format!("{}: {}", busy.module, busy.reason)).collect(),
+        updates: updates
+            .into_iter()
+            .map(|order| {
+                Ok(Update {
+                    package: order.package.to_string(),
+                    target: order.target.to_string(),
+                    state: state_text(&order.state)?,
+                    changed: order.changed,
+                })
+            })
+            .collect::<anyhow::Result<_>>()?,
+    })
+}
+
+/// The name of a state as it is stored, with its reason where it has one.
+fn state_text(state: &monitor_appliance::update::UpdateState) -> anyhow::Result<String> {
+    let value = serde_json::to_value(state)?;
+    let field = |name: &str| value.get(name).and_then(serde_json::Value::as_str).map(ToOwned::to_owned);
+    let name = field("state").unwrap_or_default();
+    Ok(field("reason").map_or_else(|| name.clone(), |reason| format!("{name}: {reason}")))
+}
+
+impl Output for Status {
+    fn text(&self) -> String {
+        let mut text = format!(
+            "appliance      {} of center {}\nsoftware       {}\nmail fetched   {}\nmail sent      {}\n\
+             reports        {} waiting for a receipt, {} given up, {} junk mails (since the last health report)\n",
+            self.agent,
+            self.center,
+            self.software,
+            time(self.last_fetch),
+            time(self.last_send),
+            self.reports_waiting,
+            self.reports_expired,
+            self.junk,
+        );
+        for module in &self.modules {
+            text += &format!("{:14} last sign of life {}\n", module.name, time(Some(module.last_sign)));
+        }
+        for busy in &self.busy {
+            text += &format!("busy           {busy}\n");
+        }
+        text += "\ndevices\n";
+        text += &table(
+            ["address", "vendor", "model", "serial", "answers", "last answer", "total", "trouble"],
+            self.devices.iter().map(|device| {
+                let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+                [
+                    device.address.clone(),
+                    or_dash(&device.vendor),
+                    or_dash(&device.model),
+                    or_dash(&device.serial),
+                    match device.answering {
+                        Some(true) => "yes",
+                        Some(false) => "no",
+                        None => "not asked yet",
+                    }
+                    .to_owned(),
+                    time(device.answered),
+                    device.total.map_or_else(|| "-".to_owned(), |total| total.to_string()),
+                    device.trouble.clone(),
+                ]
+            }),
+        );
+        if !self.faults.is_empty() {
+            text += "\nopen faults\n";
+            text += &table(
+                ["address", "fault", "class", "since", "text"],
+                self.faults.iter().map(|fault| {
+                    [
+                        fault.address.clone(),
+                        fault.code.clone(),
+                        fault.class.clone(),
+                        time(Some(fault.since)),
+                        fault.description.clone(),
+                    ]
+                }),
+            );
+        }
+        if !self.waiting.is_empty() {
+            text += "\nwaiting for a receipt\n";
+            text += &super::outbox::Listing(self.waiting.clone()).text();
+        }
+        if !self.updates.is_empty() {
+            text += "\nupdates\n";
+            text += &table(
+                ["target", "state", "changed", "package"],
+                self.updates.iter().map(|update| {
+                    [
+                        update.target.clone(),
+                        update.state.clone(),
+                        time(Some(update.changed)),
+                        update.package.chars().take(12).collect(),
+                    ]
+                }),
+            );
+        }
+        text
+    }
+}

@@ -1,0 +1,199 @@
+//! The command line as the service person meets it.
+
+use mailfmt::crypto::Credential;
+use mailfmt::{Introduction, Report};
+use monitor_appliance::setup::FIRST_MODULES;
+use monitor_appliance::store::{FaultRow, Outgoing};
+use monitor_appliance::{Layout, Store};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+const PASSWORD: &str = "open-sesame-17";
+
+struct Place {
+    home: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let introduction = Introduction {
+            agent: "AGENT0000001".parse().unwrap(),
+            center: "CENTER".parse().unwrap(),
+            center_address: "center@center.example".into(),
+            credential: Credential::from_bytes([0x5a; 32]),
+            release_keys: Vec::new(),
+        };
+        std::fs::write(home.path().join("introduction"), toml::to_string(&introduction).unwrap()).unwrap();
+        std::fs::write(home.path().join("password"), format!("{PASSWORD}\n")).unwrap();
+        std::fs::create_dir(home.path().join("programs")).unwrap();
+        for (name, _) in FIRST_MODULES {
+            std::fs::write(home.path().join("programs").join(name), format!("program {name}")).unwrap();
+        }
+        Self { home }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_monitor-appliance"))
+            .arg("--root")
+            .arg(self.path("root"))
+            .args(arguments)
+            .current_dir(self.home.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    fn set_up(&self, more: &[&str]) -> Output {
+        let basic = [
+            "setup",
+            "--introduction",
+            "introduction",
+            "--address",
+            "agent1@site.example",
+            "--password-file",
+            "password",
+            "--smtp",
+            "127.0.0.1:1",
+            "--pop3",
+            "127.0.0.1:1",
+            "--security",
+            "plain",
+            "--from-release",
+            "programs",
+            "--software-version",
+            "1.0.00-1",
+        ];
+        self.run(&[&basic[..], more].concat())
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&Layout::new(self.path("root")).store_file()).unwrap()
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(output)))
+}
+
+#[test]
+fn a_set_up_by_flags_can_be_looked_at_and_shows_no_secret() {
+    let place = Place::new();
+    let done = place.set_up(&["--device", "192.0.2.1,hidden-word"]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done));
+    let status = place.run(&["status", "--format", "json"]);
+    assert_eq!(status.status.code(), Some(0), "{}", text(&status));
+    let value = json(&status);
+    assert_eq!(value["agent"], "AGENT0000001");
+    assert_eq!(value["software"], "1.0.00-1");
+    assert_eq!(value["devices"][0]["address"], "192.0.2.1");
+    for output in [done, status, place.run(&["status"])] {
+        let text = text(&output);
+        assert!(
+            !text.contains(PASSWORD) && !text.contains("hidden-word") && !text.contains("5a5a5a"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_is_named_and_nothing_is_asked_without_a_terminal() {
+    let place = Place::new();
+    let output = place.run(&["setup"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("--introduction"), "{}", text(&output));
+    let output = place.run(&["status"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("monitor-appliance setup"), "{}", text(&output));
+    assert_eq!(place.run(&["set-up"]).status.code(), Some(2));
+    assert_eq!(place.set_up(&["--imap", "127.0.0.1:143"]).status.code(), Some(2));
+}
+
+#[test]
+fn an_introduction_with_a_typing_error_is_refused_without_showing_its_secret() {
+    let place = Place::new();
+    let path = place.path("introduction");
+    let broken = std::fs::read_to_string(&path).unwrap().replace("5a5a5a", "5a5a5X");
+    std::fs::write(&path, broken).unwrap();
+    let output = place.set_up(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = text(&output);
+    assert!(text.contains("not an introduction") && !text.contains("5a5a"), "{text}");
+}
+
+#[test]
+fn faults_and_waiting_reports_are_shown() {
+    let place = Place::new();
+    place.set_up(&["--device", "192.0.2.1"]);
+    let now: jiff::Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let refused = mailfmt::message::report::RefusedReport { kind: "x".into(), reason: "y".into() };
+    let outgoing = Outgoing {
+        id: mailfmt::MessageId::from_bytes([1; 16]),
+        center: "CENTER".parse().unwrap(),
+        report: Report::Refused(refused),
+        in_reply_to: None,
+        created: now,
+        expires: now,
+    };
+    let fault = FaultRow {
+        episode: "e".into(),
+        address: "192.0.2.1".into(),
+        class: "user-clearable".into(),
+        code: "jam".into(),
+        description: "tray 2".into(),
+        since: now,
+    };
+    place
+        .store()
+        .change(|change| {
+            change.enqueue(&outgoing)?;
+            change.open_fault(&fault)
+        })
+        .unwrap();
+    let shown = text(&place.run(&["status"]));
+    assert!(shown.contains("jam") && shown.contains("tray 2") && shown.contains("refused"), "{shown}");
+    let listed = json(&place.run(&["outbox", "--format", "json"]));
+    assert_eq!((&listed[0]["kind"], &listed[0]["state"]), (&"refused".into(), &"waiting".into()));
+}
+
+#[test]
+fn the_doctor_names_what_does_not_work_and_goes_on() {
+    let place = Place::new();
+    place.set_up(&["--device", "127.0.0.1:1"]);
+    let output = place.run(&["doctor", "--no-send", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    let value = json(&output);
+    let works = |what: &str| {
+        value["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|finding| finding["what"] == what)
+            .unwrap_or_else(|| panic!("{what} was not looked at: {value}"))["works"]
+            .as_bool()
+            .unwrap()
+    };
+    for what in ["settings", "credential", "store", "clock", "release", "main: name 127.0.0.1"] {
+        assert!(works(what), "{what}: {value}");
+    }
+    for what in ["main: SMTP login", "main: POP3 login", "device 127.0.0.1:1", "update keys"] {
+        assert!(!works(what), "{what}: {value}");
+    }
+}
+
+#[test]
+fn the_doctor_notices_a_program_that_was_changed_on_disk() {
+    let place = Place::new();
+    place.set_up(&[]);
+    std::fs::write(place.path("root").join("current/mail-agent"), "changed").unwrap();
+    let shown = text(&place.run(&["doctor", "--no-send"]));
+    assert!(shown.contains("mail-agent is not the one that was installed"), "{shown}");
+}

@@ -1,0 +1,143 @@
+//! The mail agent's loop against a small post office in the same process.
+
+#![allow(missing_docs, unreachable_pub, reason = "a test program, not a library")]
+
+mod post_office;
+mod site;
+
+use mailfmt::message::command::PingRequest;
+use mailfmt::message::{CounterRequest, Message};
+use mailfmt::{Command, MessageId, Receipt, Report};
+use monitor_appliance::store::{OutboxState, Tally};
+use post_office::PostOffice;
+use site::{Site, until};
+
+fn receipt_for(message: MessageId, number: u64) -> Message {
+    Message::Receipt(Receipt {
+        report: message,
+        number,
+        received: site::now(),
+        content: "fault".into(),
+        description: "a jam".into(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_report_is_mailed_and_its_receipt_settles_it() {
+    let office = PostOffice::open();
+    let mut site = Site::new(&office);
+    let report = site.enqueue_fault();
+    let agent = site.start();
+    until("the report to arrive", || !office.sent().is_empty()).await;
+    let (header, message, sequence) = site.open_report(&office.sent()[0]);
+    assert_eq!((header.message, sequence), (report, 1));
+    assert!(matches!(message, Message::Report(Report::Fault(_))));
+    let receipt = site.mail(&receipt_for(report, 7));
+    office.deliver(receipt);
+    until("the receipt to be taken", || site.store().outbox_waiting_count().unwrap() == 0).await;
+    until("the mail to be deleted", || office.mailbox_len() == 0).await;
+    agent.stop().await;
+    let row = site.store().outbox_newest(1).unwrap().remove(0);
+    assert_eq!((row.state, row.receipt_number), (OutboxState::Receipted, Some(7)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_without_a_receipt_is_sent_again_under_the_same_id_and_number() {
+    let office = PostOffice::open();
+    let mut site = Site::new(&office);
+    site.settings.timers.answer_wait = std::time::Duration::from_millis(300);
+    let report = site.enqueue_fault();
+    let agent = site.start();
+    until("the report to arrive twice", || office.sent().len() >= 2).await;
+    agent.stop().await;
+    let sent = office.sent();
+    for mail in &sent[..2] {
+        let (header, _, sequence) = site.open_report(mail);
+        assert_eq!((header.message, sequence), (report, 1));
+    }
+    assert_ne!(sent[0], sent[1], "each sending is sealed afresh");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_are_answered_and_deleted_in_their_turn_between_junk() {
+    let office = PostOffice::open();
+    let mut site = Site::new(&office);
+    office.deliver(b"Subject: cheap\r\n\r\nbuy\r\n".to_vec());
+    let ask = site.mail(&Message::Command(Command::Counters(CounterRequest::default())));
+    office.deliver(ask.clone());
+    office.deliver(b"\xff\x00 not a mail".to_vec());
+    office.deliver(ask);
+    let ping = site.mail(&Message::Command(Command::Ping(PingRequest::default())));
+    office.deliver(ping);
+    let agent = site.start();
+    until("the answers to arrive", || office.sent().len() >= 2).await;
+    until("the mailbox to be empty", || office.mailbox_len() == 0).await;
+    agent.stop().await;
+    let answers: Vec<Message> = office.sent().iter().map(|mail| site.open_report(mail).1).collect();
+    let counters =
+        answers.iter().filter(|answer| matches!(answer, Message::Report(Report::Counters(_)))).count();
+    assert_eq!(counters, 1, "a command that comes twice is done once");
+    let junk = answers.iter().find_map(|answer| match answer {
+        Message::Report(Report::Health(health)) => Some(health.junk),
+        _ => None,
+    });
+    assert_eq!(junk, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_declared_with_a_gigabyte_is_deleted_unread() {
+    let office = PostOffice::open();
+    let mut site = Site::new(&office);
+    office.deliver_declared(b"Subject: huge\r\n\r\nx\r\n".to_vec(), 1_000_000_000);
+    let ping = site.mail(&Message::Command(Command::Ping(PingRequest::default())));
+    office.deliver(ping);
+    let agent = site.start();
+    until("the answer behind it", || !office.sent().is_empty()).await;
+    until("the mailbox to be empty", || office.mailbox_len() == 0).await;
+    agent.stop().await;
+    assert_eq!(office.retrieved(), 1, "only the small one was read");
+    let Message::Report(Report::Health(health)) = site.open_report(&office.sent()[0]).1 else { panic!() };
+    assert_eq!(health.junk, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_while_the_mail_server_is_away() {
+    let office = PostOffice::open();
+    let site = Site::new(&office);
+    office.go_away();
+    let first = site.enqueue_fault();
+    let agent = site.start();
+    until("some tries", || office.turned_away() >= 4).await;
+    let second = site.enqueue_fault();
+    office.come_back();
+    until("both reports", || office.sent().len() >= 2).await;
+    agent.stop().await;
+    let sent: Vec<MessageId> = office.sent().iter().map(|mail| site.open_report(mail).0.message).collect();
+    assert_eq!(sent, [first, second]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_breaks_before_its_end_repeats_nothing() {
+    let office = PostOffice::open();
+    let mut site = Site::new(&office);
+    let ask = site.mail(&Message::Command(Command::Counters(CounterRequest::default())));
+    office.deliver(ask);
+    // POP3 deletes only at QUIT: the mail comes again in the next session.
+    office.hang_up_at_quit(2);
+    let agent = site.start();
+    until("the mailbox to be empty", || office.mailbox_len() == 0).await;
+    until("the answer", || !office.sent().is_empty()).await;
+    agent.stop().await;
+    assert_eq!(office.sent().len(), 1);
+    assert_eq!(site.store().tally(Tally::Junk).unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_agent_ends_at_once_when_it_is_asked_to_even_if_the_server_hangs() {
+    let office = PostOffice::open();
+    office.fall_silent();
+    let site = Site::new(&office);
+    let agent = site.start();
+    until("the agent to be connected", || office.turned_away() >= 1).await;
+    tokio::time::timeout(std::time::Duration::from_secs(5), agent.stop()).await.expect("it ends in time");
+}

@@ -1,0 +1,143 @@
+//! One appliance in a temporary folder, and the center's side of its channel.
+
+use crate::post_office::PostOffice;
+use jiff::{SignedDuration, Timestamp};
+use mailfmt::crypto::{Credential, Direction};
+use mailfmt::envelope::{Addressee, Header, open, seal};
+use mailfmt::mail::{Classified, Letter, Parcel, classify, compose};
+use mailfmt::message::report::FaultReport;
+use mailfmt::message::{DeviceId, FaultClass, Message};
+use mailfmt::{Introduction, Limits, MessageId, Report};
+use monitor_appliance::context::{system_clock, system_random};
+use monitor_appliance::mail_agent::{self, MailAgentError};
+use monitor_appliance::setup::{Answers, Existing, set_up};
+use monitor_appliance::{Context, Layout, Settings, ShutdownHandle, Store, shutdown};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub fn now() -> Timestamp {
+    system_clock()
+}
+
+/// Waits for a condition, not for a time.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub struct Site {
+    _home: tempfile::TempDir,
+    layout: Layout,
+    pub settings: Settings,
+    introduction: Introduction,
+    sequence: u64,
+}
+
+/// A running mail agent.
+pub struct Running {
+    handle: ShutdownHandle,
+    task: tokio::task::JoinHandle<Result<(), MailAgentError>>,
+}
+
+impl Running {
+    pub async fn stop(self) {
+        self.handle.request();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+impl Site {
+    pub fn new(office: &PostOffice) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let layout = Layout::new(home.path().join("appliance"));
+        let introduction = Introduction {
+            agent: "AGENT0000001".parse().unwrap(),
+            center: "CENTER".parse().unwrap(),
+            center_address: "center@center.example".into(),
+            credential: Credential::from_bytes([7; 32]),
+            release_keys: Vec::new(),
+        };
+        let server =
+            |port| mailbox::Server { host: "127.0.0.1".into(), port, security: mailbox::Security::Plain };
+        let answers = Answers {
+            introduction: Some(introduction.clone()),
+            account: Some(mailbox::AccountSettings {
+                name: "main".into(),
+                address: "agent1@site.example".into(),
+                username: "agent1".into(),
+                smtp: server(office.smtp_port),
+                fetch: mailbox::Protocol::Pop3,
+                fetch_server: server(office.pop3_port),
+                ca_file: None,
+                hello_name: None,
+                smtp_login: false,
+            }),
+            password: Some("sesame".to_owned().into()),
+            ..Answers::default()
+        };
+        set_up(&layout, &answers, Existing::Keep).unwrap();
+        let mut settings = Settings::load(&layout.settings_file()).unwrap();
+        settings.timers.mail_poll = Duration::from_millis(50);
+        settings.timers.answer_poll = Duration::from_millis(50);
+        settings.timers.backoff_first = Duration::from_millis(50);
+        settings.timers.backoff_max = Duration::from_millis(100);
+        Self { _home: home, layout, settings, introduction, sequence: 0 }
+    }
+
+    fn context(&self) -> Context {
+        Context::new(self.layout.clone(), self.settings.clone(), Arc::new(system_clock))
+    }
+
+    pub fn store(&self) -> Store {
+        self.context().open_store().unwrap()
+    }
+
+    pub fn start(&self) -> Running {
+        let (handle, shutdown) = shutdown();
+        Running { handle, task: tokio::spawn(mail_agent::run(self.context(), shutdown)) }
+    }
+
+    pub fn enqueue_fault(&self) -> MessageId {
+        let report = Report::Fault(FaultReport {
+            device: DeviceId { vendor: "Maker".into(), model: "One".into(), serial: "A1".into() },
+            episode: "e1".into(),
+            class: FaultClass::UserClearable,
+            code: "jam".into(),
+            group: "media-path".into(),
+            severity: "critical".into(),
+            description: String::new(),
+            since: now(),
+        });
+        let outgoing = self.context().outgoing(report, None);
+        self.store().change(|change| change.enqueue(&outgoing)).unwrap();
+        outgoing.id
+    }
+
+    /// A mail from the center.
+    pub fn mail(&mut self, message: &Message) -> Vec<u8> {
+        self.sequence += 1;
+        let Introduction { agent, center, credential, .. } = &self.introduction;
+        let key = credential.channel(Direction::ToAppliance, agent, center);
+        let expires = now().saturating_add(SignedDuration::from_hours(24)).unwrap();
+        let id = MessageId::generate(&mut system_random);
+        let header = Header::new(message, center.clone().into(), id, now(), expires);
+        let addressee = Addressee { key: &key, sequence: self.sequence };
+        let sealed = seal(&header, message, &[addressee], &mut system_random).unwrap();
+        let letter = Letter { from: "center@center.example", to: None, header: &header, sending: 1 };
+        compose(&letter, &sealed)
+    }
+
+    /// Reads a mail as the center does.
+    pub fn open_report(&self, raw: &[u8]) -> (Header, Message, u64) {
+        let limits = Limits::default();
+        let Classified::Ours { attachment } = classify(raw, &limits) else { panic!("not ours") };
+        let parcel = Parcel::split(&attachment, &limits).unwrap();
+        let Introduction { agent, center, credential, .. } = &self.introduction;
+        let key = credential.channel(Direction::ToCenter, agent, center);
+        let opened = open(parcel.envelope, &key, &limits, now()).unwrap();
+        (opened.header().clone(), opened.message().unwrap(), opened.sequence())
+    }
+}
