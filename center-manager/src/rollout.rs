@@ -11,7 +11,8 @@
 //! Each target climbs two ladders: [`Transport`] (what became of our mails) and [`Progress`] (what the installer said).
 //! Neither makes a success. Only a version report does: one that answers our nonce, or one that is newer than the order,
 //! with the target's software version and the manifest's hash for every module ([`Release::compare`]). The ladders say why
-//! there is none. A word that comes after the verdict corrects it.
+//! there is none. A word that comes after the verdict corrects it; and where the installer says "done" only after the
+//! appliance was found at another version or silent, it is asked once more.
 //!
 //! [`plan`] decides and [`perform`] carries a step out on values; both see nothing but their arguments. [`tick`] and the
 //! `on_*` hooks are the shell around them: rows in, rows out, one transaction each, so that a center that dies in the

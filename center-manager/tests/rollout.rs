@@ -14,7 +14,7 @@ use world::{World, agent, mixed, other, version};
 /// Compares with a checked-in file; `UPDATE_EXPECTED=1` writes it anew, to be read like code.
 fn check(found: &str, file: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expected").join(file);
-    let found: String = found.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    let found = format!("{}\n", found.trim_end());
     if std::env::var_os("UPDATE_EXPECTED").is_some() {
         std::fs::write(&path, &found).unwrap();
     }
@@ -294,6 +294,46 @@ fn an_appliance_whose_clock_is_ten_years_ahead_can_still_fail_and_succeed() {
     world.answers(&agent(1), other("1.0.00-1"));
     world.step();
     assert_eq!(failure(&world, &agent(1)), Failure::OtherVersion { version: version("1.0.00-1") });
+}
+
+#[test]
+fn an_appliance_that_had_to_wait_is_asked_again_when_its_installer_is_done() {
+    let mut world = World::new(2, 0);
+    world.until_asked();
+    world.installer_says(&agent(1), UpdateOutcome::Waiting { reason: "counters are being sent".to_owned() });
+    world.answers(&agent(1), other("1.0.00-1"));
+    world.answers(&agent(2), Finding::Same);
+    world.step();
+    assert_eq!(failure(&world, &agent(1)), Failure::OtherVersion { version: version("1.0.00-1") });
+    assert!(world.rollout.finished.is_some());
+    let old = world.nonce(&agent(1));
+    world.later(50);
+    world.installer_says(&agent(1), UpdateOutcome::Installed);
+    world.step();
+    assert_eq!(
+        world.posts.last().map(|post| (post.kind, post.agents.clone())),
+        Some((PostKind::Ask, vec![agent(1)]))
+    );
+    assert_ne!(world.nonce(&agent(1)), old);
+    world.mail_is_accepted();
+    world.answers(&agent(1), Finding::Same);
+    world.step();
+    assert_eq!((world.updated(), world.rollout.finished), (2, Some(world.now)));
+}
+
+#[test]
+fn an_installer_that_is_done_and_silent_is_asked_again_only_once() {
+    let mut world = World::new(1, 0);
+    world.until_asked();
+    world.later(5);
+    world.installer_says(&agent(1), UpdateOutcome::Installed);
+    for _ in 0..5 {
+        world.later(30);
+        world.mail_is_accepted();
+        world.installer_says(&agent(1), UpdateOutcome::Installed);
+    }
+    assert_eq!(failure(&world, &agent(1)), Failure::Silent);
+    assert_eq!(world.posts.len(), 3, "the order and two questions");
 }
 
 #[test]

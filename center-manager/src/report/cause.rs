@@ -14,7 +14,9 @@ pub(super) fn explain(rollout: &Rollout, target: &Target, known: &Known) -> Opti
     let agent = &target.agent;
     let watch = || format!("center-manager rollout watch {id}");
     let (cause, next) = match &target.state {
-        TargetState::Planned => ("Nothing was sent to it in this attempt yet.".to_owned(), watch()),
+        TargetState::Planned => {
+            ("The daemon has not taken it up yet.".to_owned(), "center-manager serve".to_owned())
+        }
         TargetState::Ordered { order } => (ordered(rollout, order), watch()),
         TargetState::Asked { order, ask } => (asked(rollout, order, ask), watch()),
         TargetState::Decided { verdict: Verdict::Updated, at, .. } => {

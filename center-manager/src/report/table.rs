@@ -36,13 +36,15 @@ pub fn table(report: &Comparison) -> String {
         }
         _ => String::new(),
     };
-    format!(
+    let text = format!(
         "update to: {}\nrollout {}, {}; started {}, {state}; times in UTC\n\n{table}\n[x] failed   [.] no verdict yet{retry}",
         report.update_to,
         report.rollout,
         report.summary(),
         minute(report.started),
-    )
+    );
+    // Trailing blanks make copied tables ugly.
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 fn cells(row: &Row) -> [String; 7] {

@@ -135,7 +135,7 @@ pub enum PostKind {
 /// gives an empty plan.
 ///
 /// The order is that of Fig. 14: marks first, since they decide about retries; then mails; then the end. A finished
-/// rollout only corrects its verdicts.
+/// rollout only corrects its verdicts, and for that may ask once more.
 ///
 /// Source: JP 2003-435644 [0075-0083].
 #[must_use]
@@ -152,11 +152,15 @@ pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
         }
         match due.as_ref().or(target.verdict()) {
             Some(Verdict::Updated) => {}
-            Some(Verdict::Failed { failure }) => {
-                if failure.is_retried_by_itself() && target.attempt <= rollout.retries {
+            Some(Verdict::Failed { failure }) if failure.is_retried_by_itself() && !target.removed => {
+                if target.asks_again() {
+                    open = true;
+                    ask.push(target.agent.clone());
+                } else if target.attempt <= rollout.retries {
                     again.push(target.agent.clone());
                 }
             }
+            Some(Verdict::Failed { .. }) => {}
             None => {
                 open = true;
                 match &target.state {
@@ -173,7 +177,7 @@ pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
             }
         }
     }
-    if rollout.finished.is_some() {
+    if rollout.finished.is_some() && !open {
         return steps;
     }
     // The failed are retried together, when the last one is known: one mail for many.
@@ -270,6 +274,7 @@ pub fn perform(
         }
         Step::AskVersion { agents } => {
             let (message, nonce) = (MessageId::generate(random), Nonce::generate(random));
+            rollout.finished = None;
             for agent in agents {
                 if let Some(target) = targets.get_mut(agent) {
                     target.ask(message, nonce, now);

@@ -293,13 +293,22 @@ impl Target {
         self.state = TargetState::Ordered { order };
     }
 
-    /// The question of this attempt was written. Only an ordered target can be asked.
+    /// The question of this attempt was written; only an ordered target can be asked. A second question
+    /// ([`Target::asks_again`]) sets the first answer aside.
     pub(super) fn ask(&mut self, message: MessageId, nonce: Nonce, now: Timestamp) {
-        if let TargetState::Ordered { order } = &self.state {
-            let ask = Ask { message, nonce, at: now, transport: Transport::Queued { since: now } };
-            self.nonces.push(nonce);
-            self.state = TargetState::Asked { order: order.clone(), ask };
-        }
+        let (Some(order), _) = self.mails() else { return };
+        let ask = Ask { message, nonce, at: now, transport: Transport::Queued { since: now } };
+        self.state = TargetState::Asked { order: order.clone(), ask };
+        self.nonces.push(nonce);
+        self.answer = None;
+    }
+
+    /// Whether a failed target has to be asked once more, because its installer said "done" after the question that
+    /// failed: it had to wait, or was busy installing, when that came.
+    pub(super) fn asks_again(&self) -> bool {
+        let (Some(order), Some(ask)) = self.mails() else { return false };
+        let asked = self.answer.as_ref().map_or(ask.at, |answer| answer.received);
+        matches!(order.progress, Progress::InstalledSaid { at } if at > asked)
     }
 
     /// A verdict was found or corrected.
@@ -347,7 +356,14 @@ impl Target {
         }
         order.transport.heard(now);
         order.progress = match outcome {
-            UpdateOutcome::Installed => Progress::InstalledSaid { at: now },
+            UpdateOutcome::Installed => match &order.progress {
+                // Said twice: the first time counts.
+                said @ Progress::InstalledSaid { .. } => said.clone(),
+                Progress::Ordered
+                | Progress::Waiting { .. }
+                | Progress::Refused { .. }
+                | Progress::Undone { .. } => Progress::InstalledSaid { at: now },
+            },
             UpdateOutcome::Waiting { reason } => match &order.progress {
                 // A mail that was overtaken does not bring an ended installation back.
                 ended @ (Progress::InstalledSaid { .. }

@@ -420,6 +420,22 @@ fn a_removed_appliance_does_not_hold_the_others_up() {
 }
 
 #[test]
+fn an_appliance_that_is_removed_after_it_failed_is_not_retried_and_keeps_its_verdict() {
+    let mut center = Center::in_memory(2);
+    center.db.read().execute("UPDATE rollout SET retries = 1", []).unwrap();
+    center.until_asked(2);
+    let nonce = center.nonce(1);
+    center.answer(1, nonce, "1.0.01-1", b"device-watch 1.0.01");
+    center.tick().unwrap();
+    center.db.remove_appliance(&agent(1), center.now).unwrap();
+    center.later(30);
+    assert_eq!(center.recipients().last(), Some(&("update".to_owned(), 1)), "the other one begins again");
+    let targets = center.targets();
+    let verdict = targets[&agent(1)].verdict();
+    assert!(matches!(verdict, Some(Verdict::Failed { failure: Failure::OtherVersion { .. } })));
+}
+
+#[test]
 fn a_rollout_of_an_expired_package_or_to_nobody_does_not_begin() {
     let mut center = Center::in_memory(1);
     let (file, inspection) = package();

@@ -36,7 +36,7 @@ fn advance(
     let mut targets = rollouts::targets(tx, id)?;
     let mut changed = BTreeSet::new();
     for agent in rollouts::removed(tx, id)? {
-        if let Some(target) = targets.get_mut(&agent).filter(|target| target.verdict().is_none()) {
+        if let Some(target) = targets.get_mut(&agent) {
             target.removed = true;
         }
     }

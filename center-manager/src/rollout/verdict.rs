@@ -127,7 +127,7 @@ pub fn judge(rollout: &Rollout, target: &Target, now: Timestamp) -> Option<Verdi
     }
     if target.removed {
         let reason = "the appliance was removed from the fleet".to_owned();
-        return Some(Failure::Undeliverable { reason }.into());
+        return Some(target.verdict().cloned().unwrap_or_else(|| Failure::Undeliverable { reason }.into()));
     }
     // The limits of time end the waiting once; after the verdict only words from outside count.
     let decided = matches!(target.state, TargetState::Decided { .. });
