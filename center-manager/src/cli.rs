@@ -48,7 +48,6 @@ pub struct Cli {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one exists, for the time of one command")]
 pub enum Command {
     /// Make a home: settings, fleet database, release key.
     Init(init::InitArgs),

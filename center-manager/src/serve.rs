@@ -66,8 +66,10 @@ pub struct Pass {
     pub steps: usize,
     /// Accounts whose mail could not be read.
     pub accounts_failed: usize,
-    /// Whether more mail waits than one pass takes.
-    pub more: bool,
+    /// Whether more mail waits to be read than one pass takes.
+    pub more_to_read: bool,
+    /// Whether more waits to be sent than one pass takes.
+    pub more_to_send: bool,
 }
 
 /// The daemon of one home. At most one exists per home, in all processes together.
@@ -131,9 +133,14 @@ impl Daemon {
         while !*stop.borrow() {
             let look = Instant::now() >= next_look;
             match self.pass(look, &stop).await {
-                Ok(pass) if look && pass.more => {}
-                Ok(_) if look => next_look = Instant::now() + self.settings.poll,
-                Ok(_) => {}
+                Ok(pass) => {
+                    if look && !pass.more_to_read {
+                        next_look = Instant::now() + self.settings.poll;
+                    }
+                    if pass.more_to_send {
+                        continue;
+                    }
+                }
                 Err(error) => {
                     log_chain("the pass failed; trying again", &error);
                     next_look = Instant::now() + self.settings.poll;
@@ -146,26 +153,27 @@ impl Daemon {
         Ok(())
     }
 
-    /// One look for mail, one tick, one round of sending.
+    /// Reads all mail, ticks the rollouts, sends all that is due.
     ///
     /// # Errors
     /// [`ServeError::Db`]; [`ServeError::Mail`] when not a single account could be read.
     pub async fn once(&mut self) -> Result<Pass, ServeError> {
         let (_hold, stop) = watch::channel(false);
         let mut total = Pass::default();
+        let mut look = true;
         loop {
-            let pass = self.pass(true, &stop).await?;
+            let pass = self.pass(look, &stop).await?;
             total.read = total.read.saturating_add(pass.read);
             total.reports = total.reports.saturating_add(pass.reports);
             total.sent = total.sent.saturating_add(pass.sent);
             total.steps = total.steps.saturating_add(pass.steps);
-            total.accounts_failed = pass.accounts_failed;
-            if pass.accounts_failed == self.accounts.len() {
+            if look && pass.accounts_failed == self.accounts.len() {
                 return Err(ServeError::Mail { failed: pass.accounts_failed, accounts: self.accounts.len() });
             }
-            if !pass.more {
+            if !pass.more_to_read && !pass.more_to_send {
                 return Ok(total);
             }
+            look = pass.more_to_read;
         }
     }
 
@@ -178,13 +186,16 @@ impl Daemon {
         let (_hold, stop) = watch::channel(false);
         let mut total = Pass::default();
         loop {
-            total.more = false;
+            total.more_to_read = false;
             self.refresh_keys()?;
             self.read_all(&mut total, &stop).await?;
             if total.accounts_failed > 0 {
-                return Err(ServeError::Mail { failed: total.accounts_failed, accounts: self.accounts.len() });
+                return Err(ServeError::Mail {
+                    failed: total.accounts_failed,
+                    accounts: self.accounts.len(),
+                });
             }
-            if !total.more {
+            if !total.more_to_read {
                 return Ok(total);
             }
         }
@@ -203,12 +214,12 @@ impl Daemon {
                 tracing::warn!(expired, "messages were not sent in time and are given up");
             }
         }
-        pass.sent = self.send_due(stop).await?;
+        (pass.sent, pass.more_to_send) = self.send_due(stop).await?;
         Ok(pass)
     }
 
     /// Waits for the next look, for a change by another process, for something that becomes due, or for the end.
-    async fn wait(&self, stop: &mut watch::Receiver<bool>, next_look: Instant, seen: &mut Option<i64>) {
+    async fn wait(&mut self, stop: &mut watch::Receiver<bool>, next_look: Instant, seen: &mut Option<i64>) {
         let mut glances = 0u32;
         while !*stop.borrow() && Instant::now() < next_look {
             pause(stop, GLANCE.min(next_look.saturating_duration_since(Instant::now()))).await;
@@ -292,3 +303,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

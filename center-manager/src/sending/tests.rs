@@ -62,12 +62,12 @@ fn from<'a>(center: &'a CenterId) -> From<'a> {
 proptest! {
     #[test]
     fn every_recipient_is_in_exactly_one_mail_of_its_message(
-        groups in proptest::collection::vec(1usize..40, 0..6),
+        groups in proptest::collection::vec(1u32..40, 0..6),
         at_most in 1usize..15,
     ) {
         let mut all = Vec::new();
-        for (message, size) in groups.iter().enumerate() {
-            all.extend((0..*size).map(|number| due(message as i64, number as u32)));
+        for (message, size) in (0i64..).zip(&groups) {
+            all.extend((0..*size).map(|number| due(message, number)));
         }
         let plans = plan(&all, at_most);
         for plan in &plans {

@@ -26,16 +26,21 @@ pub(super) struct EnclosureCache {
 type Tries = Vec<(OutboxId, AgentId, Try)>;
 
 impl Daemon {
-    /// Sends what is due, most urgent first, over the first account that works; how many mails went out.
-    pub(super) async fn send_due(&mut self, stop: &watch::Receiver<bool>) -> Result<usize, ServeError> {
+    /// Sends what is due, most urgent first, over the first account that works; how many mails went out, and whether
+    /// more are due than one pass takes.
+    pub(super) async fn send_due(
+        &mut self,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(usize, bool), ServeError> {
         let wanted = self.settings.sends_per_pass.saturating_mul(self.settings.recipients_per_mail);
         let due = self.db.due(now(), wanted)?;
         let mut plans = sending::plan(&due, self.settings.recipients_per_mail);
+        let more = plans.len() > self.settings.sends_per_pass || due.len() == wanted;
         plans.truncate(self.settings.sends_per_pass);
         if plans.is_empty() {
-            return Ok(0);
+            return Ok((0, false));
         }
-        let Some((nth, mut submission)) = self.connect().await else { return Ok(0) };
+        let Some((nth, mut submission)) = self.connect().await else { return Ok((0, false)) };
         let mut numbers = self.number(&plans)?;
         let mut tries = Tries::new();
         let mut sent = 0usize;
@@ -72,7 +77,8 @@ impl Daemon {
                 tracing::debug!(%error, "the mail server did not end the session in order");
             }
         }
-        Ok(sent)
+        // Where nothing went out, trying again at once would not help.
+        Ok((sent, more && sent > 0))
     }
 
     /// The first account that lets us in; the others rest for a while.

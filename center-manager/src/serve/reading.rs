@@ -99,7 +99,7 @@ impl Daemon {
             session.delete(&items).await?;
         }
         pass.read = pass.read.saturating_add(read);
-        pass.more |= !rest.is_empty() && read > 0;
+        pass.more_to_read |= !rest.is_empty() && read > 0;
         session.finish().await?;
         Ok(())
     }
