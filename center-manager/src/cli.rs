@@ -9,6 +9,7 @@ mod devices;
 mod doctor;
 mod faults;
 mod init;
+mod outbox;
 mod package;
 mod ping;
 mod print;
@@ -21,6 +22,7 @@ mod which;
 use crate::db::Db;
 use crate::home::Home;
 use crate::settings::Settings;
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
@@ -76,6 +78,8 @@ pub enum Command {
     Versions(versions::VersionsCommand),
     /// List the reports that came in.
     Reports(reports::ReportsArgs),
+    /// List what waits to be sent, and what did not reach its recipients.
+    Outbox(outbox::OutboxArgs),
     /// Ask appliances for a sign of life.
     Ping(ping::PingArgs),
 }
@@ -133,7 +137,10 @@ impl Context {
 /// # Errors
 /// Whatever made the command fail, for a person.
 pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let context = Context { home: Home::new(&cli.home) };
+    // The database keeps paths; they must hold wherever the next command is started.
+    let home =
+        std::path::absolute(&cli.home).with_context(|| format!("{} is no path", cli.home.display()))?;
+    let context = Context { home: Home::new(&home) };
     match cli.command {
         Command::Init(args) => init::run(&args, &context, out),
         Command::Doctor(args) => doctor::run(&args, &context, out),
@@ -146,6 +153,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Rollout(command) => rollout::run(&command, &context, out),
         Command::Versions(command) => versions::run(&command, &context, out),
         Command::Reports(args) => reports::run(&args, &context, out),
+        Command::Outbox(args) => outbox::run(&args, &context, out),
         Command::Ping(args) => ping::run(&args, &context, out),
     }
 }

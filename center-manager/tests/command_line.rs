@@ -329,6 +329,11 @@ fn commands_for_appliances_wait_in_the_outbox() {
         (Some("counter-request"), 3)
     );
     assert_eq!(center.json(&["ping", "AGENT0000002"])["appliances"], serde_json::json!(["AGENT0000002"]));
+    let waiting = center.json(&["outbox"]);
+    assert_eq!(waiting[0]["states"], serde_json::json!([["queued", 3]]));
+    assert_eq!(waiting[1]["kind"], "ping");
+    let number = waiting[1]["number"].to_string();
+    assert_eq!(center.json(&["outbox", "--show", &number])[0]["agent"], "AGENT0000002");
     let said = center.fails(1, &["ping"]);
     assert!(said.contains("--all"), "{said}");
     let said = center.fails(1, &["ping", "AGENT0000009"]);

@@ -155,7 +155,7 @@ fn settings(args: &InitArgs) -> anyhow::Result<String> {
         smtp: server(&args.smtp, smtp_port, args.smtp_security)?,
         fetch: args.fetch.into(),
         fetch_server: server(&args.fetch_server, fetch_port, args.fetch_security)?,
-        ca_file: args.ca_file.clone(),
+        ca_file: args.ca_file.as_ref().map(std::path::absolute).transpose()?,
         hello_name: None,
         smtp_login: !args.no_smtp_login,
     };

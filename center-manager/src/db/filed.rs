@@ -126,6 +126,7 @@ impl<R: Random> Filing<'_, R> {
             _ => None,
         };
         let description = words::describe(&arrived.report, opened.as_deref());
+        let kind = words::plain(arrived.report.kind());
         let receipt = MessageId::generate(self.random);
         self.transaction
             .prepare_cached(
@@ -138,7 +139,7 @@ impl<R: Random> Filing<'_, R> {
                 arrived.agent.as_str(),
                 count(arrived.sequence),
                 arrived.in_reply_to.map(|id| Id::of(&id)),
-                arrived.report.kind(),
+                kind,
                 arrived.payload,
                 description,
                 At(arrived.created),
@@ -146,7 +147,6 @@ impl<R: Random> Filing<'_, R> {
                 Id::of(&receipt),
             ])?;
         let number = uncount(self.transaction.last_insert_rowid());
-        let kind = arrived.report.kind().to_owned();
         Ok(Journaled { number, received: self.now, kind, description, receipt })
     }
 

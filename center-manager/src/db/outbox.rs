@@ -10,6 +10,10 @@
 //!    |-> refused (our mail server will never take it)      |-> expired (not sent in time)
 //! ```
 
+mod listing;
+
+pub use listing::{OutboxFilter, OutboxLine};
+
 use super::columns::{At, Id, maybe_parsed, parsed, time, uncount};
 use super::{Db, DbError};
 use crate::rollout::{self, TransportOutcome};
@@ -133,7 +137,7 @@ impl std::str::FromStr for Transport {
 }
 
 /// One recipient's state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Delivery {
     /// The recipient.
     pub agent: AgentId,
@@ -281,14 +285,6 @@ impl Db {
         self.write(|transaction| enqueue(transaction, mail, recipients))
     }
 
-    /// The state of every recipient of a message, in order of their ids.
-    ///
-    /// # Errors
-    /// [`DbError::Sql`].
-    pub fn deliveries(&self, outbox: OutboxId) -> Result<Vec<Delivery>, DbError> {
-        deliveries(self.read(), outbox)
-    }
-
     /// Recipients that are due, most urgent first, recipients of one message together; at most `limit` of them.
     ///
     /// # Errors
@@ -368,23 +364,6 @@ impl Db {
                 }
             }
             Ok(())
-        })
-    }
-
-    /// Marks what was not sent in time, and forgets receipts long past their use; returns how many were not sent.
-    ///
-    /// # Errors
-    /// [`DbError::Sql`].
-    pub fn expire_outbox(&mut self, now: Timestamp) -> Result<usize, DbError> {
-        self.write(|transaction| {
-            let expired = transaction.execute(
-                "UPDATE outbox_recipient SET state = 'expired', changed = ?1
-                 WHERE state = 'queued' AND outbox IN (SELECT id FROM outbox WHERE expires < ?1)",
-                [At(now)],
-            )?;
-            // A report that is repeated so late gets its receipt from the journal.
-            transaction.execute("DELETE FROM outbox WHERE family = 'receipt' AND expires < ?1", [At(now)])?;
-            Ok(expired)
         })
     }
 

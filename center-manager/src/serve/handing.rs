@@ -167,9 +167,9 @@ impl Daemon {
         {
             return Ok(Arc::clone(enclosure));
         }
-        let stored = self.db.package(&package.to_string()).map_err(|error| chain(&error))?;
-        let file = std::fs::read(&stored.path)
-            .map_err(|error| format!("cannot read {}: {error}", stored.path.display()))?;
+        let path = self.home.package(package);
+        let file =
+            std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         let enclosure: Arc<[u8]> = sending::enclosure(outgoing, &file).map_err(|error| chain(&error))?.into();
         self.enclosure.last = Some((outgoing.outbox, Arc::clone(&enclosure)));
         Ok(enclosure)

@@ -101,6 +101,9 @@ impl Daemon {
         pass.read = pass.read.saturating_add(read);
         pass.more_to_read |= !rest.is_empty() && read > 0;
         session.finish().await?;
+        if read > 0 {
+            tracing::info!(read, reports = pass.reports, "mail read and filed");
+        }
         Ok(())
     }
 

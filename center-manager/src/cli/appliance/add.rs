@@ -96,6 +96,12 @@ pub(super) fn run(args: &AddArgs, context: &Context, out: &mut dyn Write) -> any
         None => from_pattern(args)?,
     };
     let mut db = context.db()?;
+    // What may fail fails before anything is added.
+    context.settings()?;
+    context.home.release_public_keys()?;
+    if let Some(folder) = &args.out {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
     let appliances = complete(wishes, &db.agent_ids_given()?)?;
     db.add_appliances(&appliances, now())?;
     let added = introduce_all(&appliances, args.out.as_deref(), context)?;
