@@ -96,7 +96,7 @@ pub fn start(db: &mut Db, draft: &Draft, now: Timestamp) -> Result<RolloutId, St
 /// Begins again with the failed targets (only those of `only`, if it is not empty): same rollout, next attempt. Returns
 /// which; the rest is done by the next tick.
 ///
-/// Source: JP 2003-435644 [0082].
+/// Source: JP 2003-435644 [0075-0083], Fig. 14, last step.
 ///
 /// # Errors
 /// [`StartError`]; then nothing was changed.

@@ -1,0 +1,192 @@
+//! `center-manager rollout` and `versions` as a person types them, without any mail server.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its world does not hold")]
+
+use center_manager::db::Db;
+use center_manager::rollout;
+use center_manager::system::{SystemRandom, now};
+use jiff::SignedDuration;
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+struct Center {
+    folder: TempDir,
+    package: String,
+}
+
+impl Center {
+    /// A home with three appliances and one signed package.
+    fn new() -> Self {
+        let mut center = Self { folder: tempfile::tempdir().unwrap(), package: String::new() };
+        let path = |name: &str| center.folder.path().join(name).to_str().unwrap().to_owned();
+        fs::write(path("password"), "secret\n").unwrap();
+        fs::write(path("device-watch"), "device-watch 1.0.02").unwrap();
+        let list = "target = \"1.0.02-0\"\n[[module]]\nname = \"device-watch\"\nversion = \"1.0.02\"\n\
+                    date = \"2002-11-01\"\nkind = \"resident\"\nfile = \"device-watch\"\n";
+        fs::write(path("modules.toml"), list).unwrap();
+        let (password, modules) = (path("password"), path("modules.toml"));
+        center.text(&[
+            "init",
+            "--address",
+            "center@center.example",
+            "--smtp",
+            "127.0.0.1:1",
+            "--fetch-server",
+            "127.0.0.1:1",
+            "--password-file",
+            &password,
+        ]);
+        for customer in ["aaa Trading", "bbb Printing", "ccc Insurance"] {
+            let address = format!("agent@{}.example", &customer[..3]);
+            center.text(&["appliance", "add", "--address", &address, "--customer", customer]);
+        }
+        let built = center.text(&["package", "build", "--modules", &modules, "--sign", "--format", "json"]);
+        let built: Value = serde_json::from_str(&built).unwrap();
+        center.package = built["id"].as_str().unwrap().to_owned();
+        center
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_center-manager"))
+            .arg("--home")
+            .arg(self.home())
+            .args(args)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    fn text(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs what must end with this exit code; answers what it printed and what it complained of.
+    fn ends(&self, code: i32, args: &[&str]) -> (String, String) {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    fn start(&self, more: &[&str]) -> String {
+        let mut args = vec!["rollout", "start", "--package", &self.package, "--yes"];
+        args.extend(more);
+        self.text(&args)
+    }
+
+    /// What the daemon does, so many hours from now; no mail was ever taken by a mail server.
+    fn tick_in(&self, hours: i64) {
+        let mut db = Db::open(&self.home().join("fleet.db")).unwrap();
+        rollout::tick(&mut db, now() + SignedDuration::from_hours(hours), &mut SystemRandom).unwrap();
+    }
+}
+
+#[test]
+fn nothing_is_sent_without_a_yes() {
+    let center = Center::new();
+    let (shown, said) = center.ends(1, &["rollout", "start", "--package", &center.package, "--all"]);
+    assert!(shown.contains("update to: 1.0.02-0"), "the preview comes first: {shown}");
+    assert!(shown.contains("appliances 3: 3 at a version not known yet"), "{shown}");
+    assert!(said.contains("--yes"), "{said}");
+    assert_eq!(center.text(&["rollout", "list", "--format", "json"]).trim(), "[]");
+}
+
+#[test]
+fn a_rollout_to_nobody_or_with_an_unknown_or_unsigned_package_is_refused() {
+    let center = Center::new();
+    let start = |package: &str, whom: &str| {
+        center.ends(1, &["rollout", "start", "--yes", "--package", package, whom]).1
+    };
+    assert!(center.ends(1, &["rollout", "start", "--yes", "--package", &center.package]).1.contains("--all"));
+    assert!(start(&center.package, "--agents=AGENT0000009").contains("AGENT0000009"));
+    assert!(start("0123456789abcdef", "--all").contains("package list"));
+    let modules = center.folder.path().join("modules.toml");
+    let file = center.folder.path().join("unsigned.mfp");
+    fs::write(center.folder.path().join("device-watch"), "device-watch, not signed").unwrap();
+    center.text(&[
+        "package",
+        "build",
+        "--modules",
+        modules.to_str().unwrap(),
+        "--out",
+        file.to_str().unwrap(),
+    ]);
+    assert!(start(file.to_str().unwrap(), "--all").contains("not signed"));
+}
+
+#[test]
+fn a_package_file_from_elsewhere_can_be_rolled_out() {
+    let center = Center::new();
+    let stored = center.home().join("packages").join(format!("{}.mfp", center.package));
+    let file = center.folder.path().join("brought.mfp");
+    fs::rename(stored, &file).unwrap();
+    let shown = center.text(&["rollout", "start", "--yes", "--all", "--package", file.to_str().unwrap()]);
+    assert!(shown.contains("rollout 1 started"), "{shown}");
+}
+
+#[test]
+fn appliances_that_no_mail_reached_are_shown_with_reasons_and_can_be_retried() {
+    let center = Center::new();
+    let shown = center.start(&["--agents", "AGENT0000001,AGENT0000003", "--settle", "5"]);
+    assert!(shown.contains("appliances 2") && shown.contains("asked for 5 s after sending"), "{shown}");
+    center.tick_in(0);
+    let status = center.text(&["rollout", "status"]);
+    assert!(
+        status.contains("0 of 2 updated, 2 without a verdict yet") && status.contains("queued"),
+        "{status}"
+    );
+
+    center.tick_in(25);
+    let (watched, _) = center.ends(1, &["rollout", "watch", "1"]);
+    assert!(watched.contains("0 updated, 2 failed, 0 open, 2 in all"), "{watched}");
+    let report: Value =
+        serde_json::from_str(&center.text(&["rollout", "report", "1", "--format", "json"])).unwrap();
+    assert_eq!(report["counts"]["failed"], 2);
+    assert_eq!(report["rows"][1]["remarks"], "ccc Insurance");
+    let cause = report["rows"][0]["reason"]["cause"].as_str().unwrap();
+    assert!(cause.contains("did not take the mail within 24 h"), "{cause}");
+    let history = center.text(&["rollout", "status", "1", "--agent", "AGENT0000001"]);
+    assert!(history.contains("ordered") && history.contains("undeliverable"), "{history}");
+
+    assert!(
+        center
+            .text(&["rollout", "retry", "1", "--agents", "AGENT0000003"])
+            .contains("AGENT0000003 begins again")
+    );
+    let (_, said) = center.ends(1, &["rollout", "retry", "1", "--agents", "AGENT0000002"]);
+    assert!(said.contains("AGENT0000002 is no target of rollout 1"), "{said}");
+    let again = center.start(&["--failed-of", "1"]);
+    assert!(again.contains("appliances 1") && again.contains("rollout 2 started"), "{again}");
+}
+
+#[test]
+fn the_report_is_written_in_every_form() {
+    let center = Center::new();
+    center.start(&["--all"]);
+    let page = center.folder.path().join("report.html");
+    let told = center.text(&["rollout", "report", "--format", "html", "--output", page.to_str().unwrap()]);
+    assert!(told.contains("0 of 3 updated, 3 without a verdict yet"), "{told}");
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("aaa Trading"));
+    let table = center.text(&["rollout", "report"]);
+    assert!(table.starts_with("update to: 1.0.02-0\n") && table.contains("bbb Printing"), "{table}");
+    assert_eq!(center.text(&["rollout", "report", "--format", "csv"]).lines().count(), 4);
+}
+
+#[test]
+fn versions_are_asked_for_and_shown_also_where_none_is_known() {
+    let center = Center::new();
+    assert!(center.text(&["versions", "request", "--all"]).contains("3 appliances"));
+    let shown: Value = serde_json::from_str(&center.text(&["versions", "show", "--format", "json"])).unwrap();
+    assert_eq!((shown[0]["agent"].as_str(), &shown[0]["software"]), (Some("AGENT0000001"), &Value::Null));
+    let (told, _) = center.ends(1, &["versions", "show", "--agent", "AGENT0000002"]);
+    assert!(told.contains("center-manager versions request AGENT0000002"), "{told}");
+}
