@@ -183,3 +183,82 @@ fn a_bad_update_killed_at_many_moments_leaves_the_old_release_and_is_told_once()
     assert_eq!(site.running(), OLD);
     assert!(matches!(site.result().outcome, UpdateOutcome::Undone { .. } | UpdateOutcome::Refused { .. }));
 }
+
+/// Lets the store take `changes` more changes of updates and then no more, by triggers of the test's own. Each
+/// transaction about an update changes its state, or how often its work was begun, exactly once.
+fn allow_changes(site: &Site, changes: u32) -> rusqlite::Connection {
+    let connection = rusqlite::Connection::open(site.context.layout.store_file()).unwrap();
+    connection.busy_timeout(Duration::from_secs(20)).unwrap();
+    let setup = format!(
+        "BEGIN IMMEDIATE;
+         CREATE TABLE allowed (left INTEGER NOT NULL);
+         INSERT INTO allowed VALUES ({changes});
+         CREATE TRIGGER stop BEFORE UPDATE OF state, starts ON update_order
+             WHEN (SELECT left FROM allowed) <= 0
+             BEGIN SELECT RAISE(ABORT, 'no more changes in this test'); END;
+         CREATE TRIGGER count AFTER UPDATE OF state, starts ON update_order
+             BEGIN UPDATE allowed SET left = left - 1; END;
+         COMMIT;"
+    );
+    connection.execute_batch(&setup).unwrap();
+    connection
+}
+
+/// Stops an update between its `changes`-th durable change and the next by SIGKILL, then lets it end. Returns
+/// whether there was a next change to be stopped before.
+fn killed_before_change(changes: u32, good: bool) -> bool {
+    let site = Site::new();
+    let mut draft = site.draft();
+    if !good {
+        draft.modules[0].file = b"#!/bin/sh\nexit 9\n".to_vec();
+    }
+    site.order(&site.signed(&draft));
+    let connection = allow_changes(&site, changes);
+    let left = || connection.query_row("SELECT left FROM allowed", (), |row| row.get::<_, i64>(0)).unwrap();
+    let supervisor = site.supervise();
+    until("the last change", || left() == 0 || site.store().update_orders_open().unwrap().is_empty());
+    let stopped = !site.store().update_orders_open().unwrap().is_empty();
+    if changes % 2 == 1 {
+        // As far as it comes without that change; every other time, wherever it is.
+        std::thread::sleep(Duration::from_millis(700));
+    }
+    supervisor.kill();
+    assert!([OLD, NEW].contains(&site.running().as_str()));
+    connection
+        .execute_batch("BEGIN IMMEDIATE; DROP TRIGGER stop; DROP TRIGGER count; DROP TABLE allowed; COMMIT;")
+        .unwrap();
+    let _supervisor = site.supervise();
+    site.wait_until_over();
+    if good {
+        site.assert_installed();
+    } else {
+        site.assert_undone("module watch ended with exit code 9");
+    }
+    stopped
+}
+
+/// Every place between two durable changes, some at a time.
+fn killed_before_every_change(good: bool) {
+    for first in (0..).step_by(4) {
+        let stopped: Vec<bool> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (first..first + 4)
+                .map(|changes| scope.spawn(move || killed_before_change(changes, good)))
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        if stopped.contains(&false) {
+            assert!(first >= 8, "an update took fewer than 8 changes");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_good_update_killed_before_any_of_its_changes_is_installed_in_the_end_and_told_once() {
+    killed_before_every_change(true);
+}
+
+#[test]
+fn a_bad_update_killed_before_any_of_its_changes_is_taken_back_in_the_end_and_told_once() {
+    killed_before_every_change(false);
+}
