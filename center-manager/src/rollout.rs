@@ -22,6 +22,7 @@
 
 mod compare;
 mod hooks;
+mod ladder;
 mod plan;
 mod start;
 mod target;
@@ -30,11 +31,10 @@ mod verdict;
 
 pub use compare::{Finding, Release};
 pub use hooks::{Origin, on_refused, on_transport, on_update_result, on_version_report};
+pub use ladder::{Progress, Transport, TransportOutcome};
 pub use plan::{Post, PostKind, Rollout, RolloutId, Step, Targets, Timing, next_wake, perform, plan};
 pub use start::{Draft, StartError, enclose, retry, start};
-pub use target::{
-    Answer, Ask, Order, Progress, Target, TargetEvent, TargetState, Transport, TransportOutcome,
-};
+pub use target::{Answer, Ask, Order, Target, TargetEvent, TargetState};
 pub use tick::tick;
 pub use verdict::{Failure, Verdict, judge};
 

@@ -134,6 +134,16 @@ impl Db {
         found.ok_or(DbError::NoSuchRollout { number: id.0 })
     }
 
+    /// When a rollout's plan may change next; `None` when only a word from outside can change it. A time in the past waits
+    /// for the daemon.
+    ///
+    /// # Errors
+    /// [`DbError::Sql`].
+    pub fn rollout_wake(&self, id: RolloutId) -> Result<Option<Timestamp>, DbError> {
+        let mut statement = self.read().prepare_cached("SELECT wake FROM rollout WHERE id = ?1")?;
+        Ok(statement.query_row([id.0], |row| maybe_time(row, 0)).optional()?.flatten())
+    }
+
     /// What is known of every target of a rollout, in the order of their ids. Removed appliances stay in the table.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! Words from outside find their targets. Called by whoever files mail, inside its transaction.
 
+use super::ladder::{Progress, Transport, TransportOutcome};
 use super::plan::RolloutId;
-use super::target::{Progress, Target, TargetEvent, Transport, TransportOutcome};
+use super::target::{Target, TargetEvent};
 use crate::db::{DbError, rollouts};
 use crate::words::plain;
 use jiff::Timestamp;

@@ -2,7 +2,8 @@
 
 use super::after;
 use super::compare::Release;
-use super::target::{Target, TargetState, Transport};
+use super::ladder::Transport;
+use super::target::{Target, TargetState};
 use super::verdict::{Failure, Verdict, judge};
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;

@@ -2,8 +2,9 @@
 
 use super::after;
 use super::compare::Finding;
+use super::ladder::{Progress, Transport};
 use super::plan::Rollout;
-use super::target::{Progress, Target, TargetState, Transport};
+use super::target::{Target, TargetState};
 use jiff::Timestamp;
 use mailfmt::{ModuleName, SoftwareVersion};
 use serde::{Deserialize, Serialize};

@@ -3,13 +3,21 @@
 use crate::cli::Exit;
 use crate::db::Db;
 use crate::db::rollouts::Counts;
-use crate::rollout::RolloutId;
+use crate::rollout::{RolloutId, after};
+use crate::system::now;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::SignedDuration;
 use std::io::{IsTerminal as _, Write};
 use std::time::Duration;
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// So long after a rollout was due nobody seems to be at work on it; longer than a slow mail server holds the daemon up.
+const DAEMON_LATE: SignedDuration = SignedDuration::from_secs(60);
+
+const NO_DAEMON: &str =
+    "note: the daemon does not seem to run; `center-manager serve` sends and reads the mail";
 
 /// Shows bars on a terminal, else one line per change; ends when the rollout has.
 pub(super) fn watch(db: &Db, id: RolloutId, out: &mut dyn Write) -> anyhow::Result<Exit> {
@@ -19,6 +27,7 @@ pub(super) fn watch(db: &Db, id: RolloutId, out: &mut dyn Write) -> anyhow::Resu
     let bar =
         on_terminal.then(|| bar(u64::from(db.rollout_counts(id).map_or(0, |(counts, _)| counts.total))));
     let mut shown = None;
+    let mut noted = false;
     let counts = loop {
         let (counts, finished) = db.rollout_counts(id)?;
         if shown != Some(counts) {
@@ -36,6 +45,13 @@ pub(super) fn watch(db: &Db, id: RolloutId, out: &mut dyn Write) -> anyhow::Resu
         }
         if finished.is_some() {
             break counts;
+        }
+        if !noted && db.rollout_wake(id)?.is_some_and(|due| after(due, DAEMON_LATE) < now()) {
+            noted = true;
+            match &bar {
+                Some(bar) => bar.println(NO_DAEMON),
+                None => eprintln!("{NO_DAEMON}"),
+            }
         }
         std::thread::sleep(LOOK);
     };
