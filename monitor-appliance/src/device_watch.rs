@@ -1,7 +1,7 @@
 //! `device-watch`: looks for faults on every device, collects counters, and stores both.
 //!
 //! What a device says is read by [`crate::snmp`] and [`crate::device`], what is a fault decides [`crate::faults`], what
-//! follows from one visit [`visit`] (pure). Here is only the loop: one per device, a bounded number of visits at a time.
+//! follows from one visit [`Memory::take`] (pure). Here is only the loop: one per device, a bounded number of visits at a time.
 //!
 //! Source: JP 2003-435644, Fig. 3 and 5 [0038-0044].
 

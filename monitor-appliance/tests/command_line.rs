@@ -1,5 +1,7 @@
 //! The command line as the service person meets it.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be set up ends the test")]
+
 use mailfmt::crypto::Credential;
 use mailfmt::{Introduction, Report};
 use monitor_appliance::setup::FIRST_MODULES;

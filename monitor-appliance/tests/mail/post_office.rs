@@ -5,10 +5,16 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+#[derive(Clone)]
+struct Mail {
+    id: u32,
+    content: Vec<u8>,
+    octets_declared: usize,
+}
+
 #[derive(Default)]
 struct State {
-    /// Unique id, content, declared size.
-    mailbox: Vec<(u32, Vec<u8>, usize)>,
+    mailbox: Vec<Mail>,
     delivered: u32,
     sent: Vec<Vec<u8>>,
     away: bool,
@@ -19,16 +25,16 @@ struct State {
 }
 
 #[derive(Clone)]
-pub struct PostOffice {
-    pub smtp_port: u16,
-    pub pop3_port: u16,
+pub(crate) struct PostOffice {
+    pub(crate) smtp_port: u16,
+    pub(crate) pop3_port: u16,
     state: Arc<Mutex<State>>,
 }
 
 type Dialog = fn(&Arc<Mutex<State>>, TcpStream) -> std::io::Result<()>;
 
 impl PostOffice {
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let state = Arc::<Mutex<State>>::default();
         let serve = |dialog: Dialog| {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -50,48 +56,48 @@ impl PostOffice {
         work(&mut self.state.lock().unwrap())
     }
 
-    pub fn deliver(&self, mail: Vec<u8>) {
+    pub(crate) fn deliver(&self, mail: Vec<u8>) {
         let octets = mail.len();
         self.deliver_declared(mail, octets);
     }
 
-    pub fn deliver_declared(&self, mail: Vec<u8>, octets: usize) {
+    pub(crate) fn deliver_declared(&self, mail: Vec<u8>, octets: usize) {
         self.with(|state| {
             state.delivered += 1;
             let id = state.delivered;
-            state.mailbox.push((id, mail, octets));
+            state.mailbox.push(Mail { id, content: mail, octets_declared: octets });
         });
     }
 
-    pub fn sent(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn sent(&self) -> Vec<Vec<u8>> {
         self.with(|state| state.sent.clone())
     }
 
-    pub fn mailbox_len(&self) -> usize {
+    pub(crate) fn mailbox_len(&self) -> usize {
         self.with(|state| state.mailbox.len())
     }
 
-    pub fn retrieved(&self) -> u32 {
+    pub(crate) fn retrieved(&self) -> u32 {
         self.with(|state| state.retrieved)
     }
 
-    pub fn turned_away(&self) -> u32 {
+    pub(crate) fn turned_away(&self) -> u32 {
         self.with(|state| state.turned_away)
     }
 
-    pub fn go_away(&self) {
+    pub(crate) fn go_away(&self) {
         self.with(|state| state.away = true);
     }
 
-    pub fn come_back(&self) {
+    pub(crate) fn come_back(&self) {
         self.with(|state| state.away = false);
     }
 
-    pub fn fall_silent(&self) {
+    pub(crate) fn fall_silent(&self) {
         self.with(|state| state.silent = true);
     }
 
-    pub fn hang_up_at_quit(&self, times: u32) {
+    pub(crate) fn hang_up_at_quit(&self, times: u32) {
         self.with(|state| state.hang_ups_at_quit = times);
     }
 }
@@ -160,20 +166,20 @@ fn pop3(state: &Arc<Mutex<State>>, mut stream: TcpStream) -> std::io::Result<()>
     while let Some(command) = line(&mut reader)? {
         let (word, argument) = command.split_once(' ').unwrap_or((&command, ""));
         let chosen = argument.parse::<usize>().ok().and_then(|number| mailbox.get(number.checked_sub(1)?));
-        let listing = |entry: &dyn Fn(&(u32, Vec<u8>, usize)) -> String| {
+        let listing = |entry: fn(&Mail) -> String| {
             let lines = (1..).zip(&mailbox).map(|(number, mail)| format!("{number} {}\r\n", entry(mail)));
             format!("+OK\r\n{}.\r\n", lines.collect::<String>()).into_bytes()
         };
         let reply = match word.to_ascii_uppercase().as_str() {
             "USER" | "PASS" | "NOOP" => b"+OK\r\n".to_vec(),
             "STAT" => format!("+OK {} 1\r\n", mailbox.len()).into_bytes(),
-            "LIST" => listing(&|(_, _, octets)| octets.to_string()),
-            "UIDL" => listing(&|(id, _, _)| format!("uid{id}")),
+            "LIST" => listing(|mail| mail.octets_declared.to_string()),
+            "UIDL" => listing(|mail| format!("uid{}", mail.id)),
             "RETR" => match chosen {
-                Some((_, mail, _)) => {
+                Some(Mail { content, .. }) => {
                     state.lock().unwrap().retrieved += 1;
                     let mut reply = b"+OK\r\n".to_vec();
-                    for part in mail.split_inclusive(|octet| *octet == b'\n') {
+                    for part in content.split_inclusive(|octet| *octet == b'\n') {
                         if part.starts_with(b".") {
                             reply.push(b'.');
                         }
@@ -188,7 +194,7 @@ fn pop3(state: &Arc<Mutex<State>>, mut stream: TcpStream) -> std::io::Result<()>
                 None => b"-ERR no such mail\r\n".to_vec(),
             },
             "DELE" => {
-                deleted.extend(chosen.map(|(id, _, _)| *id));
+                deleted.extend(chosen.map(|mail| mail.id));
                 b"+OK\r\n".to_vec()
             }
             "QUIT" => {
@@ -197,7 +203,7 @@ fn pop3(state: &Arc<Mutex<State>>, mut stream: TcpStream) -> std::io::Result<()>
                     state.hang_ups_at_quit -= 1;
                     return Ok(());
                 }
-                state.mailbox.retain(|(id, _, _)| !deleted.contains(id));
+                state.mailbox.retain(|mail| !deleted.contains(&mail.id));
                 b"+OK bye\r\n".to_vec()
             }
             _ => b"-ERR\r\n".to_vec(),

@@ -15,12 +15,12 @@ use monitor_appliance::{Context, Layout, Settings, ShutdownHandle, Store, shutdo
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     system_clock()
 }
 
 /// Waits for a condition, not for a time.
-pub async fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
@@ -28,29 +28,29 @@ pub async fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-pub struct Site {
+pub(crate) struct Site {
     _home: tempfile::TempDir,
     layout: Layout,
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     introduction: Introduction,
     sequence: u64,
 }
 
 /// A running mail agent.
-pub struct Running {
+pub(crate) struct Running {
     handle: ShutdownHandle,
     task: tokio::task::JoinHandle<Result<(), MailAgentError>>,
 }
 
 impl Running {
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.handle.request();
         self.task.await.unwrap().unwrap();
     }
 }
 
 impl Site {
-    pub fn new(office: &PostOffice) -> Self {
+    pub(crate) fn new(office: &PostOffice) -> Self {
         let home = tempfile::tempdir().unwrap();
         let layout = Layout::new(home.path().join("appliance"));
         let introduction = Introduction {
@@ -91,16 +91,16 @@ impl Site {
         Context::new(self.layout.clone(), self.settings.clone(), Arc::new(system_clock))
     }
 
-    pub fn store(&self) -> Store {
+    pub(crate) fn store(&self) -> Store {
         self.context().open_store().unwrap()
     }
 
-    pub fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> Running {
         let (handle, shutdown) = shutdown();
         Running { handle, task: tokio::spawn(mail_agent::run(self.context(), shutdown)) }
     }
 
-    pub fn enqueue_fault(&self) -> MessageId {
+    pub(crate) fn enqueue_fault(&self) -> MessageId {
         let report = Report::Fault(FaultReport {
             device: DeviceId { vendor: "Maker".into(), model: "One".into(), serial: "A1".into() },
             episode: "e1".into(),
@@ -117,7 +117,7 @@ impl Site {
     }
 
     /// A mail from the center.
-    pub fn mail(&mut self, message: &Message) -> Vec<u8> {
+    pub(crate) fn mail(&mut self, message: &Message) -> Vec<u8> {
         self.sequence += 1;
         let Introduction { agent, center, credential, .. } = &self.introduction;
         let key = credential.channel(Direction::ToAppliance, agent, center);
@@ -131,7 +131,7 @@ impl Site {
     }
 
     /// Reads a mail as the center does.
-    pub fn open_report(&self, raw: &[u8]) -> (Header, Message, u64) {
+    pub(crate) fn open_report(&self, raw: &[u8]) -> (Header, Message, u64) {
         let limits = Limits::default();
         let Classified::Ours { attachment } = classify(raw, &limits) else { panic!("not ours") };
         let parcel = Parcel::split(&attachment, &limits).unwrap();
