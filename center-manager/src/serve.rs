@@ -27,6 +27,9 @@ use tokio::sync::watch;
 /// How often the daemon looks whether a command or the clock has given it something to do.
 const GLANCE: Duration = Duration::from_millis(500);
 
+/// How long a step may still take when the daemon is asked to end.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Why the daemon cannot run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -132,7 +135,12 @@ impl Daemon {
         let mut seen = None;
         while !*stop.borrow() {
             let look = Instant::now() >= next_look;
-            match self.pass(look, &stop).await {
+            // Between two awaits everything is on disk or not begun, so a pass may be dropped at any of them.
+            let passed = tokio::select! {
+                passed = self.pass(look, &stop) => passed,
+                () = overdue(stop.clone()) => break,
+            };
+            match passed {
                 Ok(pass) => {
                     if look && !pass.more_to_read {
                         next_look = Instant::now() + self.settings.poll;
@@ -271,6 +279,15 @@ pub fn accounts(home: &Home, settings: &Settings) -> Result<Vec<Account>, Passwo
 /// [`ServeError`] when it cannot begin.
 pub async fn run(home: &Home, stop: watch::Receiver<bool>) -> Result<(), ServeError> {
     Daemon::new(home)?.run(stop).await
+}
+
+/// Ends [`GRACE`] after the daemon was asked to end: a mail server that does not answer must not keep it alive.
+async fn overdue(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Without a sender nobody asks any more.
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(GRACE).await;
 }
 
 async fn pause(stop: &mut watch::Receiver<bool>, time: Duration) {

@@ -329,6 +329,8 @@ fn commands_for_appliances_wait_in_the_outbox() {
         (Some("counter-request"), 3)
     );
     assert_eq!(center.json(&["ping", "AGENT0000002"])["appliances"], serde_json::json!(["AGENT0000002"]));
+    let said = center.fails(1, &["counters", "request", "--all", "--serial", "VD21457943"]);
+    assert!(said.contains("no device has serial number"), "{said}");
     let waiting = center.json(&["outbox"]);
     assert_eq!(waiting[0]["states"], serde_json::json!([["queued", 3]]));
     assert_eq!(waiting[1]["kind"], "ping");

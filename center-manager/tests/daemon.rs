@@ -14,15 +14,19 @@ fn center_manager(home: &Path) -> Command {
     command
 }
 
-/// A home whose mail servers do not exist.
+/// A home whose mail servers do not exist: nobody listens on port 1.
 fn home(folder: &Path) -> std::path::PathBuf {
+    home_with(folder, "127.0.0.1:1")
+}
+
+fn home_with(folder: &Path, server: &str) -> std::path::PathBuf {
     let home = folder.join("home");
     let password = folder.join("password");
     fs::write(&password, "secret\n").unwrap();
     let made = center_manager(&home)
         .args(["init", "--address", "center@center.example", "--poll-secs", "1"])
-        .args(["--smtp", "127.0.0.1:1", "--smtp-security", "plain"])
-        .args(["--fetch", "pop3", "--fetch-server", "127.0.0.1:1", "--fetch-security", "plain"])
+        .args(["--smtp", server, "--smtp-security", "plain"])
+        .args(["--fetch", "pop3", "--fetch-server", server, "--fetch-security", "plain"])
         .arg("--password-file")
         .arg(&password)
         .output()
@@ -113,4 +117,16 @@ fn one_pass_without_a_mail_server_says_so_and_fails() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("1 of 1 mail accounts could not be used"), "{said}");
+}
+
+#[test]
+fn a_mail_server_that_never_answers_does_not_keep_the_daemon_from_ending() {
+    let folder = tempfile::tempdir().unwrap();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = home_with(folder.path(), &silent.local_addr().unwrap().to_string());
+    let daemon = Running::start(&home);
+    // Only now it hangs for sure: it waits for a greeting that never comes.
+    let (_connection, _) = silent.accept().unwrap();
+    let (code, log) = daemon.terminate();
+    assert_eq!(code, Some(0), "{log}");
 }

@@ -6,8 +6,9 @@ use super::which::Which;
 use super::{Context, Exit};
 use crate::db::devices::{CounterReading, Readings, SupplyReading};
 use crate::home;
+use anyhow::ensure;
 use clap::{Args, Subcommand, ValueEnum};
-use mailfmt::message::SupplyLevel;
+use mailfmt::message::{CounterRequest, SupplyLevel};
 use mailfmt::{AgentId, Command};
 use std::io::Write;
 use std::path::PathBuf;
@@ -29,6 +30,9 @@ pub struct RequestArgs {
     /// Whom.
     #[command(flatten)]
     pub which: Which,
+    /// Only the device with this serial number; may be given several times.
+    #[arg(long = "serial", value_name = "NUMBER")]
+    pub serials: Vec<String>,
     /// Output.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -77,14 +81,32 @@ pub enum ExportFormat {
 
 pub(super) fn run(command: &CountersCommand, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     match command {
-        CountersCommand::Request(args) => {
-            let appliances = args.which.select(&context.db()?)?;
-            ask(context, &appliances, Command::Counters(Default::default()), args.format, out)
-        }
+        CountersCommand::Request(args) => request(args, context, out),
         CountersCommand::Show(args) if args.supplies => show_supplies(args, context, out),
         CountersCommand::Show(args) => show(args, context, out),
         CountersCommand::Export(args) => export(args, context, out),
     }
+}
+
+fn request(args: &RequestArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let db = context.db()?;
+    let mut appliances = args.which.select(&db)?;
+    let mut devices = Vec::new();
+    if !args.serials.is_empty() {
+        let mut known = db.devices(None)?;
+        known.retain(|device| args.serials.contains(&device.device.serial));
+        for serial in &args.serials {
+            ensure!(
+                known.iter().any(|device| device.device.serial == *serial),
+                "no device has serial number {serial:?}"
+            );
+        }
+        appliances.retain(|appliance| known.iter().any(|device| device.agent == appliance.agent));
+        ensure!(!appliances.is_empty(), "none of these appliances watches such a device");
+        known.retain(|device| appliances.iter().any(|appliance| appliance.agent == device.agent));
+        devices.extend(known.into_iter().map(|device| device.device));
+    }
+    ask(context, &appliances, Command::Counters(CounterRequest { devices }), args.format, out)
 }
 
 fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
