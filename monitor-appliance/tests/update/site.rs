@@ -21,7 +21,7 @@ pub(crate) const OLD: &str = "1.0.00-1";
 pub(crate) const NEW: &str = "1.0.02-0";
 
 /// A module that only stays alive, and notes each start in `starts` below the root.
-pub(crate) fn resident(version: &str) -> String {
+fn resident(version: &str) -> String {
     format!("#!/bin/sh\necho {version} >> \"$2/starts\"\nexec sleep 1000\n")
 }
 
