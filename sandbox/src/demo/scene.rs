@@ -96,7 +96,7 @@ impl Scene {
         say(
             "Paper jams in a printer of aaa Trading. The appliance sees it at its next look and mails a report.",
         );
-        let open = || Ok(stage.faults(1, false)?.len());
+        let open = || stage.faults(1, false).map(|faults| faults.len());
         eventually("the jam at the center", PATIENCE, || Ok((open()? > before).then_some(())))?;
         self.show(&["faults", "--agent", "AGENT0000001"])?;
         eventually("the receipt at the appliance", PATIENCE, || {

@@ -61,6 +61,22 @@ impl Programs {
         Ok(Self { folder: folder.to_owned() })
     }
 
+    /// The same programs below another folder, as hard links where possible: a build that runs meanwhile changes nothing there.
+    ///
+    /// # Errors
+    /// When a file cannot be made.
+    pub fn pinned(&self, folder: &Path) -> anyhow::Result<Self> {
+        let pinned = Self { folder: folder.join("programs") };
+        std::fs::create_dir_all(&pinned.folder)?;
+        for name in MODULES.iter().map(|(name, _)| *name).chain(["center-manager"]) {
+            let (from, to) = (self.path(name), pinned.path(name));
+            if std::fs::hard_link(&from, &to).is_err() {
+                std::fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+            }
+        }
+        Ok(pinned)
+    }
+
     /// The file of one program.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

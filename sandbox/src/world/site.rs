@@ -173,7 +173,7 @@ impl Site {
     /// # Errors
     /// As `setup`.
     pub fn reinstall(&self, release: &ReleaseFolder) -> anyhow::Result<()> {
-        self.run(&["setup", "--from-release", &release.path.to_string_lossy()]).map(|_| ())
+        self.run(&["setup", "--replace", "--from-release", &release.path.to_string_lossy()]).map(|_| ())
     }
 
     /// Starts the supervisor of the current release, which starts all else.

@@ -47,7 +47,6 @@ impl Part {
 }
 
 /// Everything that takes part. Printers and post office run; center and appliances do not yet.
-#[derive(Debug)]
 pub struct Stage {
     /// The center.
     pub center: Center,
@@ -79,12 +78,12 @@ impl Stage {
     /// # Errors
     /// When a program is missing or one of the set-up commands fails.
     pub fn set(cast: &[Part], given: Option<MailSite>) -> anyhow::Result<Self> {
-        let programs = Programs::find()?;
         let runtime = Runtime::new().context("cannot start the async runtime")?;
         let folder = tempfile::Builder::new()
             .prefix("mail-fleet.")
             .tempdir()
             .context("cannot make a temporary folder")?;
+        let programs = Programs::find()?.pinned(folder.path())?;
         let sites = u32::try_from(cast.len())?;
         let (post_office, mail) = match given {
             Some(given) => (None, given),
@@ -212,8 +211,9 @@ impl Stage {
         self.center.run(&["versions", "request", "--all"])?;
         eventually("every appliance's version at the center", PATIENCE, || {
             let versions = self.center.json(&["versions", "show"])?;
-            let known =
-                entries(&versions).filter(|entry| entry.get("version").is_some_and(Value::is_string)).count();
+            let known = entries(&versions)
+                .filter(|entry| entry.get("software").is_some_and(Value::is_string))
+                .count();
             Ok((known == self.sites.len()).then_some(()))
         })
     }
@@ -235,10 +235,7 @@ impl Stage {
     /// As the appliance's command.
     pub fn unreceipted(&self, number: u32) -> anyhow::Result<usize> {
         let site = self.sites.iter().find(|site| site.number == number).context("no such site")?;
-        let outbox = site.json(&["outbox"])?;
-        Ok(entries(&outbox)
-            .filter(|entry| entry.get("state").and_then(Value::as_str) != Some("receipted"))
-            .count())
+        Ok(entries(&site.json(&["outbox", "--waiting"])?).count())
     }
 
     /// Builds and signs a package to `target` with only what changed since the first release.

@@ -1,8 +1,8 @@
 //! `center-manager appliance add` and `introduce`.
 
 use super::Exit;
-use crate::cli::Context;
 use crate::cli::print::{self, Format};
+use crate::cli::{Context, WrongUse};
 use crate::db::Db;
 use crate::db::appliances::NewAppliance;
 use crate::home;
@@ -134,10 +134,10 @@ fn credential(db: &Db, agent: &AgentId) -> anyhow::Result<Credential> {
 fn from_pattern(args: &AddArgs) -> anyhow::Result<Vec<Wish>> {
     let pattern = args.address.as_deref().context("give --address")?;
     let many = args.count > 1;
-    ensure!(
-        !many || pattern.contains("{n}") || pattern.contains("{agent}"),
-        "with --count the address needs {{n}} or {{agent}} in it, so that each appliance has its own"
-    );
+    if many && !pattern.contains("{n}") && !pattern.contains("{agent}") {
+        let hint = "with --count the address needs {n} or {agent} in it, so that each appliance has its own";
+        return Err(WrongUse(hint.to_owned()).into());
+    }
     check_tags(&args.tags)?;
     Ok((1..=args.count)
         .map(|number| Wish {
