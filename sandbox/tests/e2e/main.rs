@@ -1,0 +1,13 @@
+//! The whole chain from outside: real processes, printers that answer SNMP, and a post office that does its worst.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bad_devices;
+mod bad_mail;
+mod bad_package;
+mod job;
+mod kills;
+mod mail_trouble;
+mod main_job;
+mod play;
+mod voice;
