@@ -84,6 +84,11 @@ pub enum Command {
     Ping(ping::PingArgs),
 }
 
+/// What was typed cannot be meant; exit code 2, like what `clap` refuses.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUse(pub String);
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -93,6 +98,12 @@ pub enum Exit {
     Failed,
     /// Some of it is done.
     Partly,
+}
+
+/// The exit code of a command that ended with an error: 2 for [`WrongUse`], 1 for anything else.
+#[must_use]
+pub fn error_code(error: &anyhow::Error) -> u8 {
+    if error.is::<WrongUse>() { 2 } else { 1 }
 }
 
 impl Exit {

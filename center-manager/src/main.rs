@@ -1,6 +1,6 @@
 //! The center's command line and daemon.
 
-use center_manager::cli::{Cli, run};
+use center_manager::cli::{Cli, error_code, run};
 use clap::Parser as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("center-manager: {error:#}");
-            ExitCode::from(1)
+            ExitCode::from(error_code(&error))
         }
     }
 }

@@ -77,7 +77,8 @@ pub(crate) fn fleet(appliances: u32) -> Db {
 }
 
 pub(crate) fn keyring(appliances: u32) -> Keyring {
-    let credentials: Vec<_> = (1..=appliances).map(agent).map(|agent| (agent.clone(), credential(&agent))).collect();
+    let credentials: Vec<_> =
+        (1..=appliances).map(agent).map(|agent| (agent.clone(), credential(&agent))).collect();
     Keyring::new(&center(), &credentials)
 }
 

@@ -185,7 +185,7 @@ fn many_appliances_are_added_at_once_and_ids_go_on_from_there() {
     assert_eq!(next[0]["address"], "AGENT0000018@site.example");
     let pilots = center.json(&["appliance", "list", "--tag", "pilot"]);
     assert_eq!(pilots.as_array().unwrap().len(), 16);
-    let said = center.fails(1, &["appliance", "add", "--count", "2", "--address", "same@site.example"]);
+    let said = center.fails(2, &["appliance", "add", "--count", "2", "--address", "same@site.example"]);
     assert!(said.contains("{n}"), "{said}");
 }
 
@@ -336,7 +336,7 @@ fn commands_for_appliances_wait_in_the_outbox() {
     assert_eq!(waiting[1]["kind"], "ping");
     let number = waiting[1]["number"].to_string();
     assert_eq!(center.json(&["outbox", "--show", &number])[0]["agent"], "AGENT0000002");
-    let said = center.fails(1, &["ping"]);
+    let said = center.fails(2, &["ping"]);
     assert!(said.contains("--all"), "{said}");
     let said = center.fails(1, &["ping", "AGENT0000009"]);
     assert!(said.contains("there is no appliance AGENT0000009"), "{said}");

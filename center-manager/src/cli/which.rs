@@ -1,5 +1,6 @@
 //! Which appliances a command is for.
 
+use crate::cli::WrongUse;
 use crate::db::Db;
 use crate::db::appliances::{Appliance, Selection};
 use anyhow::bail;
@@ -27,7 +28,8 @@ impl Which {
     /// When nothing was said, an id does not exist or nothing fits.
     pub fn select(&self, db: &Db) -> anyhow::Result<Vec<Appliance>> {
         if self.agents.is_empty() && self.tags.is_empty() && !self.all {
-            bail!("which appliances? Give agent ids, `--tag TAG` or `--all`");
+            let question = "which appliances? Give agent ids, `--tag TAG` or `--all`";
+            return Err(WrongUse(question.to_owned()).into());
         }
         let selection = Selection { agents: self.agents.clone(), tags: self.tags.clone() };
         let found = db.select(&selection)?;

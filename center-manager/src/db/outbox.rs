@@ -167,7 +167,7 @@ pub struct Due {
 }
 
 /// A message in the outbox, as it is sealed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Outgoing {
     /// Its row.
     pub outbox: OutboxId,
@@ -187,6 +187,18 @@ pub struct Outgoing {
     pub expires: Timestamp,
     /// Mails composed so far.
     pub sendings: u32,
+}
+
+impl std::fmt::Debug for Outgoing {
+    /// Without the payload, which may hold a content key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("outbox", &self.outbox)
+            .field("id", &self.id)
+            .field("family", &self.family)
+            .field("package", &self.package)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What became of one try for one recipient.

@@ -87,14 +87,18 @@ fn a_report_past_its_expiry_is_not_acted_upon() {
 #[test]
 fn a_report_of_a_kind_from_the_future_is_kept() {
     let unknown = Report::Unknown { kind: "weather".to_owned(), body: serde_json::json!({"rain": true}) };
-    let Verdict::Report(arrived) = verdict(&Posting::of(1, unknown.clone()).raw()) else { panic!("not kept") };
+    let Verdict::Report(arrived) = verdict(&Posting::of(1, unknown.clone()).raw()) else {
+        panic!("not kept")
+    };
     assert_eq!(arrived.report, unknown);
 }
 
 #[test]
 fn a_known_kind_whose_body_changed_shape_is_kept_like_an_unknown_one() {
     let unknown = Report::Unknown { kind: "fault".to_owned(), body: serde_json::json!({"new": "shape"}) };
-    let Verdict::Report(arrived) = verdict(&Posting::of(1, unknown.clone()).raw()) else { panic!("not kept") };
+    let Verdict::Report(arrived) = verdict(&Posting::of(1, unknown.clone()).raw()) else {
+        panic!("not kept")
+    };
     assert_eq!(arrived.report, unknown);
 }
 

@@ -125,8 +125,7 @@ fn the_package_travels_behind_the_envelope_as_it_was_ordered() {
     let behind = enclosure(&good, &package).unwrap();
     let recipients = with_keys([due(1, 1)]);
     let center = center();
-    let mail =
-        write_mail(&good, 1, &recipients, from(&center), Some(&behind), &mut Numbers::new(1)).unwrap();
+    let mail = write_mail(&good, 1, &recipients, from(&center), Some(&behind), &mut Numbers::new(1)).unwrap();
     let Classified::Ours { attachment } = classify(&mail.raw, &Limits::default()) else { panic!("not ours") };
     let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
     assert_eq!(mailfmt::package::unwrap(parcel.enclosure, &key, &Limits::default()).unwrap(), package);
@@ -134,6 +133,7 @@ fn the_package_travels_behind_the_envelope_as_it_was_ordered() {
     assert!(matches!(enclosure(&good, &package[1..]), Err(ComposeError::Enclosure)), "another file");
     let wrong_length = outgoing(&order(7));
     assert!(matches!(enclosure(&wrong_length, &package), Err(ComposeError::Enclosure)));
+    assert!(!format!("{good:?}").contains(&key.expose_hex()), "the key is not printed");
     let ping = outgoing(&Message::Command(Command::Ping(Default::default())));
     assert!(matches!(enclosure(&ping, &package), Err(ComposeError::NotAnOrder)));
 }

@@ -51,15 +51,9 @@ impl World {
                     address: "center@center.example",
                 };
                 let recipients = [(due, key.clone())];
-                let mail = crate::sending::write_mail(
-                    &outgoing,
-                    1,
-                    &recipients,
-                    from,
-                    None,
-                    &mut Numbers::new(3),
-                )
-                .unwrap();
+                let mail =
+                    crate::sending::write_mail(&outgoing, 1, &recipients, from, None, &mut Numbers::new(3))
+                        .unwrap();
                 let limits = Limits::default();
                 let mailfmt::mail::Classified::Ours { attachment } =
                     mailfmt::mail::classify(&mail.raw, &limits)
@@ -107,7 +101,11 @@ fn a_repeated_report_gets_the_same_receipt_again_and_changes_nothing() {
     assert_eq!(world.receipts(later(3600)), first);
     let entries = world.db.journal(&JournalFilter::default()).unwrap();
     assert_eq!((entries.len(), entries[0].repeats), (1, 1));
-    assert_eq!(world.db.counters(None, Readings::All).unwrap().len(), 2, "one count, one `not collected yet`");
+    assert_eq!(
+        world.db.counters(None, Readings::All).unwrap().len(),
+        2,
+        "one count, one `not collected yet`"
+    );
 }
 
 #[test]
@@ -134,10 +132,8 @@ fn a_report_repeated_after_its_receipt_was_forgotten_gets_the_same_words() {
 #[test]
 fn two_appliances_may_use_the_same_message_id() {
     let mut world = World::new();
-    let filed = world.file_all(&[
-        Posting::of(1, jam("e1")).numbered(9),
-        Posting::of(2, jam("e1")).numbered(9),
-    ]);
+    let filed =
+        world.file_all(&[Posting::of(1, jam("e1")).numbered(9), Posting::of(2, jam("e1")).numbered(9)]);
     assert!(filed.iter().all(|filed| matches!(filed, Filed::New { .. })), "{filed:?}");
     assert_eq!(world.db.faults(None, false).unwrap().len(), 2);
 }
@@ -156,8 +152,7 @@ fn nothing_that_is_not_authentic_is_answered() {
     assert!(world.db.journal(&JournalFilter::default()).unwrap().is_empty());
     let counted: Vec<_> =
         world.db.discarded().unwrap().into_iter().map(|line| (line.reason, line.count)).collect();
-    let expected =
-        [("expired", 1), ("junk: no message of ours", 2), ("unknown sender", 1), ("wrong key", 1)];
+    let expected = [("expired", 1), ("junk: no message of ours", 2), ("unknown sender", 1), ("wrong key", 1)];
     assert_eq!(counted, expected.map(|(reason, count)| (reason.to_owned(), count)));
 }
 
