@@ -6,7 +6,8 @@ use sandbox::printers::Printer;
 use sandbox::world::{FIRST_VERSION, PATIENCE, Part, Stage, entries, eventually};
 use serde_json::Value;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 const TARGET: &str = "1.0.02-0";
 /// Switched off when the update goes out.
@@ -149,7 +150,7 @@ impl Scene {
                       if [ -e \"$STATE_DIR/in-the-way\" ]; then\n    echo \"$STATE_DIR/in-the-way must go first\" >&2\n    exit 1\nfi\n";
         let rules = [
             "--settle-secs",
-            "8",
+            "6",
             "--trial-secs",
             "2",
             "--applies-from",
@@ -232,6 +233,9 @@ impl Scene {
     }
 }
 
+/// Tells what happens, and when.
 fn say(text: &str) {
-    println!("\n* {text}");
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    let seconds = BEGIN.get_or_init(Instant::now).elapsed().as_secs();
+    println!("\n[{seconds:2} s] {text}");
 }
