@@ -3,6 +3,7 @@
 //! Every figure is counted or timed here, never written down beforehand; [`Figure`] prints it as one JSON line.
 
 mod envelope;
+mod footprint;
 mod ingest;
 mod package;
 
@@ -19,6 +20,8 @@ pub(crate) enum Name {
     Envelope,
     /// Fetching, opening and filing version reports from a real mail server.
     Ingest,
+    /// Disk and memory that an appliance takes.
+    Footprint,
 }
 
 /// Runs the named benches, all without a name, and prints their figures last. One that cannot run here does not keep
@@ -39,6 +42,7 @@ pub(crate) fn run(names: &[Name], runtime: &tokio::runtime::Runtime) -> anyhow::
             Name::Package => package::run(now),
             Name::Envelope => envelope::run(now),
             Name::Ingest => ingest::run(now, runtime),
+            Name::Footprint => footprint::run(),
         };
         match measured {
             Ok(measured) => figures.extend(measured),
@@ -60,6 +64,7 @@ impl Name {
             Self::Package => "sealing and opening 20 MB of this machine's programs",
             Self::Envelope => "sealing and opening version reports",
             Self::Ingest => "10,000 version reports from a real mail server into the fleet database",
+            Self::Footprint => "an appliance with twenty printers",
         }
     }
 }

@@ -97,13 +97,12 @@ impl Load {
             chown(&folder, Some(OWNER), Some(OWNER))?;
         }
         for (number, mail) in self.mails.iter().enumerate() {
-            // Dovecot takes both sizes from the name, as it wrote them there itself.
-            let name = format!(
-                "{}.M{number}P1.bench,S={},W={}",
-                1_700_000_000 + number,
-                mail.stored.len(),
-                mail.octets
-            );
+            // As Dovecot names them: some fifty a second, microseconds, process, host; both sizes save it a look inside.
+            // Its hash of names degenerates when the numbers in them count up in step.
+            let (seconds, micros) = (1_700_000_000 + number / 50, number * 700_001 % 1_000_000);
+            let (size, wire_size) = (mail.stored.len(), mail.octets);
+            let name =
+                format!("{seconds}.M{micros}P{pid}.mail,S={size},W={wire_size}", pid = 20_000 + number % 7);
             let path = maildir.join("new").join(name);
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
             file.write_all(&mail.stored)?;

@@ -164,11 +164,11 @@ pub(super) fn fetchmail(
         Protocol::Pop3 => "pop3",
         Protocol::Imap => "imap",
     };
-    // Without `sslproto ''` it would go over to TLS by itself.
+    // Without `sslproto ''` it would go over to TLS by itself; without `expunge` it would expunge after every mail.
     let text = format!(
         "poll {host} service {port} protocol {protocol} auth password\n  \
          username \"{user}\" password \"{password}\" is \"center\" here\n  \
-         fetchall nokeep norewrite sslproto '' bsmtp \"{stored}\"\n",
+         fetchall nokeep norewrite sslproto '' expunge 500 bsmtp \"{stored}\"\n",
         host = site.host()?,
         port = site.port(fetch, Security::Plain)?,
         user = mailbox.user,
