@@ -86,10 +86,14 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), DeviceW
     }
     let timers = &watch.context.settings.timers;
     let silence_max = timers.fault_poll.saturating_add(watch.limits.deadline.saturating_mul(4));
+    let work = async {
+        join_all(loops).await;
+        // Reached only without devices: then there is nothing to do, and the module is well all the same.
+        watch.idle().await;
+    };
     tokio::select! {
-        _ = join_all(loops) => shutdown.requested().await,
+        () = work => {}
         () = beat(&watch.context, &watch.store, MODULE, &watch.progress, silence_max) => {}
-        () = watch.idle_if_nothing_to_watch() => {}
         // A visit that is broken off has stored nothing, or all of it.
         () = shutdown.requested() => {}
     }
@@ -147,11 +151,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// Without devices nothing else makes progress, and the module is well all the same.
-    async fn idle_if_nothing_to_watch(&self) {
-        if !self.context.settings.devices.is_empty() {
-            std::future::pending::<()>().await;
-        }
+    async fn idle(&self) {
         loop {
             self.progress.made();
             tokio::time::sleep(self.context.settings.timers.fault_poll).await;
@@ -190,7 +190,8 @@ impl Watch {
         memory: &mut Memory,
         due: Due,
     ) -> Result<(), StoreError> {
-        let collecting = due == Due::Everything;
+        // A device that is off must not hold up an update every minute.
+        let collecting = due == Due::Everything && !memory.is_silent();
         if collecting {
             self.begin_collecting().await?;
         }

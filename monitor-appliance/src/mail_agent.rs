@@ -13,9 +13,10 @@ pub use filing::{Filed, FilingError, file_mail};
 
 use crate::context::{ChannelKeys, Context, CredentialError, system_random};
 use crate::heartbeat::{Progress, beat};
+use crate::mail_schedule::{self, SENDINGS_WATCHED, Wake};
 use crate::shutdown::Shutdown;
-use crate::store::{Moment, OutboxRow, SharedStore, StoreError};
-use crate::{health, mail_schedule, outbox};
+use crate::store::{Moment, SharedStore, StoreError};
+use crate::{health, outbox};
 use jiff::Timestamp;
 use mailbox::accounts::{Accounts, Choice, Failure};
 use mailbox::backoff::Backoff;
@@ -159,31 +160,36 @@ impl Agent {
         }
     }
 
-    async fn waiting(&self) -> Vec<OutboxRow> {
-        match self.store.read(|store| store.outbox_waiting(ROWS_PER_TURN)).await {
-            Ok(rows) => rows,
-            Err(error) => {
-                complain("the outbox cannot be read", &error);
-                Vec::new()
-            }
+    async fn send_due(&mut self) {
+        let (now, context) = (self.context.now(), self.context.clone());
+        let plan = self.store.read(move |store| {
+            let timers = &context.settings.timers;
+            let rows = store.outbox_due(now, outbox::due_latest(timers, now), ROWS_PER_TURN)?;
+            Ok::<_, StoreError>(outbox::plan(&rows, timers, now))
+        });
+        let result = match plan.await {
+            Ok(plan) if plan.is_empty() => return,
+            Ok(plan) => self.send(plan).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            complain("the outbox cannot be worked off", &error);
         }
     }
 
-    async fn send_due(&mut self) {
-        let now = self.context.now();
-        let plan = outbox::plan(&self.waiting().await, &self.context.settings.timers, now);
-        if !plan.is_empty()
-            && let Err(error) = self.send(plan).await
-        {
-            complain("what became of a mail could not be stored", &error);
-        }
+    /// When to wake up, as far as the store can be read.
+    async fn next_wake(&self) -> Wake {
+        let waiting = self.store.read(|store| store.outbox_next(SENDINGS_WATCHED)).await;
+        let waiting = waiting.unwrap_or_else(|error| {
+            complain("the outbox cannot be read", &error);
+            Vec::new()
+        });
+        mail_schedule::next_wake(&waiting, self.looked, &self.context.settings.timers, self.context.now())
     }
 
     async fn look_is_due(&self) -> bool {
-        let now = self.context.now();
-        let wake =
-            mail_schedule::next_wake(&self.waiting().await, self.looked, &self.context.settings.timers, now);
-        wake.look <= now && matches!(self.inward.choose(Instant::now()), Choice::Use(_))
+        self.next_wake().await.look <= self.context.now()
+            && matches!(self.inward.choose(Instant::now()), Choice::Use(_))
     }
 
     /// Waits until there is something to do: a timer, a rest that is over, or a row of another module.
@@ -192,13 +198,7 @@ impl Agent {
         loop {
             self.progress.made();
             tokio::time::sleep(STORE_POLL).await;
-            let now = self.context.now();
-            let wake = mail_schedule::next_wake(
-                &self.waiting().await,
-                self.looked,
-                &self.context.settings.timers,
-                now,
-            );
+            let (now, wake) = (self.context.now(), self.next_wake().await);
             let ready = |accounts: &Accounts| matches!(accounts.choose(Instant::now()), Choice::Use(_));
             let look = wake.look <= now && ready(&self.inward);
             let send = wake.send.is_some_and(|send| send <= now) && ready(&self.outward);
@@ -218,7 +218,13 @@ impl Agent {
         self.store
             .read(move |store| {
                 let now = context.now();
-                store.change(|change| change.prune(&context.settings.retention, now))?;
+                let surplus = store.change(|change| {
+                    change.prune(&context.settings.retention, now)?;
+                    change.expire_surplus(outbox::WAITING_MAX, now)
+                })?;
+                if surplus > 0 {
+                    tracing::warn!(surplus, "reports are given up: too many wait for a receipt");
+                }
                 let due = store.moment(Moment::LastHealth)?.map(|last| {
                     // A time in the future was written before the clock was set back.
                     last > now || outbox::after(last, context.settings.timers.health_report) <= now

@@ -14,7 +14,7 @@ use crate::store::OutboxRow;
 use jiff::Timestamp;
 
 /// Sendings of a fault report after which its answer is waited for with short looks: the first, and the one repetition.
-const SENDINGS_WATCHED: u32 = 2;
+pub const SENDINGS_WATCHED: u32 = 2;
 
 /// What to wake up for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,8 @@ impl Wake {
     }
 }
 
-/// When to wake up. `waiting` are the reports without a receipt; `looked` is when mail was last looked for, `None` if
+/// When to wake up. `waiting` are reports without a receipt, at least those of
+/// [`outbox_next`](crate::store::Store::outbox_next); `looked` is when mail was last looked for, `None` if
 /// it never was.
 #[must_use]
 pub fn next_wake(waiting: &[OutboxRow], looked: Option<Timestamp>, timers: &Timers, now: Timestamp) -> Wake {

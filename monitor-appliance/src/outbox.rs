@@ -55,16 +55,35 @@ pub enum Step {
         /// The row.
         id: i64,
     },
+    /// Take it for one made now: it was made while the clock was not set yet, so its times mean nothing.
+    Redate {
+        /// The row.
+        id: i64,
+    },
 }
 
+/// A time before this was told by a clock that nobody had set: a box without a battery starts in 1970.
+pub const CLOCK_FLOOR: Timestamp = Timestamp::constant(1_735_689_600, 0);
+
+/// Most reports that wait for a receipt at the same time; beyond that the oldest are given up, so that a device which
+/// fails and recovers every minute does not fill the disk while the center is away. About 15 MB.
+pub const WAITING_MAX: u32 = 20_000;
+
 /// What to do now, in this order; an empty plan if nothing is due. `rows` are those that wait for a receipt.
+///
+/// While the clock is not set nothing is sent: the center would take it for expired.
 #[must_use]
 pub fn plan(rows: &[OutboxRow], timers: &Timers, now: Timestamp) -> Vec<Step> {
+    if now < CLOCK_FLOOR {
+        return Vec::new();
+    }
     let mut rows: Vec<&OutboxRow> = rows.iter().collect();
     rows.sort_by_key(|row| (row.priority, row.id));
     rows.into_iter()
         .filter_map(|row| {
-            if row.expires <= now {
+            if row.created < CLOCK_FLOOR {
+                Some(Step::Redate { id: row.id })
+            } else if row.expires <= now {
                 Some(Step::Expire { id: row.id })
             } else {
                 is_due(row, timers, now).then_some(Step::Send { id: row.id })
@@ -73,9 +92,14 @@ pub fn plan(rows: &[OutboxRow], timers: &Timers, now: Timestamp) -> Vec<Step> {
         .collect()
 }
 
-/// A time further away than any pause can come only from a clock that was set back since.
 fn is_due(row: &OutboxRow, timers: &Timers, now: Timestamp) -> bool {
-    row.due <= now || row.due > after(now, timers.resend_pause_max.max(timers.answer_wait))
+    row.due <= now || row.due > due_latest(timers, now)
+}
+
+/// The furthest time at which a report can be due. One beyond can come only from a clock that was set back since.
+#[must_use]
+pub fn due_latest(timers: &Timers, now: Timestamp) -> Timestamp {
+    after(now, timers.resend_pause_max.max(timers.answer_wait).max(timers.mail_poll))
 }
 
 /// When a report that a server has just taken for the `sendings`-th time is sent again, if no receipt comes:
@@ -101,3 +125,6 @@ pub(crate) fn after(now: Timestamp, pause: Duration) -> Timestamp {
         .and_then(|pause| now.checked_add(pause).ok())
         .unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests;

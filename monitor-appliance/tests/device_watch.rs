@@ -131,3 +131,17 @@ async fn a_jam_and_the_counters_of_a_printer_are_stored_and_a_kill_doubles_no_re
     assert!(store.busy().unwrap().is_empty(), "an ended watch holds nothing up");
     assert!(store.heartbeats().unwrap().iter().any(|sign| sign.module == device_watch::MODULE));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_appliance_without_devices_gives_signs_of_life() {
+    let home = tempfile::tempdir().unwrap();
+    let mut settings = Settings::parse(SETTINGS, Path::new("appliance.toml")).unwrap();
+    settings.timers.heartbeat = Duration::from_millis(20);
+    let context = Context::new(Layout::new(home.path()), settings, Arc::new(system_clock));
+    let (handle, asked_to_end) = shutdown();
+    let watch = tokio::spawn(device_watch::run(context.clone(), asked_to_end));
+    let store = context.open_store().unwrap();
+    until("several signs of life", || store.heartbeats().unwrap().iter().any(|sign| sign.beats >= 3)).await;
+    handle.request();
+    watch.await.unwrap().unwrap();
+}

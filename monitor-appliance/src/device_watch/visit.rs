@@ -1,6 +1,7 @@
 //! What follows from one visit to a device: pure, over what was known before, what it told and the time.
 
 use super::convert::{counters, device_id, nameless, supplies};
+use crate::device::Part;
 use crate::faults::{DeviceFaults, Fault, FaultChange, FaultRules, Observation};
 use crate::outbox::after;
 use crate::settings::Timers;
@@ -78,6 +79,12 @@ impl Memory {
         }
     }
 
+    /// Whether it did not answer when it was last asked.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.visited.is_some() && !self.answering
+    }
+
     /// What the next visit has to ask for.
     #[must_use]
     pub fn due(&self, timers: &Timers, now: Timestamp) -> Due {
@@ -106,9 +113,13 @@ impl Memory {
                 told.id = Some(id.clone());
                 self.id = Some(id);
             }
-            self.collected = Some(now);
-            told.reading =
-                Some(ReadingRow { at: now, counters: counters(reading), supplies: supplies(reading) });
+            let counters = counters(reading);
+            // Half a reading must not stand in the place of a whole one; it is asked for again at the next look.
+            let usable = !counters.is_empty() || reading.is_complete(Part::Markers);
+            if usable || self.collected.is_none() {
+                self.collected = Some(now);
+                told.reading = Some(ReadingRow { at: now, counters, supplies: supplies(reading) });
+            }
         }
         let before = self.faults.clone();
         for change in self.faults.observe(observation, now, &FaultRules::default()) {

@@ -4,6 +4,7 @@ use super::{Agent, MODULE, account_failed};
 use crate::context::system_random;
 use crate::outbox::{self, Step};
 use crate::store::{Moment, OutboxRow, StoreError};
+use jiff::Timestamp;
 use mailbox::accounts::{Choice, Failure};
 use mailbox::{Account, OutgoingMail, RecipientOutcome, SendError, Submission};
 use mailfmt::envelope::{Addressee, Header, seal};
@@ -36,6 +37,7 @@ impl Agent {
         for step in plan {
             match step {
                 Step::Expire { id } => self.give_up(id).await?,
+                Step::Redate { id } => self.redate(id).await?,
                 Step::Send { id } => queue.push_back(id),
             }
         }
@@ -66,6 +68,14 @@ impl Agent {
             tracing::warn!(%message, kind, %created, sendings, "a report is given up: no receipt came");
         }
         self.store.change(move |change| change.expire(id, now)).await
+    }
+
+    /// The clock has been set since the report was made.
+    async fn redate(&self, id: i64) -> Result<(), StoreError> {
+        let now = self.context.now();
+        let keep = self.context.settings.retention.report_unreceipted;
+        let expires = now.saturating_add(keep).unwrap_or(Timestamp::MAX);
+        self.store.change(move |change| change.redate(id, now, expires)).await
     }
 
     /// Sends from the front of `queue` by one account until it is empty or the server fails.

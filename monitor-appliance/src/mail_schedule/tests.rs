@@ -58,6 +58,7 @@ fn live(mut row: OutboxRow, receipt_at: Option<Timestamp>, span: SignedDuration)
                 waiting = false;
                 continue;
             }
+            Some(step @ Step::Redate { .. }) => panic!("{step:?} under a clock that is set"),
             None => {}
         }
         if wake.look <= now {

@@ -5,7 +5,7 @@ use crate::outbox::Priority;
 use jiff::Timestamp;
 use mailfmt::message::{Family, Message};
 use mailfmt::{CenterId, MessageId, Report};
-use rusqlite::{OptionalExtension as _, Row};
+use rusqlite::{OptionalExtension as _, Params, Row};
 
 /// A report before it is stored; [`crate::context::Context::outgoing`] makes one.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,7 +121,41 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn outbox_waiting(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        self.outbox_rows("WHERE state = 'waiting' ORDER BY priority, id", limit)
+        self.outbox_rows("WHERE state = 'waiting' ORDER BY priority, id LIMIT ?1", (limit,))
+    }
+
+    /// The waiting reports that a plan for `now` may concern: due or expired, or due only after `due_latest`, which no
+    /// sound clock has written. By priority, then by age; at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn outbox_due(
+        &self,
+        now: Timestamp,
+        due_latest: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        self.outbox_rows(
+            "WHERE state = 'waiting' AND (due_ms <= ?1 OR due_ms > ?2 OR expires_ms <= ?1)
+             ORDER BY priority, id LIMIT ?3",
+            (now.as_millisecond(), due_latest.as_millisecond(), limit),
+        )
+    }
+
+    /// The few waiting reports on which the next wake depends: the next one due, the next one to expire, and the fault
+    /// report that was sent last and not more than `sendings_max` times.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn outbox_next(&self, sendings_max: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        let mut rows = self.outbox_rows("WHERE state = 'waiting' ORDER BY due_ms LIMIT 1", ())?;
+        rows.extend(self.outbox_rows("WHERE state = 'waiting' ORDER BY expires_ms LIMIT 1", ())?);
+        rows.extend(self.outbox_rows(
+            "WHERE state = 'waiting' AND priority = ?1 AND sendings BETWEEN 1 AND ?2
+             ORDER BY last_sent_ms DESC LIMIT 1",
+            (Priority::Fault.number(), sendings_max),
+        )?);
+        Ok(rows)
     }
 
     /// The newest reports, whatever became of them; at most `limit`.
@@ -129,13 +163,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn outbox_newest(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        self.outbox_rows("ORDER BY id DESC", limit)
+        self.outbox_rows("ORDER BY id DESC LIMIT ?1", (limit,))
     }
 
-    fn outbox_rows(&self, which: &str, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+    fn outbox_rows(&self, which: &str, parameters: impl Params) -> Result<Vec<OutboxRow>, StoreError> {
         let mut statement =
-            self.connection.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox {which} LIMIT ?1"))?;
-        let mut rows = statement.query((limit,))?;
+            self.connection.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox {which}"))?;
+        let mut rows = statement.query(parameters)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             found.push(read(row)?);
@@ -268,6 +302,36 @@ impl Change<'_> {
         if changed > 0 {
             self.count(super::Tally::ReportsExpired)?;
         }
+        Ok(())
+    }
+
+    /// Gives up the oldest waiting reports beyond `waiting_max`, those of the lowest priority first, and counts them.
+    /// Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn expire_surplus(&self, waiting_max: u32, at: Timestamp) -> Result<usize, StoreError> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT id FROM outbox WHERE state = 'waiting' ORDER BY priority, id DESC LIMIT -1 OFFSET ?1",
+        )?;
+        let surplus: Vec<i64> =
+            statement.query_map((waiting_max,), |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for id in &surplus {
+            self.expire(*id, at)?;
+        }
+        Ok(surplus.len())
+    }
+
+    /// Makes a waiting report one that was made at `created`, due at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn redate(&self, id: i64, created: Timestamp, expires: Timestamp) -> Result<(), StoreError> {
+        self.transaction
+            .prepare_cached(
+                "UPDATE outbox SET created_ms = ?2, expires_ms = ?3, due_ms = ?2 WHERE id = ?1 AND state = 'waiting'",
+            )?
+            .execute((id, created.as_millisecond(), expires.as_millisecond()))?;
         Ok(())
     }
 

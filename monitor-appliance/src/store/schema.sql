@@ -28,6 +28,8 @@ CREATE TABLE outbox (
     UNIQUE (center, sequence)
 ) STRICT;
 CREATE INDEX outbox_waiting ON outbox (priority, id) WHERE state = 'waiting';
+CREATE INDEX outbox_due ON outbox (due_ms) WHERE state = 'waiting';
+CREATE INDEX outbox_expires ON outbox (expires_ms) WHERE state = 'waiting';
 CREATE INDEX outbox_answers ON outbox (in_reply_to) WHERE in_reply_to IS NOT NULL;
 CREATE INDEX outbox_ended ON outbox (ended_ms) WHERE ended_ms IS NOT NULL;
 

@@ -178,6 +178,37 @@ fn a_report_that_is_given_up_is_counted_once() {
 }
 
 #[test]
+fn many_reports_without_a_receipt_hide_neither_a_new_one_nor_the_next_wake() {
+    let home = Home::new();
+    let mut store = home.open();
+    for id in 1..=20 {
+        let row = enqueue(&mut store, &outgoing(id, fault(), None)).unwrap();
+        store.change(|change| change.mark_sent(row, now(), later(1800))).unwrap();
+    }
+    let new = enqueue(&mut store, &outgoing(99, health(), None)).unwrap();
+    let due = store.outbox_due(later(1), later(30_000), 5).unwrap();
+    assert_eq!(due.iter().map(|row| row.id).collect::<Vec<_>>(), [new]);
+    let next = store.outbox_next(2).unwrap();
+    assert_eq!(next[0].id, new);
+    assert!(next.iter().any(|row| row.priority == Priority::Fault && row.last_sent == Some(now())));
+}
+
+#[test]
+fn too_many_waiting_reports_are_given_up_from_the_oldest_and_least_urgent_and_counted() {
+    let home = Home::new();
+    let mut store = home.open();
+    for id in 1..=3 {
+        enqueue(&mut store, &outgoing(id, fault(), None)).unwrap();
+        enqueue(&mut store, &outgoing(id + 10, health(), None)).unwrap();
+    }
+    assert_eq!(store.change(|change| change.expire_surplus(4, now())).unwrap(), 2);
+    let left: Vec<u64> = store.outbox_waiting(10).unwrap().iter().map(|row| row.sequence).collect();
+    assert_eq!(left, [1, 3, 5, 6]);
+    assert_eq!(store.tally(Tally::ReportsExpired).unwrap(), 2);
+    assert_eq!(store.change(|change| change.expire_surplus(4, now())).unwrap(), 0);
+}
+
+#[test]
 fn a_late_receipt_settles_even_a_report_that_was_given_up() {
     let home = Home::new();
     let mut store = home.open();

@@ -85,6 +85,20 @@ fn a_device_that_was_off_when_counters_were_due_is_asked_again_a_minute_later() 
 }
 
 #[test]
+fn half_a_reading_does_not_replace_a_whole_one_and_is_asked_for_again() {
+    let timers = Timers::default();
+    let mut memory = fresh();
+    let _ = visit(&mut memory, &healthy(), at(0));
+    let failed = serde_json::json!([{ "part": "markers", "reason": "no answer" }]);
+    let half = Reading { incomplete: serde_json::from_value(failed).unwrap(), ..healthy() };
+    assert!(visit(&mut memory, &half, at(3600)).reading.is_none());
+    assert_eq!(memory.due(&timers, at(3660)), Due::Everything);
+    assert!(visit(&mut memory, &healthy(), at(3660)).reading.is_some());
+    // Where there is nothing better, half a reading is better than none.
+    assert!(visit(&mut fresh(), &half, at(0)).reading.is_some());
+}
+
+#[test]
 fn a_jam_is_reported_once_and_its_end_names_the_same_episode() {
     let mut memory = fresh();
     assert!(visit(&mut memory, &healthy(), at(0)).reports.is_empty());
