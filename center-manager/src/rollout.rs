@@ -22,21 +22,25 @@
 
 mod compare;
 mod hooks;
+mod judge;
 mod ladder;
 mod plan;
 mod start;
 mod target;
+mod terms;
 mod tick;
 mod verdict;
 
 pub use compare::{Finding, Release};
 pub use hooks::{Origin, on_refused, on_transport, on_update_result, on_version_report};
+pub use judge::judge;
 pub use ladder::{Progress, Transport, TransportOutcome};
-pub use plan::{Post, PostKind, Rollout, RolloutId, Step, Targets, Timing, next_wake, perform, plan};
+pub use plan::{Post, PostKind, Step, Targets, next_wake, perform, plan};
 pub use start::{Draft, StartError, enclose, retry, start};
 pub use target::{Answer, Ask, Order, Target, TargetEvent, TargetState};
+pub use terms::{Rollout, RolloutId, Timing};
 pub use tick::tick;
-pub use verdict::{Failure, Verdict, judge};
+pub use verdict::{Failure, Verdict};
 
 use jiff::{SignedDuration, Timestamp};
 

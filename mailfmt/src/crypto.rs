@@ -6,21 +6,10 @@
 
 use crate::digest::{HexError, from_hex, to_hex};
 use crate::ids::{AgentId, CenterId};
+pub use crate::random::Random;
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop};
-
-/// A source of cryptographic random octets; callers pass the system's.
-pub trait Random {
-    /// Fills `buffer`.
-    fn fill(&mut self, buffer: &mut [u8]);
-}
-
-impl<F: FnMut(&mut [u8])> Random for F {
-    fn fill(&mut self, buffer: &mut [u8]) {
-        self(buffer);
-    }
-}
 
 /// Which way a message goes; each way has keys of its own, so that no message can be sent back to its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Ids: one type each, valid by construction.
 
-use crate::crypto::Random;
 use crate::digest::{HexError, from_hex, to_hex};
+use crate::random::Random;
 use serde::{Deserialize, Serialize};
 
 /// Why a text is not a valid id.

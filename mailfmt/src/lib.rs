@@ -46,6 +46,7 @@ pub mod limits;
 pub mod mail;
 pub mod message;
 pub mod package;
+mod random;
 mod reader;
 pub mod version;
 pub mod version_report;

@@ -1,8 +1,8 @@
 //! Words from outside find their targets. Called by whoever files mail, inside its transaction.
 
 use super::ladder::{Progress, Transport, TransportOutcome};
-use super::plan::RolloutId;
 use super::target::{Target, TargetEvent};
+use super::terms::RolloutId;
 use crate::db::{DbError, rollouts};
 use crate::words::plain;
 use jiff::Timestamp;

@@ -1,7 +1,8 @@
 //! Beginning a rollout, and beginning again with its failed targets.
 
 use super::compare::Release;
-use super::plan::{RolloutId, Step, Timing, perform};
+use super::plan::{Step, perform};
+use super::terms::{RolloutId, Timing};
 use crate::db::{Db, DbError, rollouts};
 use jiff::Timestamp;
 use mailfmt::crypto::{ContentKey, Random};

@@ -1,6 +1,7 @@
 //! Carrying plans out: rows in, plan, rows and mails out, in one transaction per rollout.
 
-use super::plan::{Post, PostKind, RolloutId, Step, Targets, next_wake, perform, plan};
+use super::plan::{Post, PostKind, Step, Targets, next_wake, perform, plan};
+use super::terms::RolloutId;
 use super::verdict::Verdict;
 use crate::db::outbox::{self, NewMail, Priority};
 use crate::db::{Db, DbError, rollouts};

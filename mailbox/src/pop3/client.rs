@@ -1,10 +1,7 @@
 //! POP3 before the login.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::timeout,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -15,7 +12,7 @@ use crate::{
     pop3::{
         reply::{Capabilities, Reply},
         transaction::Transaction,
-        wire::{CAPABILITY_LINES_MAX, Wire},
+        wire::Wire,
     },
     server_text::clean_login,
 };
@@ -56,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
     /// # Errors
     /// Connection, time, or gibberish.
     pub async fn capabilities(&mut self) -> Result<Capabilities, FetchError> {
-        capabilities(&mut self.wire).await
+        self.wire.capabilities().await
     }
 
     /// Asks for TLS and gives back the bare stream for the handshake.
@@ -92,8 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
             self.login_reply(password).await?;
         }
         // Some servers tell the half of it only after the login (RFC 2449 section 5).
-        let after =
-            if before.pipelining && before.uidl { before } else { capabilities(&mut self.wire).await? };
+        let after = if before.pipelining && before.uidl { before } else { self.wire.capabilities().await? };
         Ok(Transaction::new(self.wire, after))
     }
 
@@ -136,19 +132,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
             reply => Ok(reply),
         }
     }
-}
-
-pub(super) async fn capabilities<S>(wire: &mut Wire<S>) -> Result<Capabilities, FetchError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    const DURING: &str = "CAPA";
-    wire.send(DURING, b"CAPA\r\n").await?;
-    let mut capabilities = Capabilities::default();
-    if let Reply::Ok(_) = wire.reply(DURING).await? {
-        let limit = wire.limits.operation;
-        let lines = wire.listing(DURING, CAPABILITY_LINES_MAX, |line| capabilities.add(line));
-        timeout(limit, lines).await.map_err(|_| FetchError::Timeout { during: DURING })??;
-    }
-    Ok(capabilities)
 }

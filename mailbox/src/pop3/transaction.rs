@@ -7,7 +7,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::{
     fetch::{FetchError, Item, Retrieved},
     pop3::{
-        client,
         reply::{Capabilities, Reply, parse_list_line, parse_uidl_line},
         substitute_id,
         wire::Wire,
@@ -270,7 +269,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
     /// Connection, time, gibberish.
     pub async fn refresh_capabilities(&mut self) -> Result<&Capabilities, FetchError> {
         self.wire.check_in_step()?;
-        self.capabilities = client::capabilities(&mut self.wire).await?;
+        self.capabilities = self.wire.capabilities().await?;
         Ok(&self.capabilities)
     }
 

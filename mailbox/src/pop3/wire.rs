@@ -12,13 +12,13 @@ use crate::{
     limits::Limits,
     pop3::{
         reader::{Caps, Reader},
-        reply::Reply,
+        reply::{Capabilities, Reply},
     },
     timed::{Patience, Timed},
 };
 
 /// Most lines of a capability list.
-pub(super) const CAPABILITY_LINES_MAX: usize = 100;
+const CAPABILITY_LINES_MAX: usize = 100;
 
 #[derive(Debug)]
 pub(super) struct Wire<S> {
@@ -141,6 +141,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Err(fault) => return Err(FetchError::Protocol { during, detail: fault.to_string() }),
             }
         }
+    }
+
+    /// What the server can do; nothing when it does not know CAPA (RFC 2449 section 5).
+    pub(super) async fn capabilities(&mut self) -> Result<Capabilities, FetchError> {
+        const DURING: &str = "CAPA";
+        self.send(DURING, b"CAPA\r\n").await?;
+        let mut capabilities = Capabilities::default();
+        if let Reply::Ok(_) = self.reply(DURING).await? {
+            let limit = self.limits.operation;
+            let lines = self.listing(DURING, CAPABILITY_LINES_MAX, |line| capabilities.add(line));
+            timeout(limit, lines).await.map_err(|_| FetchError::Timeout { during: DURING })??;
+        }
+        Ok(capabilities)
     }
 }
 

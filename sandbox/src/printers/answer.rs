@@ -2,8 +2,8 @@
 
 use async_snmp::{ErrorIndex, Oid, OutboundErrorStatus, Pdu, PduType, ResponsePdu, Value, VarBind, Version};
 
+use super::behaviour::Behaviour;
 use super::objects::{Objects, Ticks};
-use super::station::Behaviour;
 
 /// Where the objects of an answer come from and how the printer behaves while it gives them.
 pub(super) struct View<'a> {

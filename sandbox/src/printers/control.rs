@@ -31,11 +31,11 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::alert::Alert;
+use super::behaviour::Behaviour;
 use super::machine::{MachineError, Summary};
 use super::office::{Office, OfficeError};
 use super::printer::Printer;
 use super::recording::{LineProblem, parse_oid, parse_value};
-use super::station::Behaviour;
 
 /// Octets of the longest line read, request or answer.
 const LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;

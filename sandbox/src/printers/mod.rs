@@ -17,6 +17,7 @@
 
 mod alert;
 mod answer;
+mod behaviour;
 pub mod control;
 mod machine;
 mod objects;
@@ -28,9 +29,9 @@ mod station;
 mod usm;
 
 pub use alert::{Alert, Severity};
+pub use behaviour::Behaviour;
 pub use machine::{MachineError, Summary};
 pub use office::{Office, OfficeError};
 pub use printer::{Printer, PrinterError, PrinterSettings};
 pub use recording::{LineProblem, Recording, RecordingError, parse_value};
-pub use station::Behaviour;
 pub use usm::{V3User, V3UserError};

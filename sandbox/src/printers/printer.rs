@@ -11,10 +11,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::alert::Alert;
+use super::behaviour::{Behaviour, NOISE_BYTES};
 use super::machine::{Machine, MachineError, Summary};
 use super::objects::Ticks;
 use super::recording::Recording;
-use super::station::{Behaviour, NOISE_BYTES, Station, ticks};
+use super::station::{Station, ticks};
 use super::usm::{Engine, V3User, V3UserError};
 
 /// Octets of the largest request read; requests of pollers have a few hundred.

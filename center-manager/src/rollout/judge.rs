@@ -1,0 +1,62 @@
+//! The verdict over one target: from the running appliance's word, or from its silence.
+
+use super::after;
+use super::compare::Finding;
+use super::ladder::{Progress, Transport};
+use super::target::{Target, TargetState};
+use super::terms::Rollout;
+use super::verdict::{Failure, Verdict};
+use jiff::Timestamp;
+
+/// The verdict that the facts known at `now` give; `None` while there is still something to wait for.
+///
+/// The order is that of trust: first what runs (a version report), then what became of our mails, then silence. What the
+/// installer said only gives the reason.
+#[must_use]
+pub fn judge(rollout: &Rollout, target: &Target, now: Timestamp) -> Option<Verdict> {
+    let (order, ask) = target.mails();
+    let said = || order.and_then(|order| said(&order.progress));
+    if let Some(answer) = &target.answer {
+        return Some(match &answer.finding {
+            Finding::Same => Verdict::Updated,
+            Finding::MixedModules { modules } => Failure::MixedModules { modules: modules.clone() }.into(),
+            Finding::OtherVersion { version } => {
+                said().unwrap_or_else(|| Failure::OtherVersion { version: version.clone() }).into()
+            }
+        });
+    }
+    if target.removed {
+        let reason = "the appliance was removed from the fleet".to_owned();
+        return Some(target.verdict().cloned().unwrap_or_else(|| Failure::Undeliverable { reason }.into()));
+    }
+    // The limits of time end the waiting once; after the verdict only words from outside count.
+    let decided = matches!(target.state, TargetState::Decided { .. });
+    let over = |since: Timestamp, limit| !decided && now >= after(since, limit);
+    let undeliverable = |transport: &Transport| match transport {
+        Transport::Bounced { reason, .. } => Some(Failure::Undeliverable { reason: reason.clone() }),
+        Transport::Queued { since } if over(*since, rollout.timing.delivery_limit) => {
+            let hours = rollout.timing.delivery_limit.as_hours();
+            let reason = format!("our mail server did not take the mail within {hours} h");
+            Some(Failure::Undeliverable { reason })
+        }
+        Transport::Queued { .. }
+        | Transport::Accepted { .. }
+        | Transport::Delayed { .. }
+        | Transport::Heard { .. } => None,
+    };
+    let transports = order.map(|order| &order.transport).into_iter().chain(ask.map(|ask| &ask.transport));
+    let silent = || {
+        let asked = ask?.transport.accepted_at()?;
+        let silent = decided || over(asked, rollout.timing.answer_timeout);
+        silent.then(|| said().unwrap_or(Failure::Silent))
+    };
+    transports.into_iter().find_map(undeliverable).or_else(silent).map(Verdict::from)
+}
+
+fn said(progress: &Progress) -> Option<Failure> {
+    match progress {
+        Progress::Ordered | Progress::Waiting { .. } | Progress::InstalledSaid { .. } => None,
+        Progress::Refused { reason, .. } => Some(Failure::Refused { reason: reason.clone() }),
+        Progress::Undone { reason, .. } => Some(Failure::Undone { reason: reason.clone() }),
+    }
+}

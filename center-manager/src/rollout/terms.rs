@@ -1,0 +1,65 @@
+//! The terms of a rollout: package, target, times.
+
+use super::compare::Release;
+use jiff::{SignedDuration, Timestamp};
+use mailfmt::message::UpdateOrder;
+
+/// Number of a rollout at this center, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct RolloutId(pub i64);
+
+impl std::fmt::Display for RolloutId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::str::FromStr for RolloutId {
+    type Err = std::num::ParseIntError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// One package on its way to many appliances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollout {
+    /// Its number.
+    pub id: RolloutId,
+    /// What every target runs afterwards.
+    pub release: Release,
+    /// The order that every target gets: the package, and the one key that it was encrypted under.
+    pub order: UpdateOrder,
+    /// How long to wait for what.
+    pub timing: Timing,
+    /// How often a failed target is tried again by itself.
+    pub retries: u32,
+    /// After this no appliance installs the package.
+    pub package_expires: Timestamp,
+    /// When it began.
+    pub started: Timestamp,
+    /// When every target had its verdict and nothing was left to try.
+    pub finished: Option<Timestamp>,
+}
+
+/// How long a rollout waits for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// From the package's acceptance by our mail server until the version is asked for: pre- and post-processing and
+    /// restarts. Belongs to the package ([`mailfmt::package::Rules::settle_secs`]).
+    pub settle: SignedDuration,
+    /// From the question's acceptance by our mail server until silence counts as failure.
+    pub answer_timeout: SignedDuration,
+    /// How long our mail server may refuse a mail before it counts as undeliverable.
+    pub delivery_limit: SignedDuration,
+    /// How long an order or a question may lie in a mailbox before the appliance ignores it.
+    pub command_life: SignedDuration,
+}
+
+impl Timing {
+    /// 30 minutes: twice the slowest look for mail plus greylisting.
+    pub const ANSWER_TIMEOUT: SignedDuration = SignedDuration::from_mins(30);
+    /// 24 hours: an outage of our own mail server that somebody notices.
+    pub const DELIVERY_LIMIT: SignedDuration = SignedDuration::from_hours(24);
+}
