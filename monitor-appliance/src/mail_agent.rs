@@ -198,7 +198,9 @@ impl Agent {
         loop {
             self.progress.made();
             tokio::time::sleep(STORE_POLL).await;
-            let (now, wake) = (self.context.now(), self.next_wake().await);
+            let wake = self.next_wake().await;
+            // Read after the wake was told, which may be "now".
+            let now = self.context.now();
             let ready = |accounts: &Accounts| matches!(accounts.choose(Instant::now()), Choice::Use(_));
             let look = wake.look <= now && ready(&self.inward);
             let send = wake.send.is_some_and(|send| send <= now) && ready(&self.outward);
