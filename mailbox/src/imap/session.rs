@@ -253,7 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
 
         let octets_max = self.limits.batch_octets_max.saturating_mul(2).max(whole_max * 2);
         let mut octets = 0_u64;
-        let mut mails: HashMap<u32, Vec<u8>> = uids.iter().map(|uid| (*uid, Vec::new())).collect();
+        let mut mails: HashMap<u32, Option<Vec<u8>>> = uids.iter().map(|uid| (*uid, None)).collect();
         let mut arrived = 0_usize;
         for set in uid_sets(&uids) {
             self.run(&format!("UID FETCH {set} (UID BODY.PEEK[])"), DURING, |response| {
@@ -267,7 +267,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
                     });
                 }
                 if let Some(mail) = mails.get_mut(&uid) {
-                    *mail = data.to_vec();
+                    *mail = Some(data.to_vec());
                 }
                 Ok(())
             })
@@ -284,11 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
                     Err(error) => return Err(error),
                 }
             } else {
-                // No mail is without octets: the header alone has some.
-                mails
-                    .remove(&item.handle)
-                    .filter(|mail| !mail.is_empty())
-                    .map_or(Retrieved::Gone, Retrieved::Mail)
+                mails.remove(&item.handle).flatten().map_or(Retrieved::Gone, Retrieved::Mail)
             };
             outcomes.push((item.clone(), outcome));
         }

@@ -162,6 +162,14 @@ async fn a_mail_that_is_gone_is_told_as_such() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_mail_without_any_octet_is_a_mail_and_not_gone() {
+    let answer = "* 1 FETCH (UID 5 BODY[] {0}\r\n)\r\n* 2 FETCH (UID 6 BODY[] \"\")\r\nTAG OK done\r\n";
+    let mut session = open(&[("UID FETCH 5:6 (UID BODY.PEEK[])", answer)], &Limits::default()).await.unwrap();
+    let outcome = session.retrieve_batch(&[item(5, 0), item(6, 0)]).await.unwrap();
+    assert!(outcome.iter().all(|(_, retrieved)| *retrieved == Retrieved::Mail(Vec::new())), "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn mail_content_never_gets_into_the_error_of_a_response_that_cannot_be_read() {
     let broken = (
         "UID FETCH 5 (UID BODY.PEEK[])",
