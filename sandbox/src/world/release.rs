@@ -38,7 +38,8 @@ impl ReleaseFolder {
         let mut modules = Vec::new();
         for (name, kind) in MODULES {
             let to = path.join(name);
-            if std::fs::hard_link(programs.path(name), &to).is_err() {
+            // A second making must not copy a program over its own hard link: that would empty both.
+            if !to.exists() && std::fs::hard_link(programs.path(name), &to).is_err() {
                 std::fs::copy(programs.path(name), &to).with_context(|| format!("cannot copy {name}"))?;
             }
             modules.push(module(&path, name, "1.0.00", kind)?);
