@@ -19,8 +19,8 @@ pub(crate) struct Arguments {
     /// The appliance's root directory.
     #[arg(long, global = true, env = layout::ROOT_VARIABLE, default_value = layout::ROOT_DEFAULT)]
     root: PathBuf,
-    /// What is logged to standard error, such as `info` or `monitor_appliance=debug`.
-    #[arg(long, global = true, default_value = "error")]
+    /// What is logged to standard error, such as `info` or `monitor_appliance=debug`. What a device does wrong is in the results.
+    #[arg(long, global = true, default_value = "error,async_snmp=off")]
     pub(crate) log: String,
     /// How results are written.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
