@@ -16,43 +16,11 @@
 
 use jiff::civil::Date;
 use mailfmt::package::{ModuleFile, ModuleKind};
+use mailfmt::release::{RELEASE_FILE, Release, ReleaseModule};
 use mailfmt::{Digest, ModuleName, ModuleVersion, SoftwareVersion};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// Name of the file that describes a release folder.
-pub const RELEASE_FILE: &str = "release.json";
-
-/// `release.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReleaseFile {
-    /// The software version.
-    pub software: SoftwareVersion,
-    /// The version of the base image.
-    pub rom: ModuleVersion,
-    /// Grows with every release.
-    pub release_counter: u64,
-    /// Every module.
-    pub modules: Vec<ReleaseModule>,
-}
-
-/// One module of a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReleaseModule {
-    /// Its name, and the name of its file.
-    pub name: ModuleName,
-    /// Its version.
-    pub version: ModuleVersion,
-    /// The day it was made.
-    pub date: Date,
-    /// What it is.
-    pub kind: ModuleKind,
-    /// SHA-256 of its file.
-    pub sha256: Digest,
-    /// Octets of its file.
-    pub octets: u64,
-}
 
 /// What a package shall lead to: versions and files.
 #[derive(Debug, Clone)]
@@ -125,16 +93,14 @@ pub enum ReleaseError {
     },
 }
 
-impl ReleaseFile {
-    /// Reads `release.json` of a release folder.
-    ///
-    /// # Errors
-    /// [`ReleaseError::Read`] or [`ReleaseError::Release`].
-    pub fn load(folder: &Path) -> Result<Self, ReleaseError> {
-        let path = folder.join(RELEASE_FILE);
-        let octets = read(&path)?;
-        serde_json::from_slice(&octets).map_err(|source| ReleaseError::Release { path, source })
-    }
+/// Reads `release.json` of a release folder.
+///
+/// # Errors
+/// [`ReleaseError::Read`] or [`ReleaseError::Release`].
+pub fn read_release(folder: &Path) -> Result<Release, ReleaseError> {
+    let path = folder.join(RELEASE_FILE);
+    let octets = read(&path)?;
+    Release::parse(&octets).map_err(|source| ReleaseError::Release { path, source })
 }
 
 impl Source {
@@ -143,7 +109,7 @@ impl Source {
     /// # Errors
     /// [`ReleaseError`].
     pub fn from_folder(folder: &Path) -> Result<Self, ReleaseError> {
-        let release = ReleaseFile::load(folder)?;
+        let release = read_release(folder)?;
         let module = |module: ReleaseModule| {
             let file = read(&folder.join(module.name.as_str()))?;
             if Digest::of(&file) != module.sha256 {
@@ -185,7 +151,7 @@ impl Source {
     }
 
     /// Leaves out the files that an appliance with `release` has already; answers how many travel.
-    pub fn carry_changes_since(&mut self, release: &ReleaseFile) -> usize {
+    pub fn carry_changes_since(&mut self, release: &Release) -> usize {
         let there: BTreeMap<_, _> =
             release.modules.iter().map(|module| (&module.name, module.sha256)).collect();
         for module in &mut self.modules {

@@ -48,6 +48,7 @@ pub mod message;
 pub mod package;
 mod random;
 mod reader;
+pub mod release;
 pub mod version;
 pub mod version_report;
 
@@ -56,5 +57,6 @@ pub use ids::{AgentId, CenterId, IdError, MessageId, ModuleName, Nonce};
 pub use introduction::Introduction;
 pub use limits::Limits;
 pub use message::{Command, Message, Receipt, Report};
+pub use release::Release;
 pub use version::{ModuleVersion, SoftwareVersion, VersionError};
 pub use version_report::VersionReport;

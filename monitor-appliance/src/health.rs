@@ -1,7 +1,7 @@
 //! How the appliance itself fares: read from the store and the kernel.
 
 use crate::context::Context;
-use crate::release::Release;
+use crate::release::read_release;
 use crate::store::{Change, Moment, Store, StoreError, Tally};
 use crate::supervisor::processes::boot_id;
 use mailfmt::message::report::HealthReport;
@@ -16,7 +16,7 @@ const NO_VERSION: &str = "0.0.0";
 /// Never: the fallback is a version.
 #[must_use]
 pub fn running_version(context: &Context) -> SoftwareVersion {
-    match Release::read(&context.layout.current()) {
+    match read_release(&context.layout.current()) {
         Ok(release) => release.software,
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the running release cannot be read");

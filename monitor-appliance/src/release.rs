@@ -8,17 +8,13 @@ mod durable;
 
 pub use build::{Source, plan_build};
 pub use durable::{remove_tree, sync_folder, write_durably};
+pub use mailfmt::release::{RELEASE_FILE, Release, ReleaseModule};
 
-use mailfmt::package::{Manifest, ModuleKind};
-use mailfmt::{Digest, ModuleName, ModuleVersion, SoftwareVersion};
-use serde::{Deserialize, Serialize};
+use mailfmt::package::ModuleKind;
+use mailfmt::{Digest, ModuleName, ModuleVersion};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// Name of the file that describes a release, inside its folder.
-pub const RELEASE_FILE: &str = "release.json";
 
 /// Name of the supervisor's own module: resident, but never started by itself.
 pub const SUPERVISOR: &str = "supervisor";
@@ -28,36 +24,6 @@ pub const OLD_RELEASES_KEPT: usize = 2;
 
 /// Octets of `release.json` read at most; 512 modules take about 100 kB.
 const RELEASE_OCTETS_MAX: u64 = 1 << 20;
-
-/// What `release.json` says: the software version as one exact set of modules.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Release {
-    /// The version of the whole.
-    pub software: SoftwareVersion,
-    /// The version of the base image that it runs on.
-    pub rom: ModuleVersion,
-    /// Grows with every release.
-    pub release_counter: u64,
-    /// Every module, names unique.
-    pub modules: Vec<ReleaseModule>,
-}
-
-/// One module of a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReleaseModule {
-    /// Its name: also its file name.
-    pub name: ModuleName,
-    /// Its version.
-    pub version: ModuleVersion,
-    /// The day it was made.
-    pub date: jiff::civil::Date,
-    /// What it is.
-    pub kind: ModuleKind,
-    /// SHA-256 of its file.
-    pub sha256: Digest,
-    /// Octets of its file.
-    pub octets: u64,
-}
 
 /// Why a release cannot be read, built or swapped in.
 #[derive(Debug, thiserror::Error)]
@@ -124,59 +90,24 @@ pub(crate) fn io_error<'a>(
     move |source| ReleaseError::Io { action, path: path.to_owned(), source }
 }
 
-impl Release {
-    /// The release that a package leads to. A package that names no base image leaves it at `rom`.
-    #[must_use]
-    pub fn of_manifest(manifest: &Manifest, rom: &ModuleVersion) -> Self {
-        let modules = manifest.modules.iter().map(|entry| ReleaseModule {
-            name: entry.name.clone(),
-            version: entry.version.clone(),
-            date: entry.date,
-            kind: entry.kind,
-            sha256: entry.sha256,
-            octets: entry.octets,
-        });
-        Self {
-            software: manifest.target.clone(),
-            rom: manifest.rom.clone().unwrap_or_else(|| rom.clone()),
-            release_counter: manifest.release_counter,
-            modules: modules.collect(),
-        }
-    }
+/// Reads the description of the release in `folder`.
+///
+/// # Errors
+/// [`ReleaseError`] when the file is missing, too large or not a release.
+pub fn read_release(folder: &Path) -> Result<Release, ReleaseError> {
+    let path = folder.join(RELEASE_FILE);
+    let file = std::fs::File::open(&path).map_err(io_error("open", &path))?;
+    let mut text = Vec::new();
+    file.take(RELEASE_OCTETS_MAX).read_to_end(&mut text).map_err(io_error("read", &path))?;
+    Release::parse(&text).map_err(|source| ReleaseError::Unreadable { path, source })
+}
 
-    /// Reads the description in `folder`.
-    ///
-    /// # Errors
-    /// [`ReleaseError`] when the file is missing, too large or not a release.
-    pub fn read(folder: &Path) -> Result<Self, ReleaseError> {
-        let path = folder.join(RELEASE_FILE);
-        let file = std::fs::File::open(&path).map_err(io_error("open", &path))?;
-        let mut text = Vec::new();
-        file.take(RELEASE_OCTETS_MAX).read_to_end(&mut text).map_err(io_error("read", &path))?;
-        serde_json::from_slice(&text).map_err(|source| ReleaseError::Unreadable { path, source })
-    }
-
-    /// The description as it stands in `release.json`.
-    #[must_use]
-    pub fn write(&self) -> Vec<u8> {
-        serde_json::to_vec_pretty(self).expect("a release has text keys and no failing serializers")
-    }
-
-    /// The modules that the supervisor keeps running: all resident ones but itself.
-    pub fn residents(&self) -> impl Iterator<Item = &ReleaseModule> {
-        self.modules
-            .iter()
-            .filter(|module| module.kind == ModuleKind::Resident && module.name.as_str() != SUPERVISOR)
-    }
-
-    /// Whether `other` has the same version and the same modules with the same hashes.
-    #[must_use]
-    pub fn is_same_as(&self, other: &Self) -> bool {
-        let hashes = |release: &Self| -> BTreeMap<ModuleName, Digest> {
-            release.modules.iter().map(|module| (module.name.clone(), module.sha256)).collect()
-        };
-        self.software == other.software && hashes(self) == hashes(other)
-    }
+/// The modules that the supervisor keeps running: all resident ones but itself.
+pub fn residents(release: &Release) -> impl Iterator<Item = &ReleaseModule> {
+    release
+        .modules
+        .iter()
+        .filter(|module| module.kind == ModuleKind::Resident && module.name.as_str() != SUPERVISOR)
 }
 
 /// SHA-256 and length of a file, read through a small buffer.
@@ -251,7 +182,7 @@ impl Releases {
     /// [`ReleaseError`] when there is none or it cannot be read.
     pub fn current(&self) -> Result<(PathBuf, Release), ReleaseError> {
         let folder = self.folder(&self.current_name()?);
-        let release = Release::read(&folder)?;
+        let release = read_release(&folder)?;
         Ok((folder, release))
     }
 
@@ -260,7 +191,7 @@ impl Releases {
     /// # Errors
     /// [`ReleaseError`] when there is no such release, or the disk refuses.
     pub fn swap_to(&self, name: &str) -> Result<(), ReleaseError> {
-        Release::read(&self.folder(name))?;
+        read_release(&self.folder(name))?;
         let (link, fresh) = (self.current_link(), self.root.join("current.new"));
         match std::fs::remove_file(&fresh) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -291,7 +222,7 @@ impl Releases {
             if name == current {
                 continue;
             }
-            match Release::read(&entry.path()) {
+            match read_release(&entry.path()) {
                 Ok(release) if !is_half_built(&name) && release.release_counter <= counter => {
                     old.push((release.release_counter, name));
                 }

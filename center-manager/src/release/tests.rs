@@ -1,7 +1,7 @@
 use super::*;
 use std::fs;
 
-fn release(folder: &Path, modules: &[(&str, &[u8])]) -> ReleaseFile {
+fn release(folder: &Path, modules: &[(&str, &[u8])]) -> Release {
     let modules = modules
         .iter()
         .map(|(name, file)| {
@@ -16,7 +16,7 @@ fn release(folder: &Path, modules: &[(&str, &[u8])]) -> ReleaseFile {
             }
         })
         .collect();
-    let release = ReleaseFile {
+    let release = Release {
         software: SoftwareVersion::new("1.0.00-1").unwrap(),
         rom: ModuleVersion::new("1.5.08").unwrap(),
         release_counter: 3,

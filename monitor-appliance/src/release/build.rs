@@ -1,8 +1,8 @@
 //! Building a release beside the running one.
 
 use super::{
-    RELEASE_FILE, Release, ReleaseError, ReleaseModule, Releases, hash_file, io_error, remove_tree,
-    sync_folder, write_durably,
+    RELEASE_FILE, Release, ReleaseError, ReleaseModule, Releases, hash_file, io_error, read_release,
+    remove_tree, sync_folder, write_durably,
 };
 use mailfmt::{Digest, ModuleName};
 use std::collections::BTreeMap;
@@ -135,7 +135,7 @@ impl Releases {
     /// [`ReleaseError::Altered`] names the first that differs.
     pub fn check(&self, name: &str) -> Result<(), ReleaseError> {
         let folder = self.folder(name);
-        check(&folder, &Release::read(&folder)?)
+        check(&folder, &read_release(&folder)?)
     }
 }
 

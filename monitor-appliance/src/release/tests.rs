@@ -153,6 +153,6 @@ fn the_supervisor_is_no_module_that_it_starts_itself() {
             ("profiles", ModuleKind::Data, b""),
         ],
     );
-    let names: Vec<_> = some.residents().map(|module| module.name.as_str()).collect();
+    let names: Vec<_> = residents(&some).map(|module| module.name.as_str()).collect();
     assert_eq!(names, ["mail-agent"]);
 }

@@ -3,7 +3,8 @@
 use super::{Done, Existing};
 use crate::layout::Layout;
 use crate::release::{
-    Release, ReleaseError, ReleaseModule, Releases, hash_file, remove_tree, sync_folder, write_durably,
+    Release, ReleaseError, ReleaseModule, Releases, hash_file, read_release, remove_tree, sync_folder,
+    write_durably,
 };
 use mailfmt::package::ModuleKind;
 use mailfmt::{ModuleName, ModuleVersion, SoftwareVersion};
@@ -73,7 +74,7 @@ impl FirstRelease {
         let release = self.describe()?;
         let name = release.software.to_string();
         let (folder, fresh) = (releases.folder(&name), releases.folder(&format!("{name}.new")));
-        let there = Release::read(&folder).is_ok_and(|there| there.is_same_as(&release));
+        let there = read_release(&folder).is_ok_and(|there| there.is_same_as(&release));
         if !there {
             remove_tree(&fresh)?;
             self.copy(&release, &fresh)?;
@@ -91,7 +92,7 @@ impl FirstRelease {
     /// What the release will say of itself.
     fn describe(&self) -> Result<Release, FirstReleaseError> {
         if self.folder.join(crate::release::RELEASE_FILE).exists() {
-            return Ok(Release::read(&self.folder)?);
+            return Ok(read_release(&self.folder)?);
         }
         let module = |(name, kind): (&str, ModuleKind)| {
             let path = self.folder.join(name);

@@ -82,8 +82,9 @@ impl<'a> Supervisor<'a> {
         let signs = self.store.heartbeats()?;
         self.beats_seen = signs.into_iter().map(|sign| (sign.module, sign.beats)).collect();
         let resident = |name: &ModuleName| Resident::new(self.beats_seen.contains_key(name.as_str()));
-        self.residents =
-            release.residents().map(|module| (module.name.clone(), resident(&module.name))).collect();
+        self.residents = crate::release::residents(&release)
+            .map(|module| (module.name.clone(), resident(&module.name)))
+            .collect();
         Ok(())
     }
 
@@ -320,7 +321,7 @@ impl<'a> Supervisor<'a> {
     /// The new release's supervisor, if it is another one.
     fn new_supervisor(&self, swap: &Swap) -> Option<std::path::PathBuf> {
         let supervisor = |folder: &str| -> Option<Digest> {
-            let release = crate::release::Release::read(&self.releases.folder(folder)).ok()?;
+            let release = crate::release::read_release(&self.releases.folder(folder)).ok()?;
             release
                 .modules
                 .iter()

@@ -21,7 +21,7 @@ fn the_report_says_what_the_release_says_and_gives_the_nonce_back() {
     let site = Site::new();
     let nonce = Nonce::from_bytes([7; 16]);
     let report = asked(&site, nonce);
-    let release = Release::read(&site.releases().folder(OLD)).unwrap();
+    let release = read_release(&site.releases().folder(OLD)).unwrap();
     assert_eq!(report.nonce, Some(nonce));
     assert_eq!((&report.table.software, &report.table.rom), (&release.software, &release.rom));
     assert_eq!(report.table.modules.len(), release.modules.len());

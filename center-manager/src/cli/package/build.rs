@@ -4,7 +4,7 @@ use super::{Exit, inspected, release_key, show, take_in};
 use crate::cli::Context;
 use crate::cli::print::Format;
 use crate::home;
-use crate::release::{ReleaseFile, Source};
+use crate::release::{Source, read_release};
 use crate::system::now;
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -79,7 +79,7 @@ pub struct BuildArgs {
     pub sign: bool,
     /// Write it to this file only, and leave the home alone.
     #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
+    pub output: Option<PathBuf>,
     /// Output.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -93,7 +93,7 @@ pub(super) fn run(args: &BuildArgs, context: &Context, out: &mut dyn Write) -> a
     };
     let mut applies = Applies { from: args.applies_from.clone(), hardware: args.hardware.clone() };
     if let Some(folder) = &args.from_release {
-        let release = ReleaseFile::load(folder)?;
+        let release = read_release(folder)?;
         source.carry_changes_since(&release);
         // What is left out must be there already.
         if applies.from.is_empty() {
@@ -106,7 +106,7 @@ pub(super) fn run(args: &BuildArgs, context: &Context, out: &mut dyn Write) -> a
     if args.sign {
         package = sign(&package, &release_key(None, &context.home)?, &limits)?;
     }
-    let path = match &args.out {
+    let path = match &args.output {
         Some(file) => {
             home::write_whole(file, &package)?;
             file.clone()
