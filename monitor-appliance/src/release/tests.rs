@@ -1,4 +1,6 @@
 use super::*;
+use mailfmt::SoftwareVersion;
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
 fn name(text: &str) -> ModuleName {

@@ -78,7 +78,7 @@ fn a_set_up_leaves_an_appliance_that_can_start() {
     assert_eq!(crate::mail_agent::accounts(&context).unwrap().len(), 1);
     let (folder, release) = Releases::below(layout.root()).current().unwrap();
     assert_eq!(release.software.as_str(), "1.0.00-1");
-    assert_eq!(residents(&release).count(), 2);
+    assert_eq!(crate::release::residents(&release).count(), 2);
     assert_eq!(mode(&folder.join("mail-agent")), 0o755);
     for secret in
         [layout.credential_file(), layout.secrets_dir().join("mail-1.password"), layout.settings_file()]

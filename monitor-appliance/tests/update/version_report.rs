@@ -3,7 +3,7 @@
 use crate::site::{OLD, Site};
 use mailfmt::message::{Report, VersionRequest};
 use mailfmt::{Digest, Nonce, VersionReport};
-use monitor_appliance::release::Release;
+use monitor_appliance::release::read_release;
 use monitor_appliance::version_report;
 
 fn asked(site: &Site, nonce: Nonce) -> mailfmt::message::report::VersionReportMessage {
