@@ -27,6 +27,9 @@ use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
 
+/// Heading of the options that every subcommand takes.
+const GLOBAL: &str = "Options of every command";
+
 /// What a person types.
 #[derive(Debug, Parser)]
 #[command(
@@ -35,13 +38,16 @@ use std::path::PathBuf;
     about = "The center: fleet, reports, counters, packages and rollouts, all by mail"
 )]
 #[command(after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 partly done.\n\
-    Every command works whether or not the daemon (`serve`) runs; the daemon sends and reads the mail.")]
+    Every command works whether or not the daemon (`serve`) runs; the daemon sends and reads the mail.\n\
+    Times in tables are UTC.")]
 pub struct Cli {
     /// Folder with settings, keys, packages and the fleet database.
-    #[arg(long, global = true, env = "CENTER_MANAGER_HOME", default_value = "/var/lib/center-manager")]
+    #[arg(long, global = true, env = "CENTER_MANAGER_HOME", value_name = "DIR")]
+    #[arg(default_value = "/var/lib/center-manager", help_heading = GLOBAL, display_order = 900)]
     pub home: PathBuf,
     /// What to log to standard error, such as `info` or `center_manager=debug`.
-    #[arg(long, global = true, env = "CENTER_MANAGER_LOG", default_value = "info")]
+    #[arg(long, global = true, env = "CENTER_MANAGER_LOG", value_name = "FILTER")]
+    #[arg(default_value = "info", help_heading = GLOBAL, display_order = 901)]
     pub log: String,
     /// What to do.
     #[command(subcommand)]

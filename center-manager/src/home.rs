@@ -194,8 +194,9 @@ pub fn write_whole(path: &Path, octets: &[u8]) -> Result<(), HomeError> {
         file.write_all(octets)?;
         file.sync_all()?;
         fs::rename(&half, path)?;
-        // The new name is durable only with its folder.
-        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        // The new name is durable only with its folder; that of a bare name is the current one.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     };
     write().map_err(|source| HomeError::File { action: "write", path: path.into(), source })
 }

@@ -14,6 +14,10 @@
 //! file = "build/device-watch"   # from the list's folder; the name if absent
 //! ```
 
+mod describe;
+
+pub use describe::{Description, describe};
+
 use jiff::civil::Date;
 use mailfmt::package::{ModuleFile, ModuleKind};
 use mailfmt::release::{RELEASE_FILE, Release, ReleaseModule};
@@ -59,6 +63,12 @@ struct ListedModule {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReleaseError {
+    /// A folder is no release folder yet.
+    #[error("there is no {}; `center-manager package describe` writes it", path.display())]
+    Undescribed {
+        /// The description.
+        path: PathBuf,
+    },
     /// A file cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -83,8 +93,20 @@ pub enum ReleaseError {
         /// What the TOML reader found.
         source: toml::de::Error,
     },
+    /// Something in a folder of modules cannot be one.
+    #[error("{} can be no module: a module is a file with a name of letters, digits and -_.", path.display())]
+    NoModule {
+        /// What lies there.
+        path: PathBuf,
+    },
+    /// A folder of modules holds none.
+    #[error("{} holds no files", folder.display())]
+    Empty {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A file was changed after its release was described.
-    #[error("module {name} in {} is not the file that {RELEASE_FILE} describes", folder.display())]
+    #[error("module {name} in {} is not the file that {RELEASE_FILE} describes; `center-manager package describe` writes it anew", folder.display())]
     Changed {
         /// The module.
         name: ModuleName,
@@ -96,9 +118,12 @@ pub enum ReleaseError {
 /// Reads `release.json` of a release folder.
 ///
 /// # Errors
-/// [`ReleaseError::Read`] or [`ReleaseError::Release`].
+/// [`ReleaseError::Undescribed`], [`ReleaseError::Read`] or [`ReleaseError::Release`].
 pub fn read_release(folder: &Path) -> Result<Release, ReleaseError> {
     let path = folder.join(RELEASE_FILE);
+    if folder.is_dir() && !path.exists() {
+        return Err(ReleaseError::Undescribed { path });
+    }
     let octets = read(&path)?;
     Release::parse(&octets).map_err(|source| ReleaseError::Release { path, source })
 }

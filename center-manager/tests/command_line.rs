@@ -25,13 +25,9 @@ impl Center {
             "center@center.example",
             "--smtp",
             "127.0.0.1:1",
-            "--smtp-security",
-            "plain",
-            "--fetch",
-            "pop3",
-            "--fetch-server",
+            "--pop3",
             "127.0.0.1:1",
-            "--fetch-security",
+            "--security",
             "plain",
             "--password-file",
             password.to_str().unwrap(),
@@ -110,7 +106,7 @@ fn a_home_is_made_once() {
     let center = Center::new(&[]);
     let again = center.fails(
         1,
-        &["init", "--address", "other@center.example", "--smtp", "localhost", "--fetch-server", "localhost"],
+        &["init", "--address", "other@center.example", "--smtp", "localhost", "--imap", "localhost"],
     );
     assert!(again.contains("is a center's home already"), "{again}");
 }
@@ -170,7 +166,7 @@ fn many_appliances_are_added_at_once_and_ids_go_on_from_there() {
         "--count",
         "17",
         "--address",
-        "agent{n}@site.example",
+        "agent{number}@site.example",
         "--tag",
         "pilot",
     ]);
@@ -185,8 +181,10 @@ fn many_appliances_are_added_at_once_and_ids_go_on_from_there() {
     assert_eq!(next[0]["address"], "AGENT0000018@site.example");
     let pilots = center.json(&["appliance", "list", "--tag", "pilot"]);
     assert_eq!(pilots.as_array().unwrap().len(), 16);
+    let said = center.fails(1, &["appliance", "add", "--address", "AGENT1@site.example"]);
+    assert!(said.contains("AGENT0000001"), "two at one mailbox would throw each other's mail away: {said}");
     let said = center.fails(2, &["appliance", "add", "--count", "2", "--address", "same@site.example"]);
-    assert!(said.contains("{n}"), "{said}");
+    assert!(said.contains("{number}"), "{said}");
 }
 
 #[test]
@@ -201,6 +199,38 @@ fn appliances_are_added_from_a_spreadsheet_all_or_none() {
     let said = center.fails(1, &["appliance", "add", "--from-csv", file.to_str().unwrap()]);
     assert!(said.contains("not an address"), "{said}");
     assert_eq!(center.json(&["appliance", "list"]).as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn an_introduction_goes_where_it_is_wanted_and_replaces_nothing() {
+    let center = Center::new(&[]);
+    let file = center.folder.path().join("stick/first.toml");
+    let place = file.to_str().unwrap();
+    center.text(&["appliance", "add", "--address", "a@x.example", "--output", place]);
+    assert!(fs::read_to_string(&file).unwrap().contains("AGENT0000001"));
+    let said = center.fails(1, &["appliance", "add", "--address", "b@x.example", "--output", place]);
+    assert!(said.contains("first.toml"), "{said}");
+    assert_eq!(center.json(&["appliance", "list"]).as_array().unwrap().len(), 1, "nothing is half added");
+    let folder = center.folder.path().join("stick");
+    center.text(&["appliance", "add", "--address", "b@x.example", "--output", folder.to_str().unwrap()]);
+    assert!(folder.join("AGENT0000002.toml").exists());
+}
+
+#[test]
+fn values_that_cannot_be_meant_are_wrong_use_and_leave_no_home() {
+    let center = Center::new(&[]);
+    let home = center.folder.path().join("another");
+    let init = |more: &[&str]| {
+        let mut args = vec!["--home", home.to_str().unwrap(), "init"];
+        args.extend(["--smtp", "localhost", "--imap", "localhost", "--address", "center@center.example"]);
+        args.extend(more);
+        Command::new(env!("CARGO_BIN_EXE_center-manager")).args(args).output().unwrap().status.code()
+    };
+    assert_eq!(init(&["--poll-secs", "0"]), Some(2));
+    assert_eq!(init(&["--pop3", "localhost"]), Some(2), "one server to fetch from");
+    assert_eq!(init(&["--password-file", "/no/such/file"]), Some(1));
+    assert_eq!(init(&["--ca-file", "/no/such/file"]), Some(1));
+    assert!(!home.exists());
 }
 
 #[test]
@@ -279,7 +309,7 @@ fn a_package_may_be_signed_where_no_center_is_and_brought_back() {
         "build",
         "--modules",
         list.to_str().unwrap(),
-        "--out",
+        "--output",
         file.to_str().unwrap(),
     ]);
     assert_eq!(center.json(&["package", "list"]), serde_json::json!([]));
@@ -290,6 +320,36 @@ fn a_package_may_be_signed_where_no_center_is_and_brought_back() {
     let added = center.json(&["package", "add", file.to_str().unwrap()]);
     assert_eq!(added["id"], built["id"]);
     assert_eq!(center.json(&["package", "list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_folder_of_programs_becomes_a_package_in_the_folder_where_one_stands() {
+    let center = Center::new(&[]);
+    let folder = |name: &str, watcher: &str| {
+        let path = center.folder.path().join(name);
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("device-watch"), watcher).unwrap();
+        fs::write(path.join("profiles"), "vendor knowledge").unwrap();
+    };
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_center-manager"));
+        let output =
+            command.current_dir(center.folder.path()).args(["--home", "home"]).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    folder("old", "the watcher");
+    folder("new", "the new watcher");
+    let build = ["package", "build", "--release", "new", "--from-release", "old", "--output", "update.mfp"];
+    let said = center.fails(1, &["package", "build", "--release", center.folder.path().to_str().unwrap()]);
+    assert!(said.contains("package describe"), "{said}");
+    run(&["package", "describe", "old", "--software", "1.0.00-1"]);
+    run(&["package", "describe", "new", "--software", "1.0.02-0", "--from-release", "old"]);
+    run(&build);
+    let file = center.folder.path().join("update.mfp");
+    let built = center.json(&["package", "inspect", file.to_str().unwrap()]);
+    assert_eq!((&built["target"], &built["carried"]), (&"1.0.02-0".into(), &1.into()));
+    assert_eq!(built["manifest"]["release_counter"], 2);
+    assert_eq!(built["manifest"]["modules"][1]["version"], "1.0.00", "it did not change");
 }
 
 #[test]
@@ -322,7 +382,7 @@ fn only_changed_modules_travel_when_the_running_release_is_known() {
 #[test]
 fn commands_for_appliances_wait_in_the_outbox() {
     let center = Center::new(&[]);
-    center.text(&["appliance", "add", "--count", "3", "--address", "a{n}@x.example"]);
+    center.text(&["appliance", "add", "--count", "3", "--address", "a{number}@x.example"]);
     let asked = center.json(&["counters", "request", "--all"]);
     assert_eq!(
         (asked["command"].as_str(), asked["appliances"].as_array().unwrap().len()),
@@ -357,15 +417,15 @@ fn empty_lists_are_printed_in_every_format() {
 fn the_doctor_names_what_does_not_work_and_tells_no_password() {
     let center = Center::new(&[]);
     let output = center.run(&["doctor", "--format", "json"]);
-    assert_eq!(output.status.code(), Some(1), "nobody listens on port 1");
+    assert_eq!(output.status.code(), Some(3), "nobody listens on port 1");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(!text.contains("s3cret"), "{text}");
     let checks: Value = serde_json::from_str(&text).unwrap();
-    let failed: Vec<_> = checks
+    let failed: Vec<_> = checks["findings"]
         .as_array()
         .unwrap()
         .iter()
-        .filter(|check| check["ok"] == false)
+        .filter(|check| check["works"] == false)
         .map(|check| check["what"].as_str().unwrap())
         .collect();
     assert_eq!(failed, ["main: mail in", "main: mail out"]);

@@ -25,8 +25,7 @@ fn home_with(folder: &Path, server: &str) -> std::path::PathBuf {
     fs::write(&password, "secret\n").unwrap();
     let made = center_manager(&home)
         .args(["init", "--address", "center@center.example", "--poll-secs", "1"])
-        .args(["--smtp", server, "--smtp-security", "plain"])
-        .args(["--fetch", "pop3", "--fetch-server", server, "--fetch-security", "plain"])
+        .args(["--smtp", server, "--pop3", server, "--security", "plain"])
         .arg("--password-file")
         .arg(&password)
         .output()

@@ -34,7 +34,7 @@ impl Center {
             "center@center.example",
             "--smtp",
             "127.0.0.1:1",
-            "--fetch-server",
+            "--imap",
             "127.0.0.1:1",
             "--password-file",
             &password,
@@ -92,7 +92,7 @@ impl Center {
 #[test]
 fn nothing_is_sent_without_a_yes() {
     let center = Center::new();
-    let (shown, said) = center.ends(1, &["rollout", "start", "--package", &center.package, "--all"]);
+    let (shown, said) = center.ends(2, &["rollout", "start", "--package", &center.package, "--all"]);
     assert!(shown.contains("update to: 1.0.02-0"), "the preview comes first: {shown}");
     assert!(shown.contains("appliances 3: 3 at a version not known yet"), "{shown}");
     assert!(said.contains("--yes"), "{said}");
@@ -105,7 +105,7 @@ fn a_rollout_to_nobody_or_with_an_unknown_or_unsigned_package_is_refused() {
     let start = |package: &str, whom: &str| {
         center.ends(1, &["rollout", "start", "--yes", "--package", package, whom]).1
     };
-    assert!(center.ends(1, &["rollout", "start", "--yes", "--package", &center.package]).1.contains("--all"));
+    assert!(center.ends(2, &["rollout", "start", "--yes", "--package", &center.package]).1.contains("--all"));
     assert!(start(&center.package, "--agents=AGENT0000009").contains("AGENT0000009"));
     assert!(start("0123456789abcdef", "--all").contains("package list"));
     let modules = center.folder.path().join("modules.toml");
@@ -116,7 +116,7 @@ fn a_rollout_to_nobody_or_with_an_unknown_or_unsigned_package_is_refused() {
         "build",
         "--modules",
         modules.to_str().unwrap(),
-        "--out",
+        "--output",
         file.to_str().unwrap(),
     ]);
     assert!(start(file.to_str().unwrap(), "--all").contains("not signed"));

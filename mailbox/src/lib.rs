@@ -44,6 +44,7 @@
 
 pub mod account;
 pub mod accounts;
+mod advice;
 pub mod backoff;
 mod connect;
 pub mod fetch;
@@ -57,6 +58,7 @@ mod timed;
 pub mod tls;
 
 pub use account::{Account, AccountSettings, Password, PasswordError, Protocol, Security, Server};
+pub use advice::advice;
 pub use connect::ConnectError;
 pub use fetch::{FetchError, FetchSession, Item, LoginReport, Retrieved, Woke};
 pub use limits::Limits;

@@ -64,7 +64,7 @@ pub struct TagArgs {
     #[arg(required = true)]
     pub agents: Vec<AgentId>,
     /// Add this tag; may be given several times.
-    #[arg(long = "add", value_name = "TAG")]
+    #[arg(long = "add", value_name = "TAG", required_unless_present = "take")]
     pub add: Vec<String>,
     /// Take this tag away; may be given several times.
     #[arg(long = "take", value_name = "TAG")]
@@ -140,7 +140,10 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
         return Ok(Exit::Done);
     }
     let appliance = &shown.appliance;
-    let mut line = |name: &str, value: String| writeln!(out, "{name:<20}{}", crate::words::plain(&value));
+    let mut line = |name: &str, value: String| {
+        let value = if value.is_empty() { "-" } else { &value };
+        writeln!(out, "{name:<20}{}", crate::words::plain(value))
+    };
     line("Agent id", appliance.agent.to_string())?;
     line("Mail address", appliance.address.clone())?;
     line("Customer", appliance.customer.clone())?;
@@ -154,7 +157,7 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
     line("Messages received", shown.sequence_in.to_string())?;
     if let Some(health) = &shown.health {
         line("Reports waiting", health.reports_waiting.to_string())?;
-        line("Up since", format!("{} s", health.uptime_secs))?;
+        line("Up for", format!("{} s, as of its last health report", health.uptime_secs))?;
     }
     if let Some(versions) = &shown.versions {
         write!(out, "{versions}")?;

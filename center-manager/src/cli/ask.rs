@@ -32,6 +32,11 @@ pub(super) fn ask(
 ) -> anyhow::Result<Exit> {
     let created = now();
     let expires = created.checked_add(context.settings()?.command_expiry)?;
+    let answers = match &command {
+        Command::Counters(_) => "counters show",
+        Command::Version(_) => "versions show",
+        _ => "reports",
+    };
     let agents: Vec<AgentId> = appliances.iter().map(|appliance| appliance.agent.clone()).collect();
     let message = Message::Command(command);
     let id = MessageId::generate(&mut SystemRandom);
@@ -51,7 +56,7 @@ pub(super) fn ask(
         Format::Json => print::json(out, &asked)?,
         Format::Text => writeln!(
             out,
-            "{} for {} {} put into the outbox; answers: center-manager reports",
+            "{} for {} {} put into the outbox; answers: center-manager {answers}",
             asked.command,
             agents.len(),
             if agents.len() == 1 { "appliance" } else { "appliances" },

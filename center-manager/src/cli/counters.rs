@@ -63,8 +63,8 @@ pub struct ExportArgs {
     pub latest: bool,
     /// Into this file instead of standard output.
     #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Format.
+    pub output: Option<PathBuf>,
+    /// Output.
     #[arg(long, value_enum, default_value_t)]
     pub format: ExportFormat,
 }
@@ -153,7 +153,8 @@ fn show_supplies(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> any
 }
 
 fn level(supply: &SupplyReading) -> String {
-    let unit = supply.unit.as_deref().unwrap_or("units");
+    // "other" and "unknown" are the Printer MIB's words for a unit that it has no word for.
+    let unit = supply.unit.as_deref().filter(|unit| !["other", "unknown"].contains(unit)).unwrap_or("units");
     match (supply.level, supply.capacity) {
         (SupplyLevel::Units(units), Some(capacity)) => format!("{units} of {capacity} {unit}"),
         (SupplyLevel::Units(units), None) => format!("{units} {unit}"),
@@ -171,7 +172,7 @@ fn export(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> anyhow::
         ExportFormat::Json => print::json(&mut octets, &counters)?,
         ExportFormat::Csv => write_csv(&mut octets, &counters)?,
     }
-    match &args.out {
+    match &args.output {
         Some(file) => {
             home::write_whole(file, &octets)?;
             writeln!(out, "{} lines written to {}", counters.len(), file.display())?;

@@ -9,7 +9,7 @@ use crate::settings::Settings;
 use crate::system::now;
 use clap::Args;
 use jiff::Timestamp;
-use mailbox::{Account, OutgoingMail, Password};
+use mailbox::{Account, OutgoingMail, Password, Protocol};
 use mailfmt::package::ReleaseKey;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
@@ -34,56 +34,95 @@ pub struct DoctorArgs {
 
 /// One thing that was tried.
 #[derive(Debug, serde::Serialize)]
-struct Check {
+struct Finding {
     what: String,
-    ok: bool,
-    found: String,
+    works: bool,
+    /// What was found, or why it does not work and what to do.
+    detail: String,
 }
 
-#[derive(Debug, Default)]
-struct Checks(Vec<Check>);
+#[derive(Debug, Default, serde::Serialize)]
+struct Checks {
+    findings: Vec<Finding>,
+}
 
 impl Checks {
     fn add<E: std::fmt::Display>(&mut self, what: &str, result: Result<String, E>) {
-        let (ok, found) = match result {
+        let (works, detail) = match result {
             Ok(found) => (true, found),
             Err(error) => (false, format!("{error:#}")),
         };
-        self.0.push(Check { what: what.to_owned(), ok, found });
+        self.findings.push(Finding { what: what.to_owned(), works, detail });
+    }
+
+    fn failed(&self) -> usize {
+        self.findings.iter().filter(|finding| !finding.works).count()
     }
 }
 
 pub(super) fn run(args: &DoctorArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let mut checks = Checks::default();
     let home = &context.home;
-    checks.add("home", home_folder(home));
+    let found = home_folder(home);
+    let is_there = home.root().is_dir();
+    checks.add("home", found);
+    if is_there {
+        examine(args, context, &mut checks)?;
+    }
+    show(&checks, args.format, out)?;
+    Ok(match checks.failed() {
+        0 => Exit::Done,
+        all if all == checks.findings.len() => Exit::Failed,
+        _ => Exit::Partly,
+    })
+}
+
+fn examine(args: &DoctorArgs, context: &Context, checks: &mut Checks) -> anyhow::Result<()> {
+    let home = &context.home;
     checks.add("disk", disk(home));
     let settings = home.settings();
     let found = settings.as_ref().map(|settings| format!("center {}, {}", settings.center, settings.address));
     checks.add("settings", found.map_err(|error| chain(error)));
-    database(context, &mut checks);
+    database(context, checks);
     checks.add("release keys", release_keys(home));
     checks.add("daemon", daemon(home));
     if let Ok(settings) = &settings {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(accounts(args, home, settings, &mut checks));
+        runtime.block_on(accounts(args, home, settings, checks));
     }
-    let all_well = checks.0.iter().all(|check| check.ok);
-    match args.format {
-        Format::Json => print::json(out, &checks.0)?,
-        Format::Text => {
-            let mark = |ok: bool| if ok { "ok" } else { "FAILS" }.to_owned();
-            let rows =
-                checks.0.iter().map(|check| vec![check.what.clone(), mark(check.ok), check.found.clone()]);
-            print::table(out, &["what", "", "found"], rows)?;
-        }
+    Ok(())
+}
+
+fn show(checks: &Checks, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {
+    if format == Format::Json {
+        return print::json(out, checks);
     }
-    Ok(if all_well { Exit::Done } else { Exit::Failed })
+    let rows = checks.findings.iter().map(|finding| {
+        let mark = if finding.works { "ok" } else { "FAILED" };
+        vec![mark.to_owned(), finding.what.clone(), finding.detail.clone()]
+    });
+    print::table(out, &["", "what", "found"], rows)?;
+    match checks.failed() {
+        0 => writeln!(out, "\neverything works")?,
+        1 => writeln!(out, "\n1 thing does not work")?,
+        more => writeln!(out, "\n{more} things do not work")?,
+    }
+    Ok(())
+}
+
+/// The causes of an error, and what to do about it where that is known.
+fn with_advice(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = chain(error);
+    mailbox::advice(error).map_or_else(|| text.clone(), |advice| format!("{text}; {advice}"))
 }
 
 fn home_folder(home: &Home) -> Result<String, String> {
-    let metadata = std::fs::metadata(home.root())
-        .map_err(|error| format!("{}: {error}; run `center-manager init`", home.root().display()))?;
+    let metadata = std::fs::metadata(home.root()).map_err(|error| {
+        format!(
+            "{}: {error}; run `center-manager init`, or name another folder with --home",
+            home.root().display()
+        )
+    })?;
     for secret in [home.database(), home.release_key()] {
         let Ok(file) = std::fs::metadata(&secret) else { continue };
         let mode = file.permissions().mode() & 0o777;
@@ -101,7 +140,7 @@ fn disk(home: &Home) -> Result<String, String> {
     let space = rustix::fs::statvfs(home.root()).map_err(|error| error.to_string())?;
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     let found = format!("{} MB free", free / 1_000_000);
-    if free < FREE_OCTETS_MIN { Err(found) } else { Ok(found) }
+    if free < FREE_OCTETS_MIN { Err(format!("only {found}; make room")) } else { Ok(found) }
 }
 
 fn database(context: &Context, checks: &mut Checks) {
@@ -127,7 +166,7 @@ fn clock(now: Timestamp, newest: Option<Timestamp>) -> Result<String, String> {
     let earliest = written.ok().into_iter().chain(newest).max();
     match earliest {
         Some(earliest) if now < earliest => Err(format!("{now} is before {earliest}; set the clock")),
-        _ => Ok(now.to_string()),
+        _ => Ok(now.strftime("%Y-%m-%d %H:%M:%SZ").to_string()),
     }
 }
 
@@ -175,17 +214,25 @@ async fn accounts(args: &DoctorArgs, home: &Home, settings: &Settings, checks: &
         }
         let account = Account::new(account.clone(), password);
         let fetched = mailbox::fetch::check_login(&account, &limits).await;
-        let found = fetched.map(|report| format!("{:?}, {} mails", report.protocol, report.mails));
-        checks.add(&format!("{name}: mail in"), found.map_err(|error| chain(&error)));
+        let found = fetched
+            .map(|report| format!("{}, {} mails in the mailbox", protocol(report.protocol), report.mails));
+        checks.add(&format!("{name}: mail in"), found.map_err(|error| with_advice(&error)));
         let sent = if args.no_send {
             mailbox::smtp::check_login(&account, &limits)
                 .await
                 .map(|report| report.server_name)
-                .map_err(|error| chain(&error))
+                .map_err(|error| with_advice(&error))
         } else {
             send_test(&account, settings).await
         };
         checks.add(&format!("{name}: mail out"), sent);
+    }
+}
+
+fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Pop3 => "POP3",
+        Protocol::Imap => "IMAP",
     }
 }
 
@@ -202,8 +249,9 @@ async fn send_test(account: &Account, settings: &Settings) -> Result<String, Str
         recipients: vec![address.clone()],
         raw: Arc::from(raw.into_bytes()),
     };
-    let outcomes =
-        mailbox::smtp::send(account, &settings.mail_limits(), &mail).await.map_err(|error| chain(&error))?;
+    let outcomes = mailbox::smtp::send(account, &settings.mail_limits(), &mail)
+        .await
+        .map_err(|error| with_advice(&error))?;
     match outcomes.as_slice() {
         [(_, mailbox::RecipientOutcome::Accepted)] => Ok(format!("test mail to {address} accepted")),
         [(_, mailbox::RecipientOutcome::Refused(reply) | mailbox::RecipientOutcome::Deferred(reply))] => {

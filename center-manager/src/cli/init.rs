@@ -1,6 +1,6 @@
 //! `center-manager init`.
 
-use super::{Context, Exit};
+use super::{Context, Exit, WrongUse};
 use crate::db::Db;
 use crate::home::{self, Home};
 use crate::settings::SettingsFile;
@@ -27,28 +27,28 @@ pub struct InitArgs {
     pub address: String,
     /// Login name at the mail servers; the address if not given.
     #[arg(long)]
-    pub username: Option<String>,
+    pub user: Option<String>,
     /// File with the password, or `-` for standard input; without it, write secrets/mail-1.password later.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
     /// SMTP server, HOST or HOST:PORT; the usual port of its protection if none is given.
     #[arg(long, value_name = "HOST[:PORT]")]
     pub smtp: String,
-    /// Protection of SMTP.
+    /// IMAP server to fetch from; this or --pop3.
+    #[arg(long, value_name = "HOST[:PORT]", required_unless_present = "pop3", conflicts_with = "pop3")]
+    pub imap: Option<String>,
+    /// POP3 server to fetch from.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub pop3: Option<String>,
+    /// How the connections are protected.
     #[arg(long, value_enum, default_value_t = Protection::Tls)]
-    pub smtp_security: Protection,
+    pub security: Protection,
+    /// How the connection for sending is protected, where it differs.
+    #[arg(long, value_enum)]
+    pub smtp_security: Option<Protection>,
     /// The SMTP server takes mail without a login.
     #[arg(long)]
     pub no_smtp_login: bool,
-    /// Protocol by which mail is fetched.
-    #[arg(long, value_enum, default_value_t = Fetch::Imap)]
-    pub fetch: Fetch,
-    /// POP3 or IMAP server, HOST or HOST:PORT.
-    #[arg(long, value_name = "HOST[:PORT]")]
-    pub fetch_server: String,
-    /// Protection of POP3 or IMAP.
-    #[arg(long, value_enum, default_value_t = Protection::Tls)]
-    pub fetch_security: Protection,
     /// Further certificate authorities to trust, PEM.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
@@ -81,24 +81,6 @@ impl From<Protection> for Security {
     }
 }
 
-/// How mail is fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Fetch {
-    /// RFC 1939.
-    Pop3,
-    /// RFC 3501.
-    Imap,
-}
-
-impl From<Fetch> for Protocol {
-    fn from(fetch: Fetch) -> Self {
-        match fetch {
-            Fetch::Pop3 => Self::Pop3,
-            Fetch::Imap => Self::Imap,
-        }
-    }
-}
-
 pub(super) fn run(args: &InitArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let home = &context.home;
     if home.settings_file().exists() {
@@ -109,10 +91,11 @@ pub(super) fn run(args: &InitArgs, context: &Context, out: &mut dyn Write) -> an
         );
     }
     let text = settings(args)?;
+    let password = args.password_file.as_deref().map(read_password).transpose()?;
     home.create_folders()?;
-    if let Some(file) = &args.password_file {
+    if let Some(octets) = password {
         let password = home.password_file(1);
-        home::write_secret(&password, &read_password(file)?)?;
+        home::write_secret(&password, &octets)?;
         // Read back at once: a wrong file is better found now than by the daemon.
         Password::from_file(&password)?;
     }
@@ -137,24 +120,30 @@ pub(super) fn run(args: &InitArgs, context: &Context, out: &mut dyn Write) -> an
 
 /// The text of `center.toml`, checked as it will be checked when it is read.
 fn settings(args: &InitArgs) -> anyhow::Result<String> {
-    let smtp_port = match args.smtp_security {
+    let (fetch, fetch_server) = match (&args.imap, &args.pop3) {
+        (Some(server), _) => (Protocol::Imap, server),
+        (None, Some(server)) => (Protocol::Pop3, server),
+        (None, None) => return Err(WrongUse("give --imap or --pop3".to_owned()).into()),
+    };
+    let smtp_security = args.smtp_security.unwrap_or(args.security);
+    let smtp_port = match smtp_security {
         Protection::Tls => 465,
         Protection::Starttls => 587,
         Protection::Plain => 25,
     };
-    let fetch_port = match (args.fetch, args.fetch_security) {
-        (Fetch::Pop3, Protection::Tls) => 995,
-        (Fetch::Pop3, _) => 110,
-        (Fetch::Imap, Protection::Tls) => 993,
-        (Fetch::Imap, _) => 143,
+    let fetch_port = match (fetch, args.security) {
+        (Protocol::Pop3, Protection::Tls) => 995,
+        (Protocol::Pop3, _) => 110,
+        (Protocol::Imap, Protection::Tls) => 993,
+        (Protocol::Imap, _) => 143,
     };
     let account = AccountSettings {
         name: "main".to_owned(),
         address: args.address.clone(),
-        username: args.username.clone().unwrap_or_else(|| args.address.clone()),
-        smtp: server(&args.smtp, smtp_port, args.smtp_security)?,
-        fetch: args.fetch.into(),
-        fetch_server: server(&args.fetch_server, fetch_port, args.fetch_security)?,
+        username: args.user.clone().unwrap_or_else(|| args.address.clone()),
+        smtp: server(&args.smtp, smtp_port, smtp_security)?,
+        fetch,
+        fetch_server: server(fetch_server, fetch_port, args.security)?,
         ca_file: args.ca_file.as_ref().map(std::path::absolute).transpose()?,
         hello_name: None,
         smtp_login: !args.no_smtp_login,
@@ -162,21 +151,24 @@ fn settings(args: &InitArgs) -> anyhow::Result<String> {
     let file =
         SettingsFile { poll_secs: args.poll_secs, ..SettingsFile::new(&args.center, &args.address, account) };
     let text = toml::to_string(&file).context("cannot write the settings")?;
-    file.check()?;
+    file.check().map_err(|error| WrongUse(crate::serve::chain(&error)))?;
+    if let Some(file) = &args.ca_file {
+        std::fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    }
     Ok(text)
 }
 
-fn server(text: &str, usual_port: u16, security: Protection) -> anyhow::Result<Server> {
+fn server(text: &str, usual_port: u16, security: Protection) -> Result<Server, WrongUse> {
     let (host, port) = match text.rsplit_once(':') {
         // More than one colon without brackets is a bare IPv6 address.
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-            (host, port.parse().with_context(|| format!("{port:?} in {text:?} is no port number"))?)
+            (host, port.parse().map_err(|_| WrongUse(format!("{port:?} in {text:?} is no port number")))?)
         }
         _ => (text, usual_port),
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     if host.is_empty() {
-        bail!("{text:?} names no host");
+        return Err(WrongUse(format!("{text:?} names no host")));
     }
     Ok(Server { host: host.to_owned(), port, security: security.into() })
 }

@@ -30,6 +30,10 @@ pub(super) fn run(args: &OutboxArgs, context: &Context, out: &mut dyn Write) -> 
     let db = context.db()?;
     if let Some(number) = args.show {
         let recipients = db.deliveries(OutboxId(number))?;
+        anyhow::ensure!(
+            !recipients.is_empty(),
+            "there is no message {number}; `center-manager outbox --all` lists them"
+        );
         let names = ["agent id", "state", "tries", "changed", "mail server says"];
         let rows = recipients.iter().map(|one| {
             vec![

@@ -1,6 +1,7 @@
 //! `center-manager package`.
 
 mod build;
+mod describe;
 
 use super::print::{self, Format};
 use super::{Context, Exit};
@@ -10,13 +11,15 @@ use crate::system::now;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use mailfmt::Limits;
-use mailfmt::package::{Inspection, Manifest, ReleaseKey, inspect, sign};
+use mailfmt::package::{Inspection, Manifest, ModuleKind, ReleaseKey, inspect, sign};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum PackageCommand {
+    /// Write the release.json of a folder of newly built files; needs no home.
+    Describe(describe::DescribeArgs),
     /// Build a package from a release folder or a module list.
     Build(Box<build::BuildArgs>),
     /// Sign a package with a release key; needs no home when file and key are given.
@@ -84,6 +87,7 @@ struct Shown<'a> {
 
 pub(super) fn run(command: &PackageCommand, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     match command {
+        PackageCommand::Describe(args) => describe::run(args, out),
         PackageCommand::Build(args) => build::run(args, context, out),
         PackageCommand::Sign(args) => sign_package(args, context, out),
         PackageCommand::Inspect(args) => {
@@ -172,6 +176,12 @@ fn inspected(octets: &[u8]) -> anyhow::Result<Inspection> {
     Ok(inspect(octets, &Limits::default())?)
 }
 
+/// The word for a kind that stands in `release.json`.
+fn kind(kind: ModuleKind) -> String {
+    let value = serde_json::to_value(kind).ok();
+    value.and_then(|kind| kind.as_str().map(ToOwned::to_owned)).unwrap_or_default()
+}
+
 fn short(id: &str) -> String {
     id.chars().take(12).collect()
 }
@@ -211,10 +221,7 @@ fn show(
             module.name.to_string(),
             module.version.to_string(),
             module.date.to_string(),
-            serde_json::to_value(module.kind)
-                .ok()
-                .and_then(|kind| kind.as_str().map(ToOwned::to_owned))
-                .unwrap_or_default(),
+            kind(module.kind),
             module.octets.to_string(),
             if module.carried { "yes" } else { "no" }.to_owned(),
         ]

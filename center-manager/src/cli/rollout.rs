@@ -72,7 +72,8 @@ pub struct ReportArgs {
 pub enum ReportFormat {
     /// A table for the terminal.
     #[default]
-    Table,
+    #[value(alias = "table")]
+    Text,
     /// JSON; times in RFC 3339.
     Json,
     /// Comma-separated values (RFC 4180); times in RFC 3339.
@@ -130,7 +131,7 @@ fn comparison(db: &Db, id: RolloutId) -> anyhow::Result<Comparison> {
 fn write_report(args: &ReportArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let report = comparison(db, number(db, args.rollout)?)?;
     let mut text = match args.format {
-        ReportFormat::Table => report::table(&report),
+        ReportFormat::Text => report::table(&report),
         ReportFormat::Json => report.json(),
         ReportFormat::Csv => report::csv(&report),
         ReportFormat::Html => report::html(&report),

@@ -22,15 +22,29 @@ impl Center {
     /// # Errors
     /// As `init`.
     pub fn init(programs: &Programs, folder: &Path, mail: &MailSite, fetch: Fetch) -> anyhow::Result<Self> {
+        Self::init_home(programs, folder, &folder.join("center"), mail, fetch)
+    }
+
+    /// The same with its home at a place of its own; its password file and its log go into `folder`.
+    ///
+    /// # Errors
+    /// As `init`.
+    pub fn init_home(
+        programs: &Programs,
+        folder: &Path,
+        home: &Path,
+        mail: &MailSite,
+        fetch: Fetch,
+    ) -> anyhow::Result<Self> {
         let password = folder.join("password.txt");
         super::site::write_secret(&password, &mail.password)?;
-        let (word, door): (_, Door) = match fetch {
-            Fetch::Pop3 => ("pop3", mail.pop3),
-            Fetch::Imap => ("imap", mail.imap),
+        let (flag, door): (_, Door) = match fetch {
+            Fetch::Pop3 => ("--pop3", mail.pop3),
+            Fetch::Imap => ("--imap", mail.imap),
         };
         let center = Self {
             program: programs.path("center-manager"),
-            home: folder.join("center"),
+            home: home.to_owned(),
             log: folder.join("center.log"),
             daemon: None,
         };
@@ -47,11 +61,9 @@ impl Center {
             &smtp,
             "--smtp-security",
             mail.smtp.protection.as_str(),
-            "--fetch",
-            word,
-            "--fetch-server",
+            flag,
             &server,
-            "--fetch-security",
+            "--security",
             door.protection.as_str(),
             "--poll-secs",
             "1",

@@ -144,8 +144,9 @@ impl Stage {
         let list = self.folder.path().join("appliances.csv");
         std::fs::write(&list, format!("address,customer\n{lines}"))?;
         let introductions = self.folder.path().join("introductions");
-        let (list, out) = (list.to_string_lossy(), introductions.to_string_lossy());
-        self.center.run(&["appliance", "add", "--from-csv", &list, "--out", &out])?;
+        // The slash makes it a folder also for a single appliance.
+        let (list, out) = (list.to_string_lossy(), format!("{}/", introductions.display()));
+        self.center.run(&["appliance", "add", "--from-csv", &list, "--output", &out])?;
         Ok(introductions)
     }
 

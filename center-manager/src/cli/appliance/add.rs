@@ -4,8 +4,8 @@ use super::Exit;
 use crate::cli::print::{self, Format};
 use crate::cli::{Context, WrongUse};
 use crate::db::Db;
-use crate::db::appliances::NewAppliance;
-use crate::home;
+use crate::db::appliances::{Appliance, NewAppliance};
+use crate::home::{self, Home};
 use crate::settings::is_mail_address;
 use crate::system::{SystemRandom, now};
 use anyhow::{Context as _, bail, ensure};
@@ -13,6 +13,7 @@ use clap::Args;
 use mailfmt::crypto::Credential;
 use mailfmt::package::ReleasePublicKey;
 use mailfmt::{AgentId, Introduction};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ const COUNT_MAX: u32 = 100_000;
 /// Whom to add.
 #[derive(Debug, Args)]
 pub struct AddArgs {
-    /// Its mail address. With --count: a pattern in which {n} stands for the number and {agent} for the id.
+    /// Its mail address. With --count: a pattern in which {number} counts from 1 and {agent} is the id.
     #[arg(long, required_unless_present = "from_csv")]
     pub address: Option<String>,
     /// Customer, or other remarks.
@@ -40,9 +41,10 @@ pub struct AddArgs {
     /// Add those of a CSV file with a line of names: address, and if wanted customer, agent, tags (separated by spaces).
     #[arg(long, value_name = "FILE", conflicts_with_all = ["address", "count", "customer"])]
     pub from_csv: Option<PathBuf>,
-    /// Folder for the introduction files; introductions/ of the home if not given.
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    /// File for the introduction, or a folder for one file each (AGENT0000001.toml ...); introductions/ of the home
+    /// if not given.
+    #[arg(long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
     /// Output.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -53,9 +55,9 @@ pub struct AddArgs {
 pub struct IntroduceArgs {
     /// Agent id.
     pub agent: AgentId,
-    /// Folder for the introduction file; introductions/ of the home if not given.
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    /// File for the introduction, or a folder for it; introductions/ of the home if not given.
+    #[arg(long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
     /// Output.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -99,12 +101,12 @@ pub(super) fn run(args: &AddArgs, context: &Context, out: &mut dyn Write) -> any
     // What may fail fails before anything is added.
     context.settings()?;
     context.home.release_public_keys()?;
-    if let Some(folder) = &args.out {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
     let appliances = complete(wishes, &db.agent_ids_given()?)?;
+    one_mailbox_each(&appliances, &db.appliances()?)?;
+    let place = Place::of(args.output.as_deref(), appliances.len(), &context.home)?;
+    place.is_free(&appliances)?;
     db.add_appliances(&appliances, now())?;
-    let added = introduce_all(&appliances, args.out.as_deref(), context)?;
+    let added = introduce_all(&appliances, &place, context)?;
     print(&added, args.format, out)
 }
 
@@ -122,7 +124,8 @@ pub(super) fn introduce(
         customer: appliance.customer,
         tags: appliance.tags,
     };
-    let added = introduce_all(&[appliance], args.out.as_deref(), context)?;
+    let place = Place::of(args.output.as_deref(), 1, &context.home)?;
+    let added = introduce_all(&[appliance], &place, context)?;
     print(&added, args.format, out)
 }
 
@@ -134,16 +137,17 @@ fn credential(db: &Db, agent: &AgentId) -> anyhow::Result<Credential> {
 fn from_pattern(args: &AddArgs) -> anyhow::Result<Vec<Wish>> {
     let pattern = args.address.as_deref().context("give --address")?;
     let many = args.count > 1;
-    if many && !pattern.contains("{n}") && !pattern.contains("{agent}") {
-        let hint = "with --count the address needs {n} or {agent} in it, so that each appliance has its own";
+    if many && !pattern.contains("{number}") && !pattern.contains("{agent}") {
+        let hint =
+            "with --count the address needs {number} or {agent} in it, so that each appliance has its own";
         return Err(WrongUse(hint.to_owned()).into());
     }
     check_tags(&args.tags)?;
     Ok((1..=args.count)
         .map(|number| Wish {
             agent: args.agent.clone(),
-            address: pattern.replace("{n}", &number.to_string()),
-            customer: args.customer.replace("{n}", &number.to_string()),
+            address: pattern.replace("{number}", &number.to_string()),
+            customer: args.customer.replace("{number}", &number.to_string()),
             tags: args.tags.clone(),
         })
         .collect())
@@ -176,6 +180,21 @@ pub(super) fn check_tags(tags: &[String]) -> anyhow::Result<()> {
                 && tag.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c)),
             "{tag:?} is no tag; a tag is 1 to 40 letters, digits and -_.:/"
         );
+    }
+    Ok(())
+}
+
+/// Two appliances at one mailbox would throw each other's mail away.
+fn one_mailbox_each(new: &[NewAppliance], known: &[Appliance]) -> anyhow::Result<()> {
+    let mut owners: BTreeMap<String, &AgentId> =
+        known.iter().map(|known| (known.address.to_ascii_lowercase(), &known.agent)).collect();
+    for new in new {
+        if let Some(owner) = owners.insert(new.address.to_ascii_lowercase(), &new.agent) {
+            bail!(
+                "{} is the mail address of {owner} already; each appliance needs its own mailbox",
+                new.address
+            );
+        }
     }
     Ok(())
 }
@@ -215,13 +234,58 @@ fn number_of(agent: &AgentId) -> Option<u64> {
     (digits.len() >= 7 && digits.len() <= 18).then(|| digits.parse().ok()).flatten()
 }
 
+/// Where introductions are written.
+enum Place {
+    File(PathBuf),
+    Folder(PathBuf),
+}
+
+impl Place {
+    /// What `--output` means, as `cp` would take it: a folder where there is one, for several appliances and with a
+    /// slash at the end, else the name of the file. The folder exists afterwards.
+    fn of(output: Option<&Path>, count: usize, home: &Home) -> anyhow::Result<Self> {
+        let place = match output {
+            None => Self::Folder(home.introductions()),
+            Some(path)
+                if count > 1 || path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") =>
+            {
+                Self::Folder(path.to_owned())
+            }
+            Some(path) => Self::File(path.to_owned()),
+        };
+        let folder = match &place {
+            Self::Folder(folder) => Some(folder.as_path()),
+            Self::File(file) => file.parent().filter(|parent| !parent.as_os_str().is_empty()),
+        };
+        if let Some(folder) = folder {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        Ok(place)
+    }
+
+    /// An introduction is never overwritten: it may be the only one with its credential.
+    fn is_free(&self, appliances: &[NewAppliance]) -> anyhow::Result<()> {
+        for appliance in appliances {
+            let file = self.file(&appliance.agent);
+            ensure!(!file.exists(), "{} is there already; choose another --output", file.display());
+        }
+        Ok(())
+    }
+
+    fn file(&self, agent: &AgentId) -> PathBuf {
+        match self {
+            Self::File(file) => file.clone(),
+            Self::Folder(folder) => folder.join(format!("{agent}.toml")),
+        }
+    }
+}
+
 fn introduce_all(
     appliances: &[NewAppliance],
-    folder: Option<&Path>,
+    place: &Place,
     context: &Context,
 ) -> anyhow::Result<Vec<Added>> {
     let settings = context.settings()?;
-    let folder = folder.map_or_else(|| context.home.introductions(), Path::to_owned);
     let release_keys: Vec<ReleasePublicKey> = context.home.release_public_keys()?;
     if release_keys.is_empty() {
         tracing::warn!(
@@ -239,7 +303,7 @@ fn introduce_all(
             release_keys: release_keys.clone(),
         };
         let text = zeroize::Zeroizing::new(toml::to_string(&introduction)?);
-        let path = folder.join(format!("{}.toml", appliance.agent));
+        let path = place.file(&appliance.agent);
         home::write_secret(&path, text.as_bytes()).with_context(|| {
             format!(
                 "{} is added, but has no introduction yet; `center-manager appliance introduce {0}` writes it",

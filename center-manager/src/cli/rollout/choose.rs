@@ -1,7 +1,7 @@
 //! Starting a rollout: package, targets, preview, and the question whether to begin.
 
 use crate::cli::which::Which;
-use crate::cli::{Context, Exit};
+use crate::cli::{Context, Exit, WrongUse};
 use crate::db::Db;
 use crate::db::appliances::Appliance;
 use crate::db::packages::StoredPackage;
@@ -141,7 +141,7 @@ fn targets(args: &StartArgs, db: &Db) -> anyhow::Result<Vec<Appliance>> {
     let mut which = args.which.clone();
     which.agents.extend(args.agents.iter().cloned());
     if which.agents.is_empty() && which.tags.is_empty() && !which.all {
-        return Err(StartError::NoTargets.into());
+        return Err(WrongUse(StartError::NoTargets.to_string()).into());
     }
     which.select(db)
 }
@@ -218,7 +218,9 @@ fn warn(
 fn agreed(appliances: usize, out: &mut dyn Write) -> anyhow::Result<bool> {
     let input = std::io::stdin();
     if !input.is_terminal() {
-        bail!("add --yes to begin without being asked");
+        return Err(
+            WrongUse("nobody is there to ask; add --yes to begin without being asked".to_owned()).into()
+        );
     }
     let s = if appliances == 1 { "" } else { "s" };
     write!(out, "Send it to {appliances} appliance{s}? [y/N] ")?;
