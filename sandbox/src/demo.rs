@@ -3,7 +3,7 @@
 //! Seventeen appliances with recorded printers; a fault, counters, then an update that thirteen take at once and four
 //! only after they are mended.
 
-mod mail;
+pub(crate) mod mail;
 mod scene;
 
 use clap::Args;

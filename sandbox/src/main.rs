@@ -1,7 +1,8 @@
-//! The sandbox's command line: the demo, the benches, and its printers and post office by themselves.
+//! The sandbox's command line: the demo, the benches, fleets in one process, and its printers and post office by themselves.
 
 mod bench;
 mod demo;
+mod fleet_command;
 mod worlds;
 
 use anyhow::Context as _;
@@ -20,6 +21,8 @@ struct Arguments {
 enum Command {
     /// Show the main job: seventeen appliances report and are updated by mail.
     Demo(demo::DemoArguments),
+    /// A center and many appliances in one process to play with, until Ctrl-C.
+    Fleet(fleet_command::FleetArguments),
     /// Measure; one JSON line per figure comes last.
     Bench {
         /// Which benches; all without a name.
@@ -50,6 +53,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     let runtime = || tokio::runtime::Runtime::new().context("cannot start the async runtime");
     match command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Fleet(arguments) => fleet_command::run(&arguments),
         Command::Bench { names } => bench::run(&names, &runtime()?),
         Command::Printers(arguments) => runtime()?.block_on(worlds::printers(arguments)),
         Command::PostOffice(arguments) => runtime()?.block_on(worlds::post_office(arguments)),

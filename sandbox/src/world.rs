@@ -12,7 +12,7 @@ mod stage;
 pub use center::Center;
 pub use mail_site::{Door, MailSite, Protection};
 pub use programs::{Programs, RunError};
-pub use release::{ReleaseFolder, SWEEPER};
+pub use release::{RELEASE_NOTES, ReleaseFolder, SWEEPER};
 pub use site::{Fetch, Pace, Site, SiteSettings};
 pub use stage::{FIRST_VERSION, PATIENCE, Part, Stage, entries, printer_name};
 

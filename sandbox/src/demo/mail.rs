@@ -1,4 +1,4 @@
-//! Over which mail server the scene is played.
+//! Over which mail server is played.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// A given mail server instead of the sandbox's own post office.
 #[derive(Args)]
 pub(crate) struct MailArguments {
-    /// Host of a mail server with the mailboxes agent0001 to agent0017 and center.
+    /// Host of a mail server with the mailboxes agent0001, agent0002, ... (17 for the demo) and center.
     #[arg(long = "mail", value_name = "HOST")]
     host: Option<String>,
     /// Its port for SMTP.

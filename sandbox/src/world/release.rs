@@ -1,4 +1,4 @@
-//! Release folders: the real executables and a few modules that change from version to version.
+//! Release folders: the real executables and a few modules that change from version to version, or only the latter.
 
 use super::programs::{MODULES, Programs};
 use anyhow::Context as _;
@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// The name of the resident module that is a shell script.
 pub const SWEEPER: &str = "agent_sweeper";
+
+/// The name of the data module.
+pub const RELEASE_NOTES: &str = "release-notes.txt";
 
 /// A folder with one release.
 #[derive(Debug, Clone)]
@@ -44,20 +47,38 @@ impl ReleaseFolder {
             }
             modules.push(module(&path, name, "1.0.00", kind)?);
         }
+        modules.push(write_module(&path, SWEEPER, ModuleKind::Resident, &sweeper(build), build)?);
+        Self::finish(path, software, counter, build, modules)
+    }
+
+    /// Makes one without any program, for appliances whose modules run as functions of the sandbox: only the script and
+    /// the data module, a few hundred octets.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn without_programs(parent: &Path, software: &str, counter: u64, build: u32) -> anyhow::Result<Self> {
+        let path = parent.join(format!("release-{software}"));
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Self::finish(path, software, counter, build, Vec::new())
+    }
+
+    /// Adds what every release has, and says what is in it.
+    fn finish(
+        path: PathBuf,
+        software: &str,
+        counter: u64,
+        build: u32,
+        mut modules: Vec<ReleaseModule>,
+    ) -> anyhow::Result<Self> {
         for (name, kind, text) in [
-            (SWEEPER, ModuleKind::Resident, sweeper(build)),
             (
                 "time_shell.sh",
                 ModuleKind::Script,
                 format!("#!/bin/sh\n# build {build}\ndate -u +%Y-%m-%dT%H:%M:%SZ\n"),
             ),
-            ("release-notes.txt", ModuleKind::Data, format!("Release {software}, build {build}.\n")),
+            (RELEASE_NOTES, ModuleKind::Data, format!("Release {software}, build {build}.\n")),
         ] {
-            std::fs::write(path.join(name), text).with_context(|| format!("cannot write {name}"))?;
-            if kind.is_executable() {
-                std::fs::set_permissions(path.join(name), std::fs::Permissions::from_mode(0o755))?;
-            }
-            modules.push(module(&path, name, &format!("1.0.{build:02}"), kind)?);
+            modules.push(write_module(&path, name, kind, &text, build)?);
         }
         let release = Release {
             software: SoftwareVersion::new(software)?,
@@ -68,6 +89,21 @@ impl ReleaseFolder {
         std::fs::write(path.join(RELEASE_FILE), serde_json::to_vec_pretty(&release)?)?;
         Ok(Self { path, software: software.to_owned() })
     }
+}
+
+/// Writes the file of a module that follows `build`.
+fn write_module(
+    folder: &Path,
+    name: &str,
+    kind: ModuleKind,
+    text: &str,
+    build: u32,
+) -> anyhow::Result<ReleaseModule> {
+    std::fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))?;
+    if kind.is_executable() {
+        std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o755))?;
+    }
+    module(folder, name, &format!("1.0.{build:02}"), kind)
 }
 
 fn module(folder: &Path, name: &str, version: &str, kind: ModuleKind) -> anyhow::Result<ReleaseModule> {
