@@ -1,8 +1,9 @@
 //! Filing what came in: one durable transaction per batch of mails, receipts included.
 
+use super::appliances::{self, Heard};
 use super::columns::{At, Id, count, parsed, uncount};
 use super::outbox::{self, NewMail, Priority};
-use super::{Db, DbError, appliances, devices};
+use super::{Db, DbError, devices};
 use crate::filing::{Change, changes};
 use crate::intake::{Arrived, Discard, Verdict};
 use crate::rollout::{self, TransportOutcome};
@@ -10,8 +11,9 @@ use crate::words;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;
 use mailfmt::mail::{Bounce, BounceAction};
+use mailfmt::message::VersionRequest;
 use mailfmt::message::report::{HealthReport, VersionReportMessage};
-use mailfmt::{AgentId, Message, MessageId, Receipt, Report};
+use mailfmt::{AgentId, Command, Message, MessageId, Nonce, Receipt, Report};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 /// What became of one mail.
@@ -100,11 +102,14 @@ impl<R: Random> Filing<'_, R> {
 
     fn file_report(&mut self, arrived: &Arrived) -> Result<Filed, DbError> {
         // The appliance may have been removed since its mail was judged.
-        if !appliances::heard(self.transaction, &arrived.agent, arrived.sequence, self.now)? {
+        let heard = appliances::heard(self.transaction, &arrived.agent, arrived.sequence, self.now)?;
+        if heard == Heard::Removed {
             return self.discard(Discard::UnknownSender);
         }
         if let Some(journaled) = repeat(self.transaction, arrived)? {
-            self.send_receipt(arrived, &journaled)?;
+            if !self.send_receipt_again(&journaled)? {
+                self.send_receipt(arrived, &journaled)?;
+            }
             return Ok(Filed::Repeat { number: journaled.number });
         }
         let journaled = self.journal(arrived)?;
@@ -114,6 +119,9 @@ impl<R: Random> Filing<'_, R> {
         }
         self.tell_rollouts(arrived)?;
         self.send_receipt(arrived, &journaled)?;
+        if heard == Heard::First && !matches!(arrived.report, Report::Version(_)) {
+            self.ask_version(&arrived.agent)?;
+        }
         let Journaled { number, description, .. } = journaled;
         Ok(Filed::New { number, agent: arrived.agent.clone(), description })
     }
@@ -227,18 +235,20 @@ impl<R: Random> Filing<'_, R> {
         }
     }
 
-    /// The receipt of a report: made once, sent again for every repeat, with the same id and the same words.
-    fn send_receipt(&mut self, arrived: &Arrived, journaled: &Journaled) -> Result<(), DbError> {
-        let again = self
+    /// The receipt of a repeat: the same id and the same words, once more. False when it is no longer in the outbox.
+    fn send_receipt_again(&mut self, journaled: &Journaled) -> Result<bool, DbError> {
+        let queued = self
             .transaction
             .prepare_cached(
                 "UPDATE outbox_recipient SET state = 'queued', next_try = ?2, changed = ?2
                  WHERE outbox = (SELECT id FROM outbox WHERE message = ?1)",
             )?
             .execute(params![Id::of(&journaled.receipt), At(self.now)])?;
-        if again > 0 {
-            return Ok(());
-        }
+        Ok(queued > 0)
+    }
+
+    /// The receipt of a report, with the id and the words that stand in the journal.
+    fn send_receipt(&mut self, arrived: &Arrived, journaled: &Journaled) -> Result<(), DbError> {
         let receipt = Receipt {
             report: arrived.message,
             number: journaled.number,
@@ -257,6 +267,24 @@ impl<R: Random> Filing<'_, R> {
             not_before: self.now,
         };
         outbox::enqueue(self.transaction, &mail, std::slice::from_ref(&arrived.agent))?;
+        Ok(())
+    }
+
+    /// After an installation the version is asked for, so that the operator's table is never empty
+    /// (JP 2003-435644 [0083]).
+    fn ask_version(&mut self, agent: &AgentId) -> Result<(), DbError> {
+        let nonce = Nonce::generate(self.random);
+        let mail = NewMail {
+            message: &Message::Command(Command::Version(VersionRequest { nonce })),
+            id: MessageId::generate(self.random),
+            in_reply_to: None,
+            package: None,
+            priority: Priority::Command,
+            created: self.now,
+            expires: self.expires,
+            not_before: self.now,
+        };
+        outbox::enqueue(self.transaction, &mail, std::slice::from_ref(agent))?;
         Ok(())
     }
 }
