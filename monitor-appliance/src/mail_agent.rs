@@ -232,10 +232,9 @@ impl Agent {
                     last > now || outbox::after(last, context.settings.timers.health_report) <= now
                 });
                 match due {
-                    // The first one comes after a whole period: until then there is nothing to tell.
-                    None => store.change(|change| change.note(Moment::LastHealth, now)),
                     Some(false) => Ok(()),
-                    Some(true) => {
+                    // The first one goes out at once: it tells the center that the appliance is installed.
+                    None | Some(true) => {
                         let report = health::report(store, &context)?;
                         store.change(|change| health::enqueue(change, &context, report, None))
                     }

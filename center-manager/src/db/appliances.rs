@@ -334,18 +334,34 @@ fn add_tags(transaction: &Connection, agent: &AgentId, tags: &[String]) -> Resul
     Ok(())
 }
 
-/// An authentic report came: the appliance lives, and its channel has come this far. False when it was removed.
+/// What an authentic report tells of its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It was introduced, and this is its first word.
+    First,
+    /// It lives, as before.
+    Again,
+    /// It was removed.
+    Removed,
+}
+
+/// An authentic report came: the appliance lives, and its channel has come this far.
 pub(super) fn heard(
     transaction: &Connection,
     agent: &AgentId,
     sequence: u64,
     now: Timestamp,
-) -> Result<bool, DbError> {
-    let known = transaction
-        .prepare_cached(
-            "UPDATE appliance SET last_heard = ?2, sequence_in = max(sequence_in, ?3), state = 'active'
-             WHERE agent = ?1 AND state <> 'removed'",
-        )?
-        .execute(params![agent.as_str(), At(now), count(sequence)])?;
-    Ok(known > 0)
+) -> Result<Heard, DbError> {
+    let note = |states: &str| {
+        transaction
+            .prepare_cached(&format!(
+                "UPDATE appliance SET last_heard = ?2, sequence_in = max(sequence_in, ?3), state = 'active'
+                 WHERE agent = ?1 AND state {states}"
+            ))?
+            .execute(params![agent.as_str(), At(now), count(sequence)])
+    };
+    if note("= 'active'")? > 0 {
+        return Ok(Heard::Again);
+    }
+    Ok(if note("NOT IN ('active', 'removed')")? > 0 { Heard::First } else { Heard::Removed })
 }
