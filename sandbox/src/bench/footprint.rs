@@ -58,7 +58,10 @@ pub(super) fn run() -> anyhow::Result<Vec<Figure>> {
         figure(
             "rss_mb",
             megabytes(rss)?,
-            format!("limit: {RSS_MB_MAX}; the same with shared pages counted once (PSS): {:.1} MB", megabytes(pss)?),
+            format!(
+                "limit: {RSS_MB_MAX}; the same with shared pages counted once (PSS): {:.1} MB",
+                megabytes(pss)?
+            ),
         ),
     ])
 }
@@ -88,7 +91,8 @@ fn memory(pid: Pid) -> anyhow::Result<Memory> {
     let path = format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero());
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let value = |key: &str| -> anyhow::Result<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)).context("the kernel tells no memory")?;
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(key)).context("the kernel tells no memory")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     };
     Ok(Memory { rss_kib: value("Rss:")?, pss_kib: value("Pss:")? })

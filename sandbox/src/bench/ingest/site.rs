@@ -39,7 +39,7 @@ impl MailSite {
     ) -> anyhow::Result<Self> {
         // From here on there is something to stop, also when the person at the keyboard has had enough.
         let mut site = Self { root: root.into(), values: BTreeMap::new(), password: String::new() };
-        stop_at_signals(root.into(), runtime)?;
+        stop_at_signals(root, runtime)?;
         let status = Command::new(SCRIPT)
             .args(["start", "--install", "--users", &mailboxes.to_string(), "--root"])
             .arg(root)
@@ -122,9 +122,11 @@ fn stop(root: &Path) {
     }
 }
 
-fn stop_at_signals(root: PathBuf, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+/// Other temporary files of the bench may stay behind then; servers may not.
+fn stop_at_signals(root: &Path, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
     let _entered = runtime.enter();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let root = root.to_owned();
     runtime.spawn(async move {
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         stop(&root);
