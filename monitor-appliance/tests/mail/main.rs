@@ -23,6 +23,18 @@ fn receipt_for(message: MessageId, number: u64) -> Message {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_word_after_an_installation_is_a_health_report() {
+    let office = PostOffice::open();
+    let site = Site::just_installed(&office);
+    let agent = site.start();
+    until("the first report to arrive", || !office.sent().is_empty()).await;
+    agent.stop().await;
+    let (_, message, sequence) = site.open_report(&office.sent()[0]);
+    assert!(matches!(message, Message::Report(Report::Health(_))), "{message:?}");
+    assert_eq!(sequence, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_report_is_mailed_and_its_receipt_settles_it() {
     let office = PostOffice::open();
     let mut site = Site::new(&office);

@@ -11,6 +11,7 @@ use mailfmt::{Introduction, Limits, MessageId, Report};
 use monitor_appliance::context::{system_clock, system_random};
 use monitor_appliance::mail_agent::{self, MailAgentError};
 use monitor_appliance::setup::{Answers, Existing, set_up};
+use monitor_appliance::store::Moment;
 use monitor_appliance::{Context, Layout, Settings, ShutdownHandle, Store, shutdown};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,7 +51,16 @@ impl Running {
 }
 
 impl Site {
+    /// An appliance that was installed an hour ago; its first health report went out then.
     pub(crate) fn new(office: &PostOffice) -> Self {
+        let site = Self::just_installed(office);
+        let before = now() - SignedDuration::from_hours(1);
+        site.store().change(|change| change.note(Moment::LastHealth, before)).unwrap();
+        site
+    }
+
+    /// An appliance right after its installation.
+    pub(crate) fn just_installed(office: &PostOffice) -> Self {
         let home = tempfile::tempdir().unwrap();
         let layout = Layout::new(home.path().join("appliance"));
         let introduction = Introduction {
