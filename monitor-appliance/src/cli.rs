@@ -12,18 +12,23 @@ use monitor_appliance::{Context, layout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Heading of the options that every subcommand takes.
+const GLOBAL: &str = "Options of every command";
+
 /// Sets up and looks after a device monitor that talks to its service center by mail.
 #[derive(Debug, Parser)]
 #[command(version, after_help = "Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done.")]
 pub(crate) struct Arguments {
     /// The appliance's root directory.
-    #[arg(long, global = true, env = layout::ROOT_VARIABLE, default_value = layout::ROOT_DEFAULT)]
+    #[arg(long, global = true, env = layout::ROOT_VARIABLE, value_name = "DIR", display_order = 900)]
+    #[arg(default_value = layout::ROOT_DEFAULT, help_heading = GLOBAL)]
     root: PathBuf,
     /// What is logged to standard error, such as `info` or `monitor_appliance=debug`. What a device does wrong is in the results.
     #[arg(long, global = true, default_value = "error,async_snmp=off")]
     pub(crate) log: String,
     /// How results are written.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    #[arg(long, global = true, value_enum, display_order = 902)]
+    #[arg(default_value_t = Format::Text, help_heading = GLOBAL)]
     format: Format,
     #[command(subcommand)]
     command: Command,

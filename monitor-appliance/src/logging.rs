@@ -23,3 +23,15 @@ pub fn start(filter: &str) {
         .with_ansi(false)
         .try_init();
 }
+
+/// The exit code of a program: 0, or 1 after its error was said in one line (as `{:#}`, with causes where it has them).
+#[must_use]
+pub fn end(program: &str, result: Result<(), impl std::fmt::Display>) -> std::process::ExitCode {
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

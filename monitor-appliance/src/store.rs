@@ -27,6 +27,8 @@ pub use shared::SharedStore;
 pub use updates::*;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -88,6 +90,9 @@ impl Store {
     /// [`StoreError::Open`], [`StoreError::Newer`], [`StoreError::Sql`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let open_error = |source| StoreError::Open { path: path.into(), source };
+        // Made here, since SQLite would let everybody read it; its other files follow this one's mode. Whether it can be
+        // made at all SQLite says better.
+        let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX

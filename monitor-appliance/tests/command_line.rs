@@ -107,6 +107,47 @@ fn a_set_up_by_flags_can_be_looked_at_and_shows_no_secret() {
 }
 
 #[test]
+fn what_was_written_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    place.set_up(&[]);
+    for file in ["appliance.toml", "store.db", "secrets/credential", "secrets/mail-1.password"] {
+        let about = std::fs::metadata(place.path("root").join(file)).unwrap();
+        assert_eq!(about.permissions().mode() & 0o777, 0o600, "{file}");
+    }
+}
+
+#[test]
+fn a_status_says_whether_the_appliance_runs() {
+    let place = Place::new();
+    place.set_up(&[]);
+    assert!(text(&place.run(&["status"])).contains("does not run"));
+    let now = monitor_appliance::context::system_clock();
+    place.store().change(|change| change.beat("mail-agent", now)).unwrap();
+    let shown = text(&place.run(&["status"]));
+    assert!(shown.contains("mail-agent     running") && !shown.contains("does not run"), "{shown}");
+    let long_ago = now - jiff::SignedDuration::from_hours(1);
+    place.store().change(|change| change.beat("mail-agent", long_ago)).unwrap();
+    assert!(text(&place.run(&["status"])).contains("NOT RUNNING"));
+}
+
+#[test]
+fn a_module_without_settings_says_so_in_one_line() {
+    for program in [
+        env!("CARGO_BIN_EXE_supervisor"),
+        env!("CARGO_BIN_EXE_mail-agent"),
+        env!("CARGO_BIN_EXE_device-watch"),
+        env!("CARGO_BIN_EXE_update-install"),
+        env!("CARGO_BIN_EXE_version-report"),
+    ] {
+        let output = Command::new(program).args(["--root", "/no/such/folder"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("monitor-appliance setup") && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
 fn what_is_missing_is_named_and_nothing_is_asked_without_a_terminal() {
     let place = Place::new();
     let output = place.run(&["setup"]);

@@ -5,6 +5,7 @@ use clap::Parser;
 use monitor_appliance::supervisor::spawn_parent_watch;
 use monitor_appliance::{Context, device_watch, layout, logging, shutdown};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Looks for faults on every device and collects counters.
 #[derive(Parser)]
@@ -21,8 +22,12 @@ struct Arguments {
     parent: Option<u32>,
 }
 
+fn main() -> ExitCode {
+    logging::end("device-watch", run())
+}
+
 #[tokio::main(worker_threads = 2)]
-async fn main() -> anyhow::Result<()> {
+async fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     logging::start(&arguments.log);
     arguments.parent.into_iter().for_each(spawn_parent_watch);

@@ -5,6 +5,7 @@ use clap::Parser;
 use monitor_appliance::supervisor::spawn_parent_watch;
 use monitor_appliance::{Context, layout, logging, mail_agent, shutdown};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Sends reports, looks for mail, files and answers it.
 #[derive(Parser)]
@@ -21,8 +22,12 @@ struct Arguments {
     parent: Option<u32>,
 }
 
+fn main() -> ExitCode {
+    logging::end("mail-agent", run())
+}
+
 #[tokio::main(worker_threads = 2)]
-async fn main() -> anyhow::Result<()> {
+async fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     logging::start(&arguments.log);
     arguments.parent.into_iter().for_each(spawn_parent_watch);

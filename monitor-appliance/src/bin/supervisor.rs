@@ -4,8 +4,9 @@ use anyhow::Context as _;
 use clap::Parser;
 use monitor_appliance::supervisor::{End, Patience, run};
 use monitor_appliance::{Context, logging};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,7 +23,11 @@ struct Arguments {
     log: String,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    logging::end("supervisor", keep_running())
+}
+
+fn keep_running() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     logging::start(&arguments.log);
     let stop = Arc::new(AtomicBool::new(false));

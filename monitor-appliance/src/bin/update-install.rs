@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use monitor_appliance::{Context, logging, update};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Installs a package that was ordered, up to the swap, which is the supervisor's.
 #[derive(Parser)]
@@ -20,7 +21,11 @@ struct Arguments {
     order: Option<i64>,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    logging::end("update-install", run())
+}
+
+fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     logging::start(&arguments.log);
     let context = Context::load(&arguments.root).context("the settings cannot be used")?;

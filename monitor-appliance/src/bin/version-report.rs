@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use monitor_appliance::{Context, logging, version_report};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Writes the version reports that are asked for, over hashes read again from disk.
 #[derive(Parser)]
@@ -17,7 +18,11 @@ struct Arguments {
     log: String,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    logging::end("version-report", run())
+}
+
+fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     logging::start(&arguments.log);
     let context = Context::load(&arguments.root).context("the settings cannot be used")?;

@@ -230,7 +230,9 @@ fn account(
     };
     let ca_file = match &arguments.ca_file {
         Some(file) => {
-            Some(std::path::absolute(file).with_context(|| format!("no such file: {}", file.display()))?)
+            let unreadable = || format!("cannot read the certificate authorities {}", file.display());
+            std::fs::File::open(file).with_context(unreadable)?;
+            Some(std::path::absolute(file).with_context(unreadable)?)
         }
         None => before.as_ref().and_then(|account| account.ca_file.clone()),
     };

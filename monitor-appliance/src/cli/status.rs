@@ -1,6 +1,7 @@
 //! `monitor-appliance status`.
 
 use super::Output;
+use super::doctor::is_alive;
 use super::table::{table, time};
 use jiff::Timestamp;
 use monitor_appliance::store::{FaultRow, Moment, OutboxRow, Tally};
@@ -48,6 +49,7 @@ struct Device {
 struct Module {
     name: String,
     last_sign: Timestamp,
+    running: bool,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -100,7 +102,7 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
         modules: store
             .heartbeats()?
             .into_iter()
-            .map(|sign| Module { name: sign.module, last_sign: sign.at })
+            .map(|sign| Module { running: is_alive(context, sign.at), name: sign.module, last_sign: sign.at })
             .collect(),
         busy: store.busy()?.into_iter().map(|busy| format!("{}: {}", busy.module, busy.reason)).collect(),
         updates: updates
@@ -140,7 +142,13 @@ impl Output for Status {
             self.junk,
         );
         for module in &self.modules {
-            text += &format!("{:14} last sign of life {}\n", module.name, time(Some(module.last_sign)));
+            let state = if module.running { "running" } else { "NOT RUNNING" };
+            let last_sign = time(Some(module.last_sign));
+            text += &format!("{:14} {state}, last sign of life {last_sign}\n", module.name);
+        }
+        if !self.modules.iter().any(|module| module.running) {
+            text +=
+                "\nThe appliance does not run; `supervisor` runs it. What follows is as it was last seen.\n";
         }
         for busy in &self.busy {
             text += &format!("busy           {busy}\n");

@@ -11,7 +11,9 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     for row in rows {
         builder.push_record(row.map(|cell| clean(&cell)));
     }
-    format!("{}\n", builder.build().with(Style::blank()))
+    let table = builder.build().with(Style::psql()).to_string();
+    // Trailing blanks make copied tables ugly.
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// The text without control characters.
@@ -32,7 +34,7 @@ mod tests {
     fn a_text_from_outside_cannot_move_the_cursor() {
         let text = table(["name"], [["\x1b[2Jgone\n".to_owned()]]);
         assert!(!text.contains('\x1b'));
-        assert_eq!(text.lines().count(), 2);
+        assert_eq!(text.lines().count(), 3);
     }
 
     #[test]
