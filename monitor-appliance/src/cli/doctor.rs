@@ -8,7 +8,7 @@ use mailfmt::MessageId;
 use monitor_appliance::context::system_random;
 use monitor_appliance::device_watch::{device_id, read_once, target};
 use monitor_appliance::release::{RELEASE_FILE, Releases, hash_file};
-use monitor_appliance::store::Moment;
+use monitor_appliance::store::{Heartbeat, Moment};
 use monitor_appliance::{Context, Store, mail_agent};
 use std::path::Path;
 use std::sync::Arc;
@@ -55,7 +55,10 @@ impl Findings {
     fn add(&mut self, what: impl Into<String>, result: anyhow::Result<String>) {
         let (works, detail) = match result {
             Ok(detail) => (true, detail),
-            Err(error) => (false, format!("{error:#}")),
+            Err(error) => {
+                let advice = mailbox::advice(error.as_ref()).map(|advice| format!("; {advice}"));
+                (false, format!("{error:#}{}", advice.unwrap_or_default()))
+            }
         };
         self.findings.push(Finding { what: what.into(), works, detail });
     }
@@ -80,6 +83,7 @@ pub(super) async fn examine(root: &Path, arguments: &Arguments) -> Findings {
     findings.add("clock", clock(&context));
     findings.add("release", release(&context));
     findings.add("update keys", update_keys(&context));
+    findings.add("supervisor", supervisor(&context));
     match mail_agent::accounts(&context) {
         Ok(accounts) => {
             for account in &accounts {
@@ -164,6 +168,30 @@ fn release(context: &Context) -> anyhow::Result<String> {
     Ok(format!("{}, {} modules as installed", release.software, release.modules.len()))
 }
 
+/// The modules that run all the time give signs of life; whether they shall run now is not the doctor's to say.
+fn supervisor(context: &Context) -> anyhow::Result<String> {
+    let signs = context.open_store()?.heartbeats()?;
+    let (alive, silent): (Vec<_>, Vec<_>) = signs.iter().partition(|sign| is_alive(context, sign.at));
+    let names = |signs: Vec<&Heartbeat>| {
+        signs.into_iter().map(|sign| sign.module.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    match (alive.is_empty(), silent.is_empty()) {
+        (false, true) => Ok(format!("running: {}", names(alive))),
+        (true, _) => Ok("not running; `supervisor` runs the appliance".to_owned()),
+        (false, false) => anyhow::bail!(
+            "no sign of life from {}; the supervisor's log says why (for example `journalctl -u supervisor`)",
+            names(silent)
+        ),
+    }
+}
+
+/// Whether a module that gave its last sign of life `at` counts as running.
+pub(super) fn is_alive(context: &Context, at: Timestamp) -> bool {
+    let limit =
+        SignedDuration::try_from(context.settings.timers.heartbeat_limit).unwrap_or(SignedDuration::MAX);
+    context.now().duration_since(at) <= limit
+}
+
 fn update_keys(context: &Context) -> anyhow::Result<String> {
     match context.settings.release_keys.as_slice() {
         [] => {
@@ -181,7 +209,9 @@ async fn examine_account(
 ) {
     let settings = &account.settings;
     let name = &settings.name;
-    for server in [&settings.smtp, &settings.fetch_server] {
+    let mut servers = vec![&settings.smtp, &settings.fetch_server];
+    servers.dedup_by(|left, right| left.host == right.host);
+    for server in servers {
         findings
             .add(format!("{name}: name {}", server.host), limited(resolve(&server.host, server.port)).await);
     }
