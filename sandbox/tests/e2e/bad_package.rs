@@ -123,7 +123,8 @@ impl<'a> Parts<'a> {
 
     fn assemble(manifest: &[u8], content: &[u8]) -> Vec<u8> {
         let mut package = mailfmt::package::MAGIC.to_vec();
-        package.extend((manifest.len() as u32).to_be_bytes());
+        let length = u32::try_from(manifest.len()).expect("a manifest of some kilobytes");
+        package.extend(length.to_be_bytes());
         package.extend(manifest);
         package.push(0);
         package.extend((content.len() as u64).to_be_bytes());
