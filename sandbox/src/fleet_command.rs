@@ -1,4 +1,6 @@
 //! `sandbox fleet`: a center and many appliances to play with, until Ctrl-C.
+//!
+//! Everything lies in a temporary folder; thousands of appliances are easier on the disk with `TMPDIR=/dev/shm`.
 
 use crate::demo::mail::MailArguments;
 use anyhow::Context as _;
@@ -95,13 +97,14 @@ pub(crate) fn run(arguments: &FleetArguments) -> anyhow::Result<()> {
             told = line;
         }
     }
-    println!("Ending.");
+    println!("Ending: all appliances are switched off.");
     site.center.stop();
     runtime.block_on(site.fleet.stop());
     if let Some(office) = site.post_office {
         runtime.block_on(office.stop());
     }
-    Ok(())
+    println!("Removing the temporary folder {}.", site.folder.path().display());
+    site.folder.close().context("the temporary folder cannot be removed")
 }
 
 /// Everything that takes part.

@@ -1,8 +1,7 @@
 //! A hundred appliances in one process, a center's daemon, and a post office that delivers many mails twice.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use anyhow::{Context as _, ensure};
+use monitor_appliance::release::Releases;
 use sandbox::fleet::{self, FetchMix, Fleet, FleetSettings};
 use sandbox::post_office::{Fault, PostOffice, Rule};
 use sandbox::printers::{Printer, PrinterSettings, Recording};
@@ -118,8 +117,18 @@ fn package(center: &Center, from: &ReleaseFolder, folder: &Path) -> anyhow::Resu
     std::fs::write(&script, SCRIPT)?;
     let (to, from, script) =
         (to.path.to_string_lossy(), from.path.to_string_lossy(), script.to_string_lossy());
-    let arguments =
-        ["package", "build", "--release", &to, "--from-release", &from, "--script", &script, "--sign"];
+    let arguments = [
+        "package",
+        "build",
+        "--release",
+        &to,
+        "--from-release",
+        &from,
+        "--script",
+        &script,
+        "--sign",
+        "--reboot-after",
+    ];
     let built = center.json(&arguments)?;
     Ok(built.get("id").and_then(Value::as_str).context("`package build` names no id")?.to_owned())
 }
@@ -170,6 +179,7 @@ fn story(world: &mut World) -> anyhow::Result<()> {
     let report = world.rollout_ends_with(97)?;
     ensure!(count(&report, "failed") == Some(3), "{:#}", report["counts"]);
     let failures = failures(&report);
+    ensure!(failures.len() == OFF.len(), "these failed: {failures:?}");
     for (number, (agent, cause)) in OFF.iter().zip(&failures) {
         ensure!(*agent == format!("AGENT{number:07}"), "these failed: {failures:?}");
         ensure!(cause.starts_with("It did not answer"), "these failed: {failures:?}");
@@ -182,6 +192,15 @@ fn story(world: &mut World) -> anyhow::Result<()> {
 
     let runs = world.runs()?;
     ensure!(runs.iter().all(|runs| *runs == 1), "runs of the install script: {runs:?}");
+    for number in 1..=COUNT {
+        let context = world.fleet.context(number)?;
+        let (_, release) = Releases::below(context.layout.root()).current()?;
+        ensure!(release.software.to_string() == TARGET, "appliance {number} runs {}", release.software);
+        ensure!(
+            context.open_store()?.reboot_wanted()?.is_none(),
+            "appliance {number} still wants to restart"
+        );
+    }
     let stats = world.post_office.stats();
     ensure!(stats.delivered > stats.accepted + 100, "hardly any mail came twice: {stats:?}");
     ensure!(world.fleet.crashes() == 0, "{} modules ended by themselves", world.fleet.crashes());

@@ -3,7 +3,7 @@
 use super::Shared;
 use super::residents::Residents;
 use jiff::Timestamp;
-use monitor_appliance::store::{SharedStore, Store, StoreError, UpdateOrderRow};
+use monitor_appliance::store::{SharedStore, StoreError, UpdateOrderRow};
 use monitor_appliance::update::{self, Turn, UpdateError, UpdateState, next_order, reason};
 use monitor_appliance::{Context, Shutdown, version_report};
 use std::sync::Arc;
@@ -139,8 +139,7 @@ impl Caretaker {
                 .await
             }
             Errand::Swap { order } => {
-                let before = std::mem::replace(&mut self.residents, Residents::none());
-                before.stop().await;
+                self.residents.stop().await;
                 let swapped = blocking(move || swap(&context, order)).await;
                 // Whatever came of it, an appliance without its modules is of no use.
                 self.residents = Residents::start(&self.context, &self.shared);
@@ -152,11 +151,15 @@ impl Caretaker {
 
 fn swap(context: &Context, order: i64) -> Result<UpdateState, CaretakerError> {
     let state = update::complete(context, order)?;
-    let mut store: Store = context.open_store()?;
+    let mut store = context.open_store()?;
     update::tidy(context, &store, SystemTime::from(context.now()));
     if store.reboot_wanted()?.is_some() {
         // All modules are stopped at this moment: as far as a pretended box can restart, it has.
-        store.change(|change| change.forget_reboot())?;
+        store.change(|change| {
+            change.forget_reboot()?;
+            tracing::info!(agent = %context.settings.agent, "restarted, as the update asks");
+            Ok::<_, StoreError>(())
+        })?;
         update::restarted(context, &mut store)?;
     }
     Ok(state)

@@ -15,11 +15,6 @@ pub(super) struct Residents {
 }
 
 impl Residents {
-    /// Nothing runs.
-    pub(super) fn none() -> Self {
-        Self { stop: monitor_appliance::shutdown().0, modules: JoinSet::new() }
-    }
-
     pub(super) fn start(context: &Context, shared: &Arc<Shared>) -> Self {
         let (stop, shutdown) = monitor_appliance::shutdown();
         let mut modules = JoinSet::new();
@@ -33,9 +28,10 @@ impl Residents {
     }
 
     /// Waits until all have ended.
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(&mut self) {
         self.stop.request();
-        self.modules.join_all().await;
+        // They do not panic: what may, runs in tasks of their own.
+        while self.modules.join_next().await.is_some() {}
     }
 }
 
@@ -65,5 +61,34 @@ async fn keep_running<E, F>(
         if !shutdown.pause(restart_pause(failures, &Patience::default())).await {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+    use tokio::sync::{Semaphore, mpsc};
+
+    #[tokio::test]
+    async fn a_module_that_panics_is_counted_and_started_again() {
+        let shared = Arc::new(Shared { errands: Semaphore::new(1), crashes: AtomicU64::new(0) });
+        let (stop, shutdown) = monitor_appliance::shutdown();
+        let (started, mut starts) = mpsc::unbounded_channel();
+        let count = Arc::new(AtomicU64::new(0));
+        let run = move |mut shutdown: Shutdown| {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            let told = started.send(number);
+            async move {
+                assert!(told.is_ok() && number > 0, "the first time goes wrong");
+                shutdown.requested().await;
+                Ok::<_, std::io::Error>(())
+            }
+        };
+        let kept = tokio::spawn(keep_running("a module", Arc::clone(&shared), shutdown, run));
+        assert_eq!((starts.recv().await, starts.recv().await), (Some(0), Some(1)));
+        stop.request();
+        kept.await.expect("the keeper ends in order");
+        assert_eq!(shared.crashes.load(Ordering::Relaxed), 1);
     }
 }
