@@ -125,7 +125,7 @@ pub enum SettingsError {
         source: std::io::Error,
     },
     /// Not TOML of this shape: a syntax error, an unknown key or a wrong type.
-    #[error("the settings cannot be understood")]
+    #[error("the settings (center.toml) cannot be understood")]
     Shape {
         /// What the TOML reader found, with line and column.
         source: toml::de::Error,

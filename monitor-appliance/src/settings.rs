@@ -5,6 +5,8 @@
 
 mod file;
 
+pub use file::{is_device_address, is_mail_address};
+
 use crate::snmp::{AuthProtocol, PrivacyProtocol, Secret};
 use jiff::SignedDuration;
 use mailfmt::package::ReleasePublicKey;

@@ -97,11 +97,16 @@ fn show(checks: &Checks, format: Format, out: &mut dyn Write) -> anyhow::Result<
     if format == Format::Json {
         return print::json(out, checks);
     }
-    let rows = checks.findings.iter().map(|finding| {
-        let mark = if finding.works { "ok" } else { "FAILED" };
-        vec![mark.to_owned(), finding.what.clone(), finding.detail.clone()]
-    });
-    print::table(out, &["", "what", "found"], rows)?;
+    let width = checks.findings.iter().map(|finding| finding.what.chars().count()).max().unwrap_or(0);
+    for Finding { what, works, detail } in &checks.findings {
+        let detail = crate::words::plain(detail);
+        if *works {
+            writeln!(out, "ok      {what:width$}  {detail}")?;
+        } else {
+            // Sentences and paths are too long for a table.
+            writeln!(out, "FAILED  {what}\n        {detail}")?;
+        }
+    }
     match checks.failed() {
         0 => writeln!(out, "\neverything works")?,
         1 => writeln!(out, "\n1 thing does not work")?,

@@ -20,6 +20,12 @@ use crate::{
     server_text::{clean, clean_login},
 };
 
+/// The server's own words in an error text of the library, which shows its parser's fields around them.
+fn server_words(text: &str) -> String {
+    let words = text.split_once("info: Some(\"").and_then(|(_, rest)| rest.rsplit_once("\")"));
+    words.map_or(text, |(words, _)| words).to_owned()
+}
+
 /// Gives the session and the capabilities, if the server told them with its answer to the login.
 pub(super) async fn login<S>(
     mut client: Client<Guarded<S>>,
@@ -56,6 +62,7 @@ where
             Ok((session, texts))
         }
         Err((async_imap::error::Error::No(text) | async_imap::error::Error::Bad(text), _)) => {
+            let text = server_words(&text);
             // RFC 5530: the only codes that say it is not the password's fault.
             if ["UNAVAILABLE", "INUSE", "LIMIT"].iter().any(|code| text.contains(&format!("[{code}]"))) {
                 return Err(FetchError::Busy { text: clean_login(text.as_bytes(), password) });
@@ -63,5 +70,17 @@ where
             Err(FetchError::LoginRefused { text: clean_login(text.as_bytes(), password) })
         }
         Err((error, _)) => Err(from_library("login", error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::server_words;
+
+    #[test]
+    fn a_refusal_is_told_in_the_servers_words_alone() {
+        let text = "code: None, info: Some(\"[AUTHENTICATIONFAILED] Authentication failed.\")";
+        assert_eq!(server_words(text), "[AUTHENTICATIONFAILED] Authentication failed.");
+        assert_eq!(server_words("anything else"), "anything else");
     }
 }

@@ -5,7 +5,7 @@ use super::table::{clean, table};
 use anyhow::Context as _;
 use monitor_appliance::device::{Capacity, Level, Reading};
 use monitor_appliance::device_watch::{read_once, target};
-use monitor_appliance::settings::{DeviceEntry, SnmpAccess};
+use monitor_appliance::settings::{DeviceEntry, SnmpAccess, is_device_address};
 use monitor_appliance::snmp::Secret;
 use monitor_appliance::{Context, Layout, Settings, context::system_clock, faults};
 use std::path::Path;
@@ -71,8 +71,8 @@ pub(super) async fn read(root: &Path, arguments: &ReadArguments) -> anyhow::Resu
 /// `ADDRESS` or `ADDRESS,COMMUNITY`, as `setup --device` takes it.
 pub(super) fn parse_entry(text: &str) -> Result<DeviceEntry, String> {
     let (address, community) = text.split_once(',').unwrap_or((text, "public"));
-    if address.is_empty() || community.is_empty() {
-        return Err("write ADDRESS or ADDRESS,COMMUNITY".to_owned());
+    if !is_device_address(address) || community.is_empty() {
+        return Err("write ADDRESS or ADDRESS,COMMUNITY; an address is a host name or IP address, with :port where it is not 161".to_owned());
     }
     Ok(DeviceEntry {
         address: address.to_owned(),

@@ -1,6 +1,6 @@
 //! `monitor-appliance doctor`: of each thing that the appliance needs, whether it works and what to do.
 
-use super::table::table;
+use super::table::clean;
 use super::{Code, Output};
 use jiff::{SignedDuration, Timestamp};
 use mailbox::{Account, OutgoingMail, RecipientOutcome};
@@ -287,11 +287,16 @@ fn device(reading: &monitor_appliance::device::Reading) -> anyhow::Result<String
 impl Output for Findings {
     fn text(&self) -> String {
         let failed = self.findings.iter().filter(|finding| !finding.works).count();
-        let rows = self.findings.iter().map(|finding| {
-            let works = if finding.works { "ok" } else { "FAILED" };
-            [works.to_owned(), finding.what.clone(), finding.detail.clone()]
-        });
-        let mut text = table(["", "what", "found"], rows);
+        let width = self.findings.iter().map(|finding| finding.what.chars().count()).max().unwrap_or(0);
+        let mut text = String::new();
+        for Finding { what, works, detail } in &self.findings {
+            let detail = clean(detail);
+            // Sentences and paths are too long for a table.
+            text += &match works {
+                true => format!("ok      {what:width$}  {detail}\n"),
+                false => format!("FAILED  {what}\n        {detail}\n"),
+            };
+        }
         text += &match failed {
             0 => "\neverything works\n".to_owned(),
             1 => "\n1 thing does not work\n".to_owned(),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use dialoguer::{Input, Password as PasswordPrompt, Select};
 use mailbox::{AccountSettings, Protocol, Security, Server};
 use mailfmt::{Introduction, ModuleVersion, SoftwareVersion};
-use monitor_appliance::settings::DeviceEntry;
+use monitor_appliance::settings::{DeviceEntry, is_mail_address};
 use monitor_appliance::setup::{Answers, Done, Existing, FirstRelease, set_up};
 use monitor_appliance::{Layout, Settings};
 use std::io::{IsTerminal as _, Read as _};
@@ -39,9 +39,9 @@ pub(super) struct Arguments {
     /// Server for fetching by IMAP.
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_host)]
     imap: Option<Host>,
-    /// How the connections are protected.
-    #[arg(long, value_enum, default_value_t = Protection::Tls)]
-    security: Protection,
+    /// How the connections are protected; tls if not given.
+    #[arg(long, value_enum)]
+    security: Option<Protection>,
     /// How the connection for sending is protected, where it differs.
     #[arg(long, value_enum)]
     smtp_security: Option<Protection>,
@@ -150,7 +150,12 @@ fn introduction(
     let path = match &arguments.introduction {
         Some(path) => path.clone(),
         None if first_time && may_ask => {
-            PathBuf::from(Input::<String>::new().with_prompt("File from the center").interact_text()?)
+            PathBuf::from(ask("Introduction, the file from the center", |text| {
+                match Path::new(text).is_file() {
+                    true => Ok(()),
+                    false => Err("there is no such file".to_owned()),
+                }
+            })?)
         }
         None => return Ok(None),
     };
@@ -184,47 +189,54 @@ fn account(
     if !given && !asked {
         return Ok(None);
     }
-    let ask = |flag: &str, prompt: &str, known: Option<String>| -> anyhow::Result<String> {
-        match known {
-            Some(known) => Ok(known),
-            None if may_ask => Ok(Input::new().with_prompt(prompt).interact_text()?),
-            None => bail!("{flag} is missing"),
-        }
+    let known = arguments.address.clone().or_else(|| before.as_ref().map(|account| account.address.clone()));
+    let address = match known {
+        Some(known) => known,
+        None if may_ask => ask("Mail address of this appliance", |text| {
+            is_mail_address(text).then_some(()).ok_or_else(|| "write local@domain".to_owned())
+        })?,
+        None => bail!("--address is missing"),
     };
-    let address = ask(
-        "--address",
-        "Mail address",
-        arguments.address.clone().or_else(|| before.as_ref().map(|account| account.address.clone())),
-    )?;
-    let username = arguments
-        .user
-        .clone()
-        .or_else(|| before.as_ref().map(|account| account.username.clone()))
-        .unwrap_or_else(|| address.clone());
+    let username = match (&arguments.user, &before) {
+        (Some(user), _) => user.clone(),
+        (None, Some(before)) => before.username.clone(),
+        (None, None) if asked => Input::new()
+            .with_prompt("Login name at the mail servers")
+            .default(address.clone())
+            .interact_text()?,
+        (None, None) => address.clone(),
+    };
     let server = |host: Host, protection: Protection| Server {
         host: host.name,
         port: host.port,
         security: protection.into(),
     };
-    let ask_host = |flag: &str, prompt: &str| -> anyhow::Result<Host> {
-        parse_host(&ask(flag, prompt, None)?).map_err(|error| anyhow::anyhow!("{flag}: {error}"))
+    let ask_host = |prompt: &str| -> anyhow::Result<Host> {
+        let text = ask(prompt, |text| parse_host(text).map(|_| ()))?;
+        parse_host(&text).map_err(|error| anyhow::anyhow!("{error}"))
     };
-    let smtp_security = arguments.smtp_security.unwrap_or(arguments.security);
+    let security = match arguments.security {
+        Some(security) => security,
+        None if asked => ask_protection()?,
+        None => Protection::Tls,
+    };
+    let smtp_security = arguments.smtp_security.unwrap_or(security);
     let smtp = match (&arguments.smtp, &before) {
         (Some(host), _) => server(host.clone(), smtp_security),
         (None, Some(before)) => before.smtp.clone(),
-        (None, None) => server(ask_host("--smtp", "Server for sending, HOST:PORT")?, smtp_security),
+        (None, None) if may_ask => server(ask_host("Server for sending (SMTP), HOST:PORT")?, smtp_security),
+        (None, None) => bail!("--smtp is missing"),
     };
     let (fetch, fetch_server) = match (&arguments.pop3, &arguments.imap, &before) {
-        (Some(host), _, _) => (Protocol::Pop3, server(host.clone(), arguments.security)),
-        (None, Some(host), _) => (Protocol::Imap, server(host.clone(), arguments.security)),
+        (Some(host), _, _) => (Protocol::Pop3, server(host.clone(), security)),
+        (None, Some(host), _) => (Protocol::Imap, server(host.clone(), security)),
         (None, None, Some(before)) => (before.fetch, before.fetch_server.clone()),
         (None, None, None) if may_ask => {
             let protocols = [Protocol::Imap, Protocol::Pop3];
             let choice =
                 Select::new().with_prompt("Fetching by").items(["IMAP", "POP3"]).default(0).interact()?;
             let protocol = protocols.get(choice).copied().unwrap_or(Protocol::Imap);
-            (protocol, server(ask_host("--imap", "Server for fetching, HOST:PORT")?, arguments.security))
+            (protocol, server(ask_host("Server for fetching, HOST:PORT")?, security))
         }
         (None, None, None) => bail!("--pop3 or --imap is missing"),
     };
@@ -249,6 +261,22 @@ fn account(
     }))
 }
 
+/// Asks until the answer is accepted.
+fn ask(prompt: &str, check: impl Fn(&str) -> Result<(), String>) -> anyhow::Result<String> {
+    let prompt = Input::<String>::new().with_prompt(prompt);
+    Ok(prompt.validate_with(|text: &String| check(text)).interact_text()?)
+}
+
+fn ask_protection() -> anyhow::Result<Protection> {
+    let choices = [Protection::Tls, Protection::Starttls, Protection::Plain];
+    let choice = Select::new()
+        .with_prompt("Protection of the connections")
+        .items(["TLS", "STARTTLS", "none (only on this machine or in a closed network)"])
+        .default(0)
+        .interact()?;
+    Ok(choices.get(choice).copied().unwrap_or(Protection::Tls))
+}
+
 fn password(
     arguments: &Arguments,
     first_time: bool,
@@ -266,7 +294,9 @@ fn password(
                 .with_context(|| format!("cannot read the password file {}", path.display()))?;
         }
         None if first_time && may_ask => {
-            return Ok(Some(Zeroizing::new(PasswordPrompt::new().with_prompt("Mail password").interact()?)));
+            return Ok(Some(Zeroizing::new(
+                PasswordPrompt::new().with_prompt("Password of the mailbox").interact()?,
+            )));
         }
         None => return Ok(None),
     }
@@ -284,16 +314,17 @@ fn devices(arguments: &Arguments, first_time: bool, may_ask: bool) -> anyhow::Re
     let mut devices = Vec::new();
     loop {
         let text: String = Input::new()
-            .with_prompt("Device, ADDRESS or ADDRESS,COMMUNITY; empty when done")
+            .with_prompt("A device to watch, ADDRESS or ADDRESS,COMMUNITY; empty when done")
             .allow_empty(true)
+            .validate_with(|text: &String| match text.as_str() {
+                "" => Ok(()),
+                text => parse_entry(text).map(|_| ()),
+            })
             .interact_text()?;
         if text.is_empty() {
             return Ok(devices);
         }
-        match parse_entry(&text) {
-            Ok(device) => devices.push(device),
-            Err(error) => eprintln!("{error}"),
-        }
+        devices.extend(parse_entry(&text).ok());
     }
 }
 

@@ -261,10 +261,7 @@ impl FileLimits {
 impl FileDevice {
     fn check(self, number: usize) -> Result<DeviceEntry, SettingsError> {
         let key = |name: &str| format!("devices[{number}].{name}");
-        if self.address.is_empty()
-            || self.address.len() > 255
-            || !self.address.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-:[]%_".contains(&octet))
-        {
+        if !is_device_address(&self.address) {
             return Err(bad(
                 key("address"),
                 &self.address,
@@ -359,14 +356,25 @@ fn account(mut table: toml::Table, number: usize, path: &Path) -> Result<Account
     Ok(AccountEntry { account, password_file })
 }
 
-/// A mail address that cannot break out of its SMTP command or header line.
-fn check_address(key: &str, address: &str) -> Result<(), SettingsError> {
-    let valid = address.len() <= 254
+/// Whether a device can be asked at `address`: a host name or IP address, with `:port` where it is not 161.
+#[must_use]
+pub fn is_device_address(address: &str) -> bool {
+    (1..=255).contains(&address.len())
+        && address.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-:[]%_".contains(&octet))
+}
+
+/// Whether `address` is a mail address that cannot break out of its SMTP command or header line.
+#[must_use]
+pub fn is_mail_address(address: &str) -> bool {
+    address.len() <= 254
         && address
             .split_once('@')
             .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'))
-        && address.bytes().all(|octet| octet.is_ascii_graphic() && !b"<>()[],;:\\\"".contains(&octet));
-    if valid {
+        && address.bytes().all(|octet| octet.is_ascii_graphic() && !b"<>()[],;:\\\"".contains(&octet))
+}
+
+fn check_address(key: &str, address: &str) -> Result<(), SettingsError> {
+    if is_mail_address(address) {
         Ok(())
     } else {
         Err(bad(key, address, "a mail address: local@domain, ASCII, at most 254 octets"))

@@ -18,6 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, IsTerminal as _, Write};
 use std::path::Path;
 
+/// The usual time between two looks of an appliance for mail, in seconds.
+const LOOK_FOR_MAIL_SECS: u32 = 180;
+
 /// What to send to whom.
 #[derive(Debug, Args)]
 pub struct StartArgs {
@@ -70,6 +73,13 @@ pub(super) fn start(
     let settle = args.settle.unwrap_or(package.manifest.rules.settle_secs);
     writeln!(out, "{}", preview(&package, &appliances, settle, args))?;
     warn(context, db, &package, &appliances, out)?;
+    if settle < LOOK_FOR_MAIL_SECS {
+        writeln!(
+            out,
+            "note: appliances look for mail every {LOOK_FOR_MAIL_SECS} s if not set otherwise; asked after {settle} s they \
+             may still run the old version, and count as failed until their installers report"
+        )?;
+    }
     if !args.yes && !agreed(appliances.len(), out)? {
         writeln!(out, "nothing was sent")?;
         return Ok(Exit::Failed);
