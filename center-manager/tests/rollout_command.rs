@@ -187,6 +187,6 @@ fn versions_are_asked_for_and_shown_also_where_none_is_known() {
     assert!(center.text(&["versions", "request", "--all"]).contains("3 appliances"));
     let shown: Value = serde_json::from_str(&center.text(&["versions", "show", "--format", "json"])).unwrap();
     assert_eq!((shown[0]["agent"].as_str(), &shown[0]["software"]), (Some("AGENT0000001"), &Value::Null));
-    let (told, _) = center.ends(1, &["versions", "show", "--agent", "AGENT0000002"]);
+    let (_, told) = center.ends(1, &["versions", "show", "--agent", "AGENT0000002"]);
     assert!(told.contains("center-manager versions request AGENT0000002"), "{told}");
 }

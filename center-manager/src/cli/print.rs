@@ -72,6 +72,10 @@ pub(super) fn csv(
 
 fn harmless(cell: &str) -> String {
     let cell = crate::words::plain(cell);
+    // The mark for nothing in tables is nothing in CSV.
+    if cell == "-" {
+        return String::new();
+    }
     if cell.starts_with(['=', '+', '-', '@']) { format!("'{cell}") } else { cell }
 }
 
@@ -83,4 +87,16 @@ pub(super) fn time(at: Option<jiff::Timestamp>) -> String {
 /// A text that may be missing.
 pub(super) fn maybe(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn a_cell_is_no_formula_and_nothing_stays_nothing() {
+        assert_eq!(harmless("=1+1"), "'=1+1");
+        assert_eq!(harmless("-"), "");
+        assert_eq!(harmless("aaa - Trading"), "aaa - Trading");
+    }
 }

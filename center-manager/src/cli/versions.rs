@@ -95,11 +95,9 @@ fn modules(
     let db = context.db()?;
     db.appliance(agent)?;
     let Some(known) = db.known_version(agent)? else {
-        writeln!(
-            out,
+        anyhow::bail!(
             "{agent} has sent no version report yet; ask with: center-manager versions request {agent}"
-        )?;
-        return Ok(Exit::Failed);
+        );
     };
     let modules = known.table.modules.iter().map(|line| Module {
         name: line.name.to_string(),

@@ -76,7 +76,7 @@ pub(super) async fn examine(root: &Path, arguments: &Arguments) -> Findings {
     let settings = &context.settings;
     findings.add(
         "settings",
-        Ok(format!("{} of center {}, {} devices", settings.agent, settings.center, settings.devices.len())),
+        Ok(format!("{} of center {}, devices: {}", settings.agent, settings.center, settings.devices.len())),
     );
     findings.add("credential", context.channel_keys().map(|_| "readable".to_owned()).map_err(Into::into));
     findings.add("store", store(&context));
