@@ -89,17 +89,17 @@ pub(super) fn run(now: Timestamp, runtime: &tokio::runtime::Runtime) -> anyhow::
         unit: "reports per s, fetched, opened, filed durably and deleted",
         against,
     };
-    let beside = |protocol: &str, fetchmail: f64, bare: f64| {
+    let beside = |protocol: &str, fetchmail: f64, bare: &str, rate: f64| {
         format!(
-            "all without TLS, mail server in memory: {peer} --bsmtp by {protocol} (stores, does not sync, deletes): {fetchmail:.0}/s, \
-             bare {protocol} reader (only counts): {bare:.0}/s"
+            "all without TLS, mail server in memory: {peer} --bsmtp by {protocol} (stores, does not sync, deletes): \
+             {fetchmail:.0}/s, bare {bare} {protocol} reader (only counts): {rate:.0}/s"
         )
     };
     let without_tls = |rate: f64| format!("the same without TLS: {rate:.0}/s");
     let (pop3, imap) = (per_second(middle(pop3)), per_second(middle(imap)));
     Ok(vec![
-        figure("pop3_per_s", pop3, beside("pipelined POP3", fetchmail_pop3, bare_pop3)),
-        figure("imap_per_s", imap, beside("batched IMAP", fetchmail_imap, bare_imap)),
+        figure("pop3_per_s", pop3, beside("POP3", fetchmail_pop3, "pipelined", bare_pop3)),
+        figure("imap_per_s", imap, beside("IMAP", fetchmail_imap, "batched", bare_imap)),
         figure("pop3_tls_per_s", pop3_tls, without_tls(pop3)),
         figure("imap_tls_per_s", imap_tls, without_tls(imap)),
     ])
