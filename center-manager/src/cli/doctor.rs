@@ -161,7 +161,10 @@ fn database(context: &Context, checks: &mut Checks) {
     let writable = rustix::fs::access(context.home.database(), rustix::fs::Access::WRITE_OK)
         .map_err(|error| format!("{} cannot be written: {error}", context.home.database().display()));
     let whole = whole.and(writable);
-    checks.add("database", whole.and(known).map(|known| format!("whole, writable, {} appliances", known.len())));
+    checks.add(
+        "database",
+        whole.and(known).map(|known| format!("whole, writable, {} appliances", known.len())),
+    );
     let newest = db.journal(&JournalFilter { limit: Some(1), ..JournalFilter::default() });
     let newest = newest.ok().and_then(|entries| entries.first().map(|entry| entry.received));
     checks.add("clock", clock(now(), newest));

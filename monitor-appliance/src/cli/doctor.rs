@@ -9,6 +9,7 @@ use monitor_appliance::context::system_random;
 use monitor_appliance::device_watch::{device_id, read_once, target};
 use monitor_appliance::release::{RELEASE_FILE, Releases, hash_file};
 use monitor_appliance::store::{Heartbeat, Moment};
+use monitor_appliance::supervisor::processes::exists;
 use monitor_appliance::{Context, Store, mail_agent};
 use std::path::Path;
 use std::sync::Arc;
@@ -171,7 +172,7 @@ fn release(context: &Context) -> anyhow::Result<String> {
 /// The modules that run all the time give signs of life; whether they shall run now is not the doctor's to say.
 fn supervisor(context: &Context) -> anyhow::Result<String> {
     let signs = context.open_store()?.heartbeats()?;
-    let (alive, silent): (Vec<_>, Vec<_>) = signs.iter().partition(|sign| is_alive(context, sign.at));
+    let (alive, silent): (Vec<_>, Vec<_>) = signs.iter().partition(|sign| is_alive(context, sign));
     let names = |signs: Vec<&Heartbeat>| {
         signs.into_iter().map(|sign| sign.module.as_str()).collect::<Vec<_>>().join(", ")
     };
@@ -185,11 +186,11 @@ fn supervisor(context: &Context) -> anyhow::Result<String> {
     }
 }
 
-/// Whether a module that gave its last sign of life `at` counts as running.
-pub(super) fn is_alive(context: &Context, at: Timestamp) -> bool {
+/// Whether the module of this sign of life runs: the sign is not too old, and its process is there.
+pub(super) fn is_alive(context: &Context, sign: &Heartbeat) -> bool {
     let limit =
         SignedDuration::try_from(context.settings.timers.heartbeat_limit).unwrap_or(SignedDuration::MAX);
-    context.now().duration_since(at) <= limit
+    exists(sign.pid) && context.now().duration_since(sign.at) <= limit
 }
 
 fn update_keys(context: &Context) -> anyhow::Result<String> {

@@ -102,7 +102,7 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
         modules: store
             .heartbeats()?
             .into_iter()
-            .map(|sign| Module { running: is_alive(context, sign.at), name: sign.module, last_sign: sign.at })
+            .map(|sign| Module { running: is_alive(context, &sign), name: sign.module, last_sign: sign.at })
             .collect(),
         busy: store.busy()?.into_iter().map(|busy| format!("{}: {}", busy.module, busy.reason)).collect(),
         updates: updates
