@@ -138,7 +138,9 @@ impl Site {
         let center = Center::init_home(&programs, folder.path(), &home, &mail, Fetch::Imap)?;
         let introductions = fleet::introduce(&center, &mail, arguments.count, folder.path())?;
         let release = ReleaseFolder::without_programs(folder.path(), FIRST_VERSION, 1, 0)?;
-        let package = package(&center, &release, folder.path())?;
+        // Time for everybody to look for mail and to install before the center asks.
+        let settle = 20 + 2 * arguments.pace().mail_poll;
+        let package = package(&center, &release, folder.path(), settle)?;
         let printers = runtime.block_on(printers(arguments.printers))?;
         let octets_before = fleet::resident_octets();
         let begun = Instant::now();
@@ -213,8 +215,9 @@ impl std::fmt::Display for Status {
     }
 }
 
-/// Builds and signs a package to [`TARGET`].
-fn package(center: &Center, from: &ReleaseFolder, folder: &Path) -> anyhow::Result<String> {
+/// Builds and signs a package to [`TARGET`]; after `settle` seconds the center asks what came of it.
+fn package(center: &Center, from: &ReleaseFolder, folder: &Path, settle: u32) -> anyhow::Result<String> {
+    let settle = settle.to_string();
     let to = ReleaseFolder::without_programs(folder, TARGET, 2, 2)?;
     let script = folder.join("install.sh");
     let text = format!("#!/bin/sh\nset -eu\ncat \"$RELEASE_DIR/{RELEASE_NOTES}\"\n");
@@ -231,7 +234,7 @@ fn package(center: &Center, from: &ReleaseFolder, folder: &Path) -> anyhow::Resu
         "--script",
         &script,
         "--settle-secs",
-        "30",
+        &settle,
         "--sign",
     ];
     let built = center.json(&arguments)?;

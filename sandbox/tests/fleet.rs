@@ -170,9 +170,9 @@ fn story(world: &mut World) -> anyhow::Result<()> {
         &world.package,
         "--all",
         "--settle",
-        "6",
-        "--answer-timeout",
         "8",
+        "--answer-timeout",
+        "6",
         "--yes",
     ];
     world.center.run(&start)?;
