@@ -85,7 +85,7 @@ impl Site {
             root: folder.join(format!("site{:02}", settings.number)),
             supervisor: None,
         };
-        let password = folder.join("password.txt");
+        let password = folder.join(format!("password{:02}.txt", settings.number));
         write_secret(&password, &mail.password)?;
         let address = mail.agent_address(settings.number);
         let (flag, door) = match settings.fetch {

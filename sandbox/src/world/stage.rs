@@ -116,6 +116,7 @@ impl Stage {
             Recording::all_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/printers"))?;
         // The small fixtures hold only what one library asks for; these are whole walks.
         let mut recordings = recordings.iter().filter(|recording| recording.objects().len() > 500).cycle();
+        let mut boxes = Vec::new();
         for (number, part) in (1..).zip(cast) {
             let mut devices = Vec::new();
             for device in 1..=part.printers {
@@ -126,15 +127,33 @@ impl Stage {
             let release = self.release(part.release.0, 1, part.release.1)?;
             let introduction = introductions.join(format!("AGENT{number:07}.toml"));
             let settings = SiteSettings { number, introduction, fetch: part.fetch, devices, pace: part.pace };
-            self.sites.push(Site::setup(
-                &self.programs,
-                self.folder.path(),
-                &self.mail,
-                &release,
-                &settings,
-            )?);
+            boxes.push((release, settings));
         }
+        self.sites = self.set_up(&boxes)?;
         Ok(())
+    }
+
+    /// Sets up several boxes at a time: most of it is copying programs.
+    fn set_up(&self, boxes: &[(ReleaseFolder, SiteSettings)]) -> anyhow::Result<Vec<Site>> {
+        let (programs, folder, mail) = (&self.programs, self.folder.path(), &self.mail);
+        let at_a_time = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+        let share = boxes.len().div_ceil(at_a_time).max(1);
+        let set_up = |share: &[(ReleaseFolder, SiteSettings)]| -> anyhow::Result<Vec<Site>> {
+            share
+                .iter()
+                .map(|(release, settings)| Site::setup(programs, folder, mail, release, settings))
+                .collect()
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> =
+                boxes.chunks(share).map(|share| scope.spawn(move || set_up(share))).collect();
+            let mut sites = Vec::new();
+            for worker in workers {
+                let done = worker.join().map_err(|_| anyhow::anyhow!("a set-up panicked"))?;
+                sites.extend(done?);
+            }
+            Ok(sites)
+        })
     }
 
     fn introduce(&self, cast: &[Part]) -> anyhow::Result<PathBuf> {
