@@ -57,6 +57,8 @@ pub enum Progress {
     InstalledSaid {
         /// When we heard it.
         at: Timestamp,
+        /// When it was said, by the appliance's clock.
+        created: Timestamp,
     },
     /// It did not take the package.
     Refused {

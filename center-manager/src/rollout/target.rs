@@ -220,8 +220,9 @@ impl Target {
     /// failed: it had to wait, or was busy installing, when that came.
     pub(super) fn asks_again(&self) -> bool {
         let (Some(order), Some(ask)) = self.mails() else { return false };
-        let asked = self.answer.as_ref().map_or(ask.at, |answer| answer.received);
-        matches!(order.progress, Progress::InstalledSaid { at } if at > asked)
+        let Progress::InstalledSaid { at, created } = order.progress else { return false };
+        // Both words of an appliance carry its own clock, which also orders mails that arrive together.
+        self.answer.as_ref().map_or(at > ask.at, |answer| created > answer.created)
     }
 
     /// A verdict was found or corrected.
@@ -275,7 +276,7 @@ impl Target {
                 Progress::Ordered
                 | Progress::Waiting { .. }
                 | Progress::Refused { .. }
-                | Progress::Undone { .. } => Progress::InstalledSaid { at: now },
+                | Progress::Undone { .. } => Progress::InstalledSaid { at: now, created },
             },
             UpdateOutcome::Waiting { reason } => match &order.progress {
                 // A mail that was overtaken does not bring an ended installation back.

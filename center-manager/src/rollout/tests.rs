@@ -370,6 +370,33 @@ fn a_late_answer_corrects_a_finished_rollout_and_stands_in_the_history() {
 }
 
 #[test]
+fn an_old_version_and_the_installers_word_in_one_batch_of_mail_make_the_center_ask_again() {
+    let mut center = Center::in_memory(1);
+    center.until_asked(1);
+    let (nonce, order) = (center.nonce(1), center.messages().0);
+    // Asked before it had installed; both mails are filed in the same moment.
+    center.answer(1, nonce, "1.0.01-1", b"device-watch 1.0.01");
+    let report = UpdateResultReport {
+        package: center.inspection.id,
+        target: center.inspection.manifest.target.clone(),
+        running: center.inspection.manifest.target.clone(),
+        outcome: UpdateOutcome::Installed,
+        output: String::new(),
+    };
+    let said = center.now + SignedDuration::from_secs(2);
+    let origin = Origin { created: said, ..center.origin(1, order) };
+    center.db.write(|tx| on_update_result(tx, &origin, &report)).unwrap();
+    center.later(1);
+    assert_eq!(center.recipients().last(), Some(&("version-request".to_owned(), 1)));
+    assert_eq!(center.recipients().len(), 3, "a second question");
+    center.later(60);
+    let nonce = center.nonce(1);
+    center.answer(1, nonce, "1.0.01-1", b"device-watch 1.0.01");
+    center.later(1);
+    assert_eq!(center.recipients().len(), 3, "but no third: it was made after the installer spoke");
+}
+
+#[test]
 fn the_right_version_line_over_other_modules_is_a_failure() {
     let mut center = Center::in_memory(1);
     center.until_asked(1);
