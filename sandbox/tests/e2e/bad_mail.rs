@@ -166,8 +166,10 @@ fn only_the_real_command_was_answered(stage: &Stage, number: u32) -> anyhow::Res
     let all = stage.center.json(&["reports", "--agent", &agent, "--last", "1000"])?;
     let kinds: BTreeSet<_> = entries(&all).map(|report| text(report, "kind")).collect();
     // What a printer has to tell by itself is no answer.
-    let expected = BTreeSet::from(["counters", "fault", "fault-cleared", "health"]);
+    let expected = BTreeSet::from(["counters", "fault", "fault-cleared", "health", "version-report"]);
     ensure!(kinds.is_subset(&expected), "{agent} told {kinds:?}");
+    let versions = reports(stage, number, "version-report")?.len();
+    ensure!(versions <= 1, "the center's first question has one answer, not {versions}");
     ensure!(reports(stage, number, "counters")?.len() == 1, "the repeated command has one answer");
     ensure!(office(stage)?.mailbox_len(VICTIM) == 0, "junk was answered");
     let discarded = stage.center.json(&["reports", "--discarded"])?;
