@@ -77,6 +77,7 @@ fn a_center_that_is_away_while_the_appliance_restarts_misses_nothing() {
         stage.printer(1, 1)?.jam();
         stage.printer(2, 1)?.jam();
         for number in [1, 2] {
+            sees_jam(stage, number, true)?;
             a_report_waits(stage, number)?;
         }
         stage.site(1)?.kill();
