@@ -8,10 +8,13 @@ mod scene;
 
 use clap::Args;
 use mail::MailArguments;
+use sandbox::world::{end_in_order_when_interrupted, is_interrupted};
 use scene::Scene;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// How to play the scene.
 #[derive(Args)]
@@ -26,12 +29,13 @@ pub(crate) struct DemoArguments {
 /// Plays the scene and prints the last line of JSON.
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     let start = Instant::now();
+    end_in_order_when_interrupted()?;
     let mut scene = Scene::set(&arguments.mail)?;
     let played = play(&mut scene);
-    if played.is_err() {
+    if played.is_ok() && arguments.keep {
+        keep(&scene);
+    } else if played.is_err() && !is_interrupted() {
         eprintln!("{}", scene.stage.logs());
-    } else if arguments.keep {
-        keep(&scene)?;
     }
     drop(scene);
     let (last_line, report) = played?;
@@ -61,15 +65,21 @@ fn play(scene: &mut Scene) -> anyhow::Result<(String, PathBuf)> {
     Ok((line, report))
 }
 
-fn keep(scene: &Scene) -> anyhow::Result<()> {
+/// Leaves everything running until Enter or Ctrl-C.
+fn keep(scene: &Scene) {
     println!("\nEverything still runs. Try, in another terminal:\n{}", scene.things_to_try());
+    let entered = Arc::new(AtomicBool::new(false));
     if std::io::stdin().is_terminal() {
         println!("Press Enter to end it.");
-        std::io::stdin().lock().read_line(&mut String::new())?;
-        return Ok(());
+        let entered = Arc::clone(&entered);
+        std::thread::spawn(move || {
+            let read = std::io::stdin().lock().read_line(&mut String::new());
+            entered.store(read.is_ok(), Ordering::Relaxed);
+        });
+    } else {
+        println!("End it with Ctrl-C.");
     }
-    println!("End it with Ctrl-C.");
-    loop {
-        std::thread::park();
+    while !is_interrupted() && !entered.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(100));
     }
 }

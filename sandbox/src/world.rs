@@ -16,7 +16,38 @@ pub use release::{RELEASE_NOTES, ReleaseFolder, SWEEPER};
 pub use site::{Fetch, Pace, Site, SiteSettings};
 pub use stage::{FIRST_VERSION, PATIENCE, Part, Stage, entries, printer_name};
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// Whether somebody wants the end.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on Ctrl-C (and SIGTERM) make every [`eventually`] fail, so that a stage is taken down in order.
+///
+/// # Errors
+/// When the signals cannot be waited for.
+pub fn end_in_order_when_interrupted() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            INTERRUPTED.store(true, Ordering::Relaxed);
+        });
+    });
+    Ok(())
+}
+
+/// Whether Ctrl-C was pressed since [`end_in_order_when_interrupted`].
+#[must_use]
+pub fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
 
 /// Waits until `look` gives something, looking every 100 ms; says what was waited for when time runs out.
 ///
@@ -31,6 +62,9 @@ pub fn eventually<T>(
     loop {
         if let Some(found) = look()? {
             return Ok(found);
+        }
+        if is_interrupted() {
+            anyhow::bail!("interrupted");
         }
         if start.elapsed() > limit {
             anyhow::bail!("waited {} s in vain: {what}", limit.as_secs());
