@@ -50,7 +50,12 @@ pub fn changes(report: &Report) -> Vec<Change<'_>> {
         Report::Counters(report) => report.devices.iter().map(reading).collect(),
         Report::Version(report) => vec![Change::Version(report)],
         Report::Health(report) => vec![Change::Health(report)],
-        Report::UpdateResult(_) | Report::Refused(_) | Report::Unknown { .. } => Vec::new(),
+        Report::UpdateResult(_)
+        | Report::Refused(_)
+        | Report::Inventory(_)
+        | Report::CredentialRotated(_)
+        | Report::Alarm(_)
+        | Report::Unknown { .. } => Vec::new(),
     }
 }
 

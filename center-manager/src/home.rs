@@ -12,7 +12,7 @@
 //! ```
 
 use crate::settings::{Settings, SettingsError};
-use mailfmt::package::{KeyError, PackageId, ReleasePublicKey};
+use mailfmt::package::{KeyError, PackageId, PublicKey};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -144,7 +144,7 @@ impl Home {
     ///
     /// # Errors
     /// [`HomeError`].
-    pub fn release_public_keys(&self) -> Result<Vec<ReleasePublicKey>, HomeError> {
+    pub fn release_public_keys(&self) -> Result<Vec<PublicKey>, HomeError> {
         let failed = |path: &Path, source| HomeError::File { action: "read", path: path.into(), source };
         let folder = self.keys();
         let mut files = Vec::new();

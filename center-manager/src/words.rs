@@ -1,7 +1,9 @@
 //! Reports in words, for receipts and tables.
 
 use mailfmt::Report;
-use mailfmt::message::report::{DeviceCounters, FaultReport, StoredReading, UpdateOutcome};
+use mailfmt::message::report::{
+    DeviceCounters, DeviceState, FaultReport, InventoryDevice, StoredReading, UpdateOutcome,
+};
 
 /// Longest description, in characters.
 const LONGEST: usize = 300;
@@ -38,6 +40,14 @@ pub fn describe(report: &Report, opened: Option<&str>) -> String {
             plural(usize::try_from(report.devices).unwrap_or(usize::MAX), "device"),
         ),
         Report::Refused(report) => format!("command {} refused: {}", report.kind, report.reason),
+        Report::Inventory(report) => {
+            let gone = |device: &&InventoryDevice| matches!(device.state, DeviceState::Vanished { .. });
+            let (all, gone) = (report.devices.len(), report.devices.iter().filter(gone).count());
+            format!("{all} {}, {gone} of them vanished", plural(all, "device"))
+        }
+        Report::CredentialRotated(_) => "agrees on a new credential".to_owned(),
+        Report::Alarm(report) if report.over => format!("alarm over: {}", report.description),
+        Report::Alarm(report) => format!("alarm: {}", report.description),
         Report::Unknown { kind, .. } => {
             format!("report of a kind that this center does not know ({kind}), kept")
         }

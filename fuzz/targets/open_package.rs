@@ -1,13 +1,13 @@
 #![no_main]
 //! Octets as a package file; the first octet chooses whether the signature is made to fit, so that the reader behind it is reached too.
 
-use mailfmt::package::{self, ReleaseKey, Site};
+use mailfmt::package::{self, SigningKey, Site};
 use mailfmt::{Limits, SoftwareVersion};
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     let Some((choice, octets)) = octets.split_first() else { return };
     let limits = Limits::default();
-    let key = ReleaseKey::generate(&mut |buffer: &mut [u8]| buffer.fill(1));
+    let key = SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(1));
     let package = match choice & 1 {
         0 => octets.to_vec(),
         _ => match package::sign(octets, &key, &limits) {

@@ -3,7 +3,7 @@
 //! ```text
 //! octets  field
 //!      4  magic "MFE1": format number 1
-//!      1  family: 1 command, 2 report, 3 receipt
+//!      1  family: 1 command, 2 report, 3 receipt, 4 enrolment
 //!      1  length of the sender's id, then the id in ASCII
 //!     16  message id
 //!     16  id of the message this answers, or zeros

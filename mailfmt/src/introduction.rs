@@ -2,7 +2,7 @@
 
 use crate::crypto::Credential;
 use crate::ids::{AgentId, CenterId};
-use crate::package::ReleasePublicKey;
+use crate::package::PublicKey;
 use serde::{Deserialize, Serialize};
 
 /// Written by the center for one appliance, read by the appliance at set-up. Holds the formal credential, so the
@@ -19,5 +19,5 @@ pub struct Introduction {
     /// The shared secret.
     pub credential: Credential,
     /// The release keys whose packages the appliance installs.
-    pub release_keys: Vec<ReleasePublicKey>,
+    pub release_keys: Vec<PublicKey>,
 }

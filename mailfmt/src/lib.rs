@@ -40,6 +40,7 @@
 pub mod crypto;
 pub mod digest;
 pub mod envelope;
+pub mod exchange;
 pub mod ids;
 pub mod introduction;
 pub mod limits;
@@ -49,6 +50,7 @@ pub mod package;
 mod random;
 mod reader;
 pub mod release;
+pub mod trust;
 pub mod version;
 pub mod version_report;
 

@@ -5,11 +5,13 @@
 
 pub mod command;
 pub mod device;
+pub mod enrolment;
 pub mod receipt;
 pub mod report;
 
 pub use command::{Command, CounterRequest, UpdateOrder, VersionRequest};
 pub use device::{Counter, DeviceId, FaultClass, Supply, SupplyLevel};
+pub use enrolment::Enrolment;
 pub use receipt::Receipt;
 pub use report::Report;
 
@@ -26,6 +28,8 @@ pub enum Family {
     Report,
     /// Center to appliance: your report arrived.
     Receipt,
+    /// First contact, in both directions, keyed by a provisional code.
+    Enrolment,
 }
 
 impl Family {
@@ -34,11 +38,14 @@ impl Family {
             Self::Command => 1,
             Self::Report => 2,
             Self::Receipt => 3,
+            Self::Enrolment => 4,
         }
     }
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {
-        [Self::Command, Self::Report, Self::Receipt].into_iter().find(|family| family.code() == code)
+        [Self::Command, Self::Report, Self::Receipt, Self::Enrolment]
+            .into_iter()
+            .find(|family| family.code() == code)
     }
 }
 
@@ -48,6 +55,7 @@ impl std::fmt::Display for Family {
             Self::Command => "command",
             Self::Report => "report",
             Self::Receipt => "receipt",
+            Self::Enrolment => "enrolment",
         })
     }
 }
@@ -61,6 +69,8 @@ pub enum Message {
     Report(Report),
     /// Center to appliance, in answer to a report.
     Receipt(Receipt),
+    /// First contact.
+    Enrolment(Enrolment),
 }
 
 /// A payload that is not a message.
@@ -103,6 +113,7 @@ impl Message {
             Self::Command(_) => Family::Command,
             Self::Report(_) => Family::Report,
             Self::Receipt(_) => Family::Receipt,
+            Self::Enrolment(_) => Family::Enrolment,
         }
     }
 
@@ -113,6 +124,7 @@ impl Message {
             Self::Command(command) => command.kind(),
             Self::Report(report) => report.kind(),
             Self::Receipt(_) => "receipt",
+            Self::Enrolment(message) => message.kind(),
         }
     }
 
@@ -123,6 +135,7 @@ impl Message {
             Self::Command(command) => serde_json::to_vec(command),
             Self::Report(report) => serde_json::to_vec(report),
             Self::Receipt(receipt) => serde_json::to_vec(receipt),
+            Self::Enrolment(message) => serde_json::to_vec(message),
         }
         .expect("messages have text keys and no failing serializers")
     }
@@ -136,6 +149,7 @@ impl Message {
             Family::Command => serde_json::from_slice(payload).map(Self::Command),
             Family::Report => serde_json::from_slice(payload).map(Self::Report),
             Family::Receipt => serde_json::from_slice(payload).map(Self::Receipt),
+            Family::Enrolment => serde_json::from_slice(payload).map(Self::Enrolment),
         }
         .map_err(|source| MessageError { family, source })
     }

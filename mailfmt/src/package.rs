@@ -20,13 +20,12 @@
 
 mod build;
 mod enclosure;
-mod keys;
 mod manifest;
 mod open;
 
+pub use crate::trust::{KeyError, KeyId, PublicKey, SigningKey};
 pub use build::{BuildError, ModuleFile, PackageDraft, build, sign};
 pub use enclosure::{EnclosureError, enclose, unwrap};
-pub use keys::{KeyError, KeyId, ReleaseKey, ReleasePublicKey};
 pub use manifest::{Applies, Manifest, ModuleEntry, ModuleKind, Rules, ScriptEntry, When};
 pub use open::{Inspection, PackageError, Site, VerifiedPackage, inspect, open};
 

@@ -47,6 +47,7 @@ pub fn report(store: &Store, context: &Context) -> Result<HealthReport, StoreErr
         junk: store.tally(Tally::Junk)?,
         sequence_seen: store.sequence_seen(&context.settings.center)?,
         last_fetch: store.moment(Moment::LastFetch)?,
+        standing: None,
     })
 }
 

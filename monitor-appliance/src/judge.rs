@@ -157,7 +157,9 @@ pub fn judge<E>(
         (Ok(Message::Command(command)), _) => Ok(command),
         (Ok(Message::Receipt(receipt)), _) => return Ok(Verdict::Receipt { authentic, receipt }),
         (Err(_), mailfmt::message::Family::Command) => Err(RefusedReason::Unreadable),
-        (Ok(Message::Report(_)) | Err(_), _) => return Ok(Verdict::Junk(JunkReason::Misdirected)),
+        (Ok(Message::Report(_) | Message::Enrolment(_)) | Err(_), _) => {
+            return Ok(Verdict::Junk(JunkReason::Misdirected));
+        }
     };
     let Seen { before, sequence_highest } = seen(authentic.message)?;
     if before {

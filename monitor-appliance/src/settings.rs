@@ -9,7 +9,7 @@ pub use file::{is_device_address, is_mail_address};
 
 use crate::snmp::{AuthProtocol, PrivacyProtocol, Secret};
 use jiff::SignedDuration;
-use mailfmt::package::ReleasePublicKey;
+use mailfmt::package::PublicKey;
 use mailfmt::{AgentId, CenterId};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct Settings {
     /// Where reports are mailed to.
     pub center_address: String,
     /// The keys whose packages are installed; none means that no update is ever accepted.
-    pub release_keys: Vec<ReleasePublicKey>,
+    pub release_keys: Vec<PublicKey>,
     /// Hardware class that packages are matched against. Default: the processor architecture, such as `x86_64`.
     pub hardware: String,
     /// Command that restarts the box after an update that asks for it; empty: never. Default `systemctl reboot`.

@@ -10,7 +10,7 @@ use crate::system::now;
 use clap::Args;
 use jiff::Timestamp;
 use mailbox::{Account, OutgoingMail, Password, Protocol};
-use mailfmt::package::ReleaseKey;
+use mailfmt::package::SigningKey;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -190,7 +190,7 @@ fn release_keys(home: &Home) -> Result<String, String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => "private key kept elsewhere".to_owned(),
         Err(error) => return Err(format!("{}: {error}", home.release_key().display())),
         Ok(pem) => {
-            let key = ReleaseKey::from_pem(&pem).map_err(|error| chain(&error))?;
+            let key = SigningKey::from_pem(&pem).map_err(|error| chain(&error))?;
             if !public.contains(&key.public()) {
                 return Err("keys/release.pem has no public half among keys/*.pub".to_owned());
             }

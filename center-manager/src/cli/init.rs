@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use mailbox::{AccountSettings, Password, Protocol, Security, Server};
 use mailfmt::CenterId;
-use mailfmt::package::ReleaseKey;
+use mailfmt::package::SigningKey;
 use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 
@@ -189,7 +189,7 @@ fn read_password(file: &Path) -> anyhow::Result<zeroize::Zeroizing<Vec<u8>>> {
 }
 
 fn make_release_key(home: &Home) -> anyhow::Result<()> {
-    let key = ReleaseKey::generate(&mut SystemRandom);
+    let key = SigningKey::generate(&mut SystemRandom);
     home::write_secret(&home.release_key(), key.expose_pem().as_bytes())?;
     let public = key.public();
     let file = home.keys().join(format!("release-{}.pub", public.id()));

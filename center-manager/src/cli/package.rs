@@ -11,7 +11,7 @@ use crate::system::now;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use mailfmt::Limits;
-use mailfmt::package::{Inspection, Manifest, ModuleKind, ReleaseKey, inspect, sign};
+use mailfmt::package::{Inspection, Manifest, ModuleKind, SigningKey, inspect, sign};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -148,12 +148,12 @@ fn find(package: &str, context: &Context) -> anyhow::Result<PathBuf> {
     Ok(context.db()?.package(package)?.path)
 }
 
-fn release_key(file: Option<&Path>, home: &Home) -> anyhow::Result<ReleaseKey> {
+fn release_key(file: Option<&Path>, home: &Home) -> anyhow::Result<SigningKey> {
     let path = file.map_or_else(|| home.release_key(), Path::to_owned);
     let pem = std::fs::read_to_string(&path)
         .map(zeroize::Zeroizing::new)
         .with_context(|| format!("cannot read the release key {}", path.display()))?;
-    ReleaseKey::from_pem(&pem).with_context(|| format!("{} is no release key", path.display()))
+    SigningKey::from_pem(&pem).with_context(|| format!("{} is no release key", path.display()))
 }
 
 /// Stores a package file in the home and in the database; answers where it lies.

@@ -231,6 +231,9 @@ impl<R: Random> Filing<'_, R> {
             | Report::FaultCleared(_)
             | Report::Counters(_)
             | Report::Health(_)
+            | Report::Inventory(_)
+            | Report::CredentialRotated(_)
+            | Report::Alarm(_)
             | Report::Unknown { .. } => Ok(()),
         }
     }
@@ -255,6 +258,7 @@ impl<R: Random> Filing<'_, R> {
             received: journaled.received,
             content: journaled.kind.clone(),
             description: journaled.description.clone(),
+            latest: None,
         };
         let mail = NewMail {
             message: &Message::Receipt(receipt),

@@ -77,6 +77,7 @@ pub fn enclose(
         enclosure: Digest::of(&enclosure),
         enclosure_octets: u64::try_from(enclosure.len()).unwrap_or(u64::MAX),
         content_key,
+        permit: None,
     }
 }
 

@@ -119,6 +119,7 @@ fn the_package_travels_behind_the_envelope_as_it_was_ordered() {
             enclosure: Digest::of(&enclosed),
             enclosure_octets: octets,
             content_key: key.clone(),
+            permit: None,
         }))
     };
     let good = outgoing(&order(enclosed.len() as u64));

@@ -73,6 +73,7 @@ impl World {
                 enclosure: hash(8),
                 enclosure_octets: 4096,
                 content_key: ContentKey::generate(&mut random),
+                permit: None,
             },
             timing: Timing {
                 settle: SignedDuration::from_mins(10),

@@ -33,7 +33,7 @@ pub fn compose(letter: &Letter<'_>, attachment: &[u8]) -> Vec<u8> {
     let to = letter.to.map_or_else(|| "undisclosed-recipients:;".to_owned(), ToOwned::to_owned);
     let date = header.created.strftime("%a, %d %b %Y %H:%M:%S +0000");
     let automatic = match header.family {
-        Family::Command | Family::Report => "auto-generated",
+        Family::Command | Family::Report | Family::Enrolment => "auto-generated",
         Family::Receipt => "auto-replied",
     };
     let head = format!(
@@ -77,6 +77,11 @@ fn text(family: Family) -> &'static str {
             "This mail was written by a service center for a device monitor.\r\n\
              It confirms a report. The attached file is encrypted;\r\n\
              the monitor reads and deletes this mail. Nothing needs to be done.\r\n"
+        }
+        Family::Enrolment => {
+            "This mail introduces a device monitor and its service center to each\r\n\
+             other. The attached file is encrypted; the programs read and delete\r\n\
+             this mail. Nothing needs to be done.\r\n"
         }
     }
 }

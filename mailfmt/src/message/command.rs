@@ -4,8 +4,10 @@ use super::device::DeviceId;
 use super::kinds;
 use crate::crypto::ContentKey;
 use crate::digest::Digest;
+use crate::exchange::EphemeralPublic;
 use crate::ids::Nonce;
 use crate::package::PackageId;
+use crate::trust::{SignedPermit, SignedRoot};
 use crate::version::SoftwareVersion;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,10 @@ kinds! {
         Version(VersionRequest) = "version-request",
         /// Install the package that follows the envelope.
         Update(UpdateOrder) = "update",
+        /// Agree on a new formal credential.
+        RotateCredential(RotateRequest) = "rotate-credential",
+        /// Trust these newer roots.
+        TrustRoots(TrustRoots) = "trust-roots",
     }
 }
 
@@ -60,4 +66,25 @@ pub struct UpdateOrder {
     pub enclosure_octets: u64,
     /// The key to the encrypted package.
     pub content_key: ContentKey,
+    /// Permit to go back below the greatest release counter installed, signed by the release role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permit: Option<SignedPermit>,
+}
+
+/// Begins the rotation of the formal credential. The answer is a [`RotationAnswer`](super::report::RotationAnswer)
+/// under the old credential; from then on both sides take either, until each has heard the other under the new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotateRequest {
+    /// Names this rotation.
+    pub rotation: Nonce,
+    /// The center's half of the exchange.
+    pub center_key: EphemeralPublic,
+}
+
+/// Roots newer than the appliance's own, in order of their versions without a gap; each is signed by the one before.
+/// Answered by a health report, which tells the root's version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustRoots {
+    /// The chain.
+    pub roots: Vec<SignedRoot>,
 }

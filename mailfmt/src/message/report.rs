@@ -3,6 +3,7 @@
 use super::device::{Counter, DeviceId, FaultClass, Supply};
 use super::kinds;
 use crate::digest::Digest;
+use crate::exchange::EphemeralPublic;
 use crate::ids::{ModuleName, Nonce};
 use crate::package::PackageId;
 use crate::version::SoftwareVersion;
@@ -28,6 +29,12 @@ kinds! {
         Health(HealthReport) = "health",
         /// A command that was not carried out.
         Refused(RefusedReport) = "refused",
+        /// All devices of the site, present and vanished.
+        Inventory(InventoryReport) = "inventory",
+        /// The answer to the rotation of the formal credential.
+        CredentialRotated(RotationAnswer) = "credential-rotated",
+        /// Something is wrong with the appliance itself, or with how it is reached.
+        Alarm(AlarmReport) = "alarm",
     }
 }
 
@@ -175,6 +182,25 @@ pub struct HealthReport {
     pub sequence_seen: u64,
     /// When mail could last be fetched.
     pub last_fetch: Option<Timestamp>,
+    /// Where the appliance stands in matters of trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+}
+
+/// Where an appliance stands in matters of trust; part of every health report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// Version of the root that it trusts; 0 without one.
+    pub root_version: u32,
+    /// The hardware, as told at enrolment; empty where the box does not tell.
+    pub machine: String,
+    /// Date of the last fresh word of the center ([`Latest`](super::receipt::Latest)).
+    pub fresh_at: Option<Timestamp>,
+    /// Seconds by which the box's own clock is ahead of the true time (negative: behind); `None` while not known.
+    pub clock_offset_secs: Option<i64>,
+    /// The greatest release counter installed.
+    pub release_counter: u64,
 }
 
 /// A command that was authentic but not carried out.
@@ -184,4 +210,61 @@ pub struct RefusedReport {
     pub kind: String,
     /// Why, for a person, such as `not supported by version 1.0.00-1`.
     pub reason: String,
+}
+
+/// All devices of one site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InventoryReport {
+    /// Every device that the appliance knows.
+    pub devices: Vec<InventoryDevice>,
+}
+
+/// One device of a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InventoryDevice {
+    /// Which device; `None` when it never told who it is.
+    pub id: Option<DeviceId>,
+    /// Its last address on the customer's LAN.
+    pub address: String,
+    /// Its hardware address, where known, such as `00:11:22:33:44:55`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// Whether it is still there.
+    pub state: DeviceState,
+}
+
+/// Whether a device is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum DeviceState {
+    /// It answers, or was silent for a short time only.
+    Present,
+    /// It has not answered for long.
+    Vanished {
+        /// Its last answer.
+        since: Timestamp,
+    },
+}
+
+/// The appliance's half of a rotation ([`RotateRequest`](super::command::RotateRequest)), under the old credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotationAnswer {
+    /// The rotation.
+    pub rotation: Nonce,
+    /// The appliance's half of the exchange.
+    pub appliance_key: EphemeralPublic,
+}
+
+/// Something is wrong with the appliance itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmReport {
+    /// A word for it, such as `nothing-fresh`, `clock-wrong`, `center-forked`, `module-hangs`.
+    pub alarm: String,
+    /// What is wrong, for a person.
+    pub description: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether it is over.
+    #[serde(default)]
+    pub over: bool,
 }

@@ -1,12 +1,12 @@
 //! Building and signing a package (center side).
 
-use super::keys::ReleaseKey;
 use super::manifest::{Applies, Manifest, ModuleEntry, ModuleKind, Rules, ScriptEntry};
 use super::open::{PackageError, split};
 use super::{MAGIC, SCRIPT_NAME, signed_octets};
 use crate::digest::Digest;
 use crate::ids::ModuleName;
 use crate::limits::Limits;
+use crate::trust::SigningKey;
 use crate::version::{ModuleVersion, SoftwareVersion};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
@@ -121,7 +121,7 @@ pub fn build(draft: &PackageDraft, limits: &Limits) -> Result<Vec<u8>, BuildErro
 ///
 /// # Errors
 /// [`PackageError`] when `package` is not a package file.
-pub fn sign(package: &[u8], key: &ReleaseKey, limits: &Limits) -> Result<Vec<u8>, PackageError> {
+pub fn sign(package: &[u8], key: &SigningKey, limits: &Limits) -> Result<Vec<u8>, PackageError> {
     let parts = split(package, limits)?;
     let id = key.public().id();
     let mut signatures: Vec<_> = parts.signatures.into_iter().filter(|(signer, _)| *signer != id).collect();

@@ -1,12 +1,12 @@
 //! Opening a package (appliance side): the only maker of [`VerifiedPackage`].
 
-use super::keys::{KeyId, ReleasePublicKey};
 use super::manifest::Manifest;
 use super::{MAGIC, PackageId, SCRIPT_NAME, signed_octets};
 use crate::digest::Digest;
 use crate::ids::ModuleName;
 use crate::limits::Limits;
 use crate::reader::Reader;
+use crate::trust::{KeyId, PublicKey};
 use crate::version::SoftwareVersion;
 use flate2::read::DeflateDecoder;
 use jiff::Timestamp;
@@ -110,7 +110,7 @@ pub enum PackageError {
 #[derive(Debug, Clone)]
 pub struct Site<'a> {
     /// Release keys that the appliance trusts.
-    pub trusted: &'a [ReleasePublicKey],
+    pub trusted: &'a [PublicKey],
     /// The software version that runs.
     pub running: &'a SoftwareVersion,
     /// The hardware class.
@@ -235,7 +235,7 @@ fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), Package
     Ok(())
 }
 
-fn verify(parts: &Parts<'_>, trusted: &[ReleasePublicKey]) -> Result<(), PackageError> {
+fn verify(parts: &Parts<'_>, trusted: &[PublicKey]) -> Result<(), PackageError> {
     if parts.signatures.is_empty() {
         return Err(PackageError::Unsigned);
     }

@@ -11,8 +11,8 @@ fn now() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
 }
 
-fn release_key(seed: u8) -> ReleaseKey {
-    ReleaseKey::generate(&mut |buffer: &mut [u8]| buffer.fill(seed))
+fn release_key(seed: u8) -> SigningKey {
+    SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(seed))
 }
 
 fn running() -> SoftwareVersion {
@@ -301,7 +301,7 @@ fn secrets_are_not_printed() {
     let key = release_key(1);
     assert!(!format!("{key:?}").contains("0101"));
     assert_eq!(format!("{:?}", content_key()), "ContentKey(<secret>)");
-    assert_eq!(ReleaseKey::from_pem(&key.expose_pem()).unwrap().public(), key.public());
+    assert_eq!(SigningKey::from_pem(&key.expose_pem()).unwrap().public(), key.public());
 }
 
 proptest! {

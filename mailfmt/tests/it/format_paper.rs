@@ -3,7 +3,7 @@
 use crate::samples::{agent, center, now};
 use mailfmt::crypto::{ContentKey, Credential, Direction};
 use mailfmt::mail::{Classified, Parcel, classify};
-use mailfmt::package::{ReleasePublicKey, Site, open, unwrap};
+use mailfmt::package::{PublicKey, Site, open, unwrap};
 use mailfmt::{Limits, SoftwareVersion, VersionReport, envelope};
 
 const PAPER: &str = include_str!("../../FORMAT.md");
@@ -36,7 +36,7 @@ fn the_example_enclosure_opens_to_the_example_manifest() {
     let enclosure = base64::engine::general_purpose::STANDARD.decode(enclosure).unwrap();
     let key = ContentKey::try_from(block("content-key").trim().to_owned()).unwrap();
     let package = unwrap(&enclosure, &key, &Limits::default()).unwrap();
-    let trusted: ReleasePublicKey = block("release-key").parse().unwrap();
+    let trusted: PublicKey = block("release-key").parse().unwrap();
     let running = SoftwareVersion::new("1.0.00-1").unwrap();
     let site =
         Site { trusted: &[trusted], running: &running, hardware: "x86_64", installed_counter: 0, now: now() };

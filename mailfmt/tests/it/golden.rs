@@ -3,7 +3,7 @@
 use crate::samples::{agent, center, channel, counting, now, samples};
 use mailfmt::envelope::{Addressee, Header, open, seal};
 use mailfmt::mail::{Classified, Letter, Parcel, classify, compose};
-use mailfmt::message::Family;
+use mailfmt::message::{Enrolment, Family};
 use mailfmt::{Command, Limits, Message, MessageId, Report};
 use std::path::PathBuf;
 
@@ -25,8 +25,10 @@ fn golden(name: &str, actual: &[u8]) -> Vec<u8> {
 fn mail(message: &Message) -> Vec<u8> {
     let expires = now() + jiff::SignedDuration::from_hours(24 * 7);
     let (from, to, sender) = match message {
-        Message::Report(_) => ("agent1@site.example", "center@center.example", agent().into()),
-        Message::Command(_) | Message::Receipt(_) => {
+        Message::Report(_) | Message::Enrolment(Enrolment::Hello(_) | Enrolment::Registration(_)) => {
+            ("agent1@site.example", "center@center.example", agent().into())
+        }
+        Message::Command(_) | Message::Receipt(_) | Message::Enrolment(_) => {
             ("center@center.example", "agent1@site.example", center().into())
         }
     };

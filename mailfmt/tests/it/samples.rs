@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use mailfmt::crypto::{ChannelKey, ContentKey, Credential, Direction};
+use mailfmt::message::Enrolment;
 use mailfmt::message::command::{Command, CounterRequest, PingRequest, UpdateOrder, VersionRequest};
 use mailfmt::message::device::{Counter, DeviceId, FaultClass, Supply, SupplyLevel};
 use mailfmt::message::report::*;
@@ -28,8 +29,10 @@ pub(crate) fn credential() -> Credential {
 
 pub(crate) fn channel(message: &Message) -> ChannelKey {
     let direction = match message {
-        Message::Report(_) => Direction::ToCenter,
-        Message::Command(_) | Message::Receipt(_) => Direction::ToAppliance,
+        Message::Report(_) | Message::Enrolment(Enrolment::Hello(_) | Enrolment::Registration(_)) => {
+            Direction::ToCenter
+        }
+        Message::Command(_) | Message::Receipt(_) | Message::Enrolment(_) => Direction::ToAppliance,
     };
     credential().channel(direction, &agent(), &center())
 }
@@ -85,6 +88,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 enclosure: Digest::of(b"an enclosure"),
                 enclosure_octets: 12,
                 content_key,
+                permit: None,
             })),
         ),
         (
@@ -188,6 +192,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 junk: 4,
                 sequence_seen: 17,
                 last_fetch: Some(now()),
+                standing: None,
             })),
         ),
         (
@@ -205,6 +210,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 received: now(),
                 content: "fault".into(),
                 description: "Kyocera ECOSYS P2040dw VD21457943: jam in media-path".into(),
+                latest: None,
             }),
         ),
     ]

@@ -171,6 +171,7 @@ fn a_receipt_is_known_as_such() {
         received: now(),
         content: "fault".into(),
         description: "jam".into(),
+        latest: None,
     };
     let mail = Draft { message: Message::Receipt(receipt.clone()), ..draft() }.mail();
     let Verdict::Receipt { receipt: found, .. } = verdict(&mail) else { panic!("no receipt") };

@@ -174,9 +174,9 @@ fn accept(
             }
         }
         // The judge refuses unknown kinds.
-        Command::Unknown { kind, .. } => {
+        Command::RotateCredential(_) | Command::TrustRoots(_) | Command::Unknown { .. } => {
             let reason = crate::judge::RefusedReason::UnknownKind;
-            let report = commands::refusal(kind, &reason, &health::running_version(context));
+            let report = commands::refusal(command.kind(), &reason, &health::running_version(context));
             file_answer(store, &entry, &answer(report))
         }
     }

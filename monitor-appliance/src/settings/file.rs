@@ -3,7 +3,7 @@
 use super::{AccountEntry, DeviceEntry, Retention, Settings, SettingsError, SnmpAccess, Timers, shape};
 use crate::snmp::{AuthProtocol, PrivacyProtocol, Secret};
 use jiff::SignedDuration;
-use mailfmt::package::ReleasePublicKey;
+use mailfmt::package::PublicKey;
 use mailfmt::{AgentId, CenterId};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
@@ -393,7 +393,7 @@ impl FileSettings {
         let release_keys = self
             .release_keys
             .iter()
-            .map(|key| key.parse::<ReleasePublicKey>().map_err(|error| bad("release_keys", key, error)))
+            .map(|key| key.parse::<PublicKey>().map_err(|error| bad("release_keys", key, error)))
             .collect::<Result<_, _>>()?;
         let hardware = self.hardware.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
         if hardware.is_empty() || hardware.len() > 64 {

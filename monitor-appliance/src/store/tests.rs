@@ -48,6 +48,7 @@ fn health() -> Report {
         junk: 0,
         sequence_seen: 0,
         last_fetch: None,
+        standing: None,
     })
 }
 

@@ -19,6 +19,7 @@ fn receipt_for(message: MessageId, number: u64) -> Message {
         received: site::now(),
         content: "fault".into(),
         description: "a jam".into(),
+        latest: None,
     })
 }
 

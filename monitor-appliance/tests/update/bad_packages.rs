@@ -3,7 +3,7 @@
 use crate::site::{GOOD_SCRIPT, OLD, Site};
 use jiff::SignedDuration;
 use mailfmt::message::report::UpdateOutcome;
-use mailfmt::package::{Applies, ModuleKind, PackageDraft, ReleaseKey, build, inspect, sign};
+use mailfmt::package::{Applies, ModuleKind, PackageDraft, SigningKey, build, inspect, sign};
 use mailfmt::{Digest, Limits, SoftwareVersion};
 use monitor_appliance::context::system_random;
 use monitor_appliance::update::{Turn, install};
@@ -115,7 +115,7 @@ fn an_unsigned_package_is_refused() {
 fn a_package_signed_by_a_stranger_is_refused() {
     let site = Site::new();
     let package = build(&site.draft(), &Limits::default()).unwrap();
-    let stranger = ReleaseKey::generate(&mut system_random);
+    let stranger = SigningKey::generate(&mut system_random);
     refused(&site, &sign(&package, &stranger, &Limits::default()).unwrap(), "no valid signature");
 }
 

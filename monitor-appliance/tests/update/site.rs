@@ -3,7 +3,7 @@
 use mailfmt::message::report::{UpdateOutcome, UpdateResultReport};
 use mailfmt::message::{Message, Report};
 use mailfmt::package::{
-    Applies, ModuleFile, ModuleKind, PackageDraft, ReleaseKey, Rules, build, inspect, sign,
+    Applies, ModuleFile, ModuleKind, PackageDraft, Rules, SigningKey, build, inspect, sign,
 };
 use mailfmt::{Digest, Limits, MessageId, ModuleName, ModuleVersion, SoftwareVersion};
 use monitor_appliance::Context;
@@ -30,7 +30,7 @@ pub(crate) const GOOD_SCRIPT: &str = "#!/bin/sh\necho run >> \"$STATE_DIR/script
 
 pub(crate) struct Site {
     _folder: tempfile::TempDir,
-    key: ReleaseKey,
+    key: SigningKey,
     pub(crate) context: Context,
 }
 
@@ -38,7 +38,7 @@ impl Site {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        let key = ReleaseKey::generate(&mut system_random);
+        let key = SigningKey::generate(&mut system_random);
         std::fs::write(
             root.join("appliance.toml"),
             format!(

@@ -7,7 +7,7 @@ use mailfmt::crypto::{ChannelKey, ContentKey, Credential, Direction};
 use mailfmt::envelope::{Addressee, Header, seal};
 use mailfmt::message::UpdateOrder;
 use mailfmt::package::{
-    Applies, ModuleFile, ModuleKind, PackageDraft, ReleaseKey, Rules, Site, build, enclose, open, sign,
+    Applies, ModuleFile, ModuleKind, PackageDraft, Rules, SigningKey, Site, build, enclose, open, sign,
     unwrap,
 };
 use mailfmt::{
@@ -33,7 +33,7 @@ pub(super) fn run(now: Timestamp) -> anyhow::Result<Vec<Figure>> {
     let against = format!("gzip -6: {gzip_mb_s:.1} MB/s");
 
     let mut random = sandbox::random();
-    let key = ReleaseKey::generate(&mut random);
+    let key = SigningKey::generate(&mut random);
     let content_key = ContentKey::generate(&mut random);
     let limits = Limits::default();
     let draft = draft(input.clone(), now)?;
@@ -117,6 +117,7 @@ fn recipients(enclosure: &[u8], now: Timestamp) -> anyhow::Result<(f64, f64)> {
         enclosure: Digest::of(enclosure),
         enclosure_octets: u64::try_from(enclosure.len())?,
         content_key: ContentKey::generate(&mut random),
+        permit: None,
     }));
     let header = Header::new(
         &message,

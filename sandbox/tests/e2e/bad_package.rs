@@ -5,7 +5,7 @@ use super::voice::Voice;
 use anyhow::{Context as _, ensure};
 use mailfmt::crypto::ContentKey;
 use mailfmt::message::UpdateOrder;
-use mailfmt::package::{ReleaseKey, enclose, inspect, sign};
+use mailfmt::package::{SigningKey, enclose, inspect, sign};
 use mailfmt::{Command, Digest, Limits, Message, SoftwareVersion};
 use monitor_appliance::release::{RELEASE_FILE, Release};
 use sandbox::random;
@@ -50,7 +50,7 @@ fn take_in(stage: &Stage, name: &str, octets: &[u8]) -> anyhow::Result<String> {
 
 fn signed_by_a_stranger(stage: &Stage) -> anyhow::Result<String> {
     let octets = unsigned(stage, "stranger")?;
-    let key = ReleaseKey::generate(&mut random());
+    let key = SigningKey::generate(&mut random());
     take_in(stage, "stranger.mfp", &sign(&octets, &key, &Limits::default())?)
 }
 
@@ -72,7 +72,7 @@ fn with_another_module(stage: &Stage) -> anyhow::Result<String> {
     sweeper["sha256"] = serde_json::to_value(Digest::of(b"something else"))?;
     let octets = Parts::assemble(&serde_json::to_vec(&manifest)?, parts.content);
     let pem = std::fs::read_to_string(stage.center.home().join("keys/release.pem"))?;
-    take_in(stage, "module.mfp", &sign(&octets, &ReleaseKey::from_pem(&pem)?, &Limits::default())?)
+    take_in(stage, "module.mfp", &sign(&octets, &SigningKey::from_pem(&pem)?, &Limits::default())?)
 }
 
 /// A release whose shell module ends as soon as it is started.
@@ -217,6 +217,7 @@ fn an_unsigned_package_is_refused_on_both_sides() {
             enclosure: Digest::of(&enclosure),
             enclosure_octets: enclosure.len().try_into()?,
             content_key: key,
+            permit: None,
         };
         let mail = Voice::of_center(stage, 1)?.mail_with(
             &Message::Command(Command::Update(order)),

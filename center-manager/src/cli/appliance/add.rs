@@ -11,7 +11,7 @@ use crate::system::{SystemRandom, now};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use mailfmt::crypto::Credential;
-use mailfmt::package::ReleasePublicKey;
+use mailfmt::package::PublicKey;
 use mailfmt::{AgentId, Introduction};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -286,7 +286,7 @@ fn introduce_all(
     context: &Context,
 ) -> anyhow::Result<Vec<Added>> {
     let settings = context.settings()?;
-    let release_keys: Vec<ReleasePublicKey> = context.home.release_public_keys()?;
+    let release_keys: Vec<PublicKey> = context.home.release_public_keys()?;
     if release_keys.is_empty() {
         tracing::warn!(
             "no release key in {}: these appliances will install nothing",

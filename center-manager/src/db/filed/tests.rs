@@ -82,6 +82,7 @@ fn a_report_gets_a_receipt_that_says_what_was_understood() {
         received: now(),
         content: "fault".to_owned(),
         description: "jam in media path of Kyocera ECOSYS P2040dw VD21457943".to_owned(),
+        latest: None,
     };
     assert_eq!((*sequence, receipt), (1, &expected));
 }

@@ -8,7 +8,7 @@ use mailfmt::envelope::{Addressee, Header, seal};
 use mailfmt::mail::{Letter, compose};
 use mailfmt::message::report::{FaultClearedReport, StoredReading};
 use mailfmt::message::{Counter, CounterRequest, DeviceId, Message, VersionRequest, command::PingRequest};
-use mailfmt::package::{ModuleFile, PackageDraft, ReleaseKey, build, enclose, inspect, sign};
+use mailfmt::package::{ModuleFile, PackageDraft, SigningKey, build, enclose, inspect, sign};
 use mailfmt::{AgentId, Digest, Limits, MessageId, Nonce, Receipt};
 use std::path::Path;
 use std::sync::Arc;
@@ -135,6 +135,7 @@ fn a_command_that_comes_again_after_its_receipt_gets_the_same_answer_again() {
         received: now(),
         content: "health".into(),
         description: String::new(),
+        latest: None,
     };
     let receipt = site.mail(&Message::Receipt(receipt), b"");
     assert_eq!(site.file(&receipt), Filed::Receipt(true));
@@ -160,6 +161,7 @@ fn a_receipt_settles_its_report_and_one_for_no_report_does_no_harm() {
         received: now(),
         content: "fault-cleared".into(),
         description: String::new(),
+        latest: None,
     };
     let stray = site.mail(&Message::Receipt(receipt(MessageId::from_bytes([0xee; 16]))), b"");
     assert_eq!(site.file(&stray), Filed::Receipt(false));
@@ -219,7 +221,7 @@ fn package() -> (Vec<u8>, ContentKey, UpdateOrder) {
         applies: Default::default(),
         rules: Default::default(),
     };
-    let key = ReleaseKey::generate(&mut random);
+    let key = SigningKey::generate(&mut random);
     let package = sign(&build(&draft, &limits).unwrap(), &key, &limits).unwrap();
     let content_key = ContentKey::generate(&mut random);
     let enclosure = enclose(&package, &content_key);
@@ -229,6 +231,7 @@ fn package() -> (Vec<u8>, ContentKey, UpdateOrder) {
         enclosure: Digest::of(&enclosure),
         enclosure_octets: u64::try_from(enclosure.len()).unwrap(),
         content_key: content_key.clone(),
+        permit: None,
     };
     (enclosure, content_key, order)
 }

@@ -1,9 +1,9 @@
-//! Release keys: Ed25519 (RFC 8032).
+//! Signing keys: Ed25519 (RFC 8032). What a key may sign says its role in the [root](super::Root).
 
 use crate::crypto::Random;
 use crate::digest::{Digest, HexError, from_hex, to_hex};
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -32,16 +32,16 @@ pub enum KeyError {
     Hex(#[from] HexError),
 }
 
-/// A private release key. Printed as `<secret>`; wiped when dropped.
+/// A private key. Printed as `<secret>`; wiped when dropped.
 #[derive(Clone)]
-pub struct ReleaseKey(SigningKey);
+pub struct SigningKey(ed25519_dalek::SigningKey);
 
-impl ReleaseKey {
+impl SigningKey {
     /// A new one from 256 random bits.
     pub fn generate(random: &mut impl Random) -> Self {
         let mut seed = Zeroizing::new([0u8; 32]);
         random.fill(seed.as_mut_slice());
-        Self(SigningKey::from_bytes(&seed))
+        Self(ed25519_dalek::SigningKey::from_bytes(&seed))
     }
 
     /// From PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes it too.
@@ -49,7 +49,7 @@ impl ReleaseKey {
     /// # Errors
     /// [`KeyError::PrivatePem`].
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        SigningKey::from_pkcs8_pem(pem).map(Self).map_err(|_| KeyError::PrivatePem)
+        ed25519_dalek::SigningKey::from_pkcs8_pem(pem).map(Self).map_err(|_| KeyError::PrivatePem)
     }
 
     /// As PKCS#8 PEM, for a file that only its owner can read.
@@ -60,8 +60,8 @@ impl ReleaseKey {
 
     /// The public half.
     #[must_use]
-    pub fn public(&self) -> ReleasePublicKey {
-        ReleasePublicKey(self.0.verifying_key())
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key())
     }
 
     pub(crate) fn sign(&self, octets: &[u8]) -> [u8; 64] {
@@ -69,18 +69,18 @@ impl ReleaseKey {
     }
 }
 
-impl std::fmt::Debug for ReleaseKey {
+impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ReleaseKey({}, <secret>)", self.public().id())
+        write!(f, "SigningKey({}, <secret>)", self.public().id())
     }
 }
 
-/// A public release key; written as 64 hex digits.
+/// A public key; written as 64 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ReleasePublicKey(VerifyingKey);
+pub struct PublicKey(VerifyingKey);
 
-impl ReleasePublicKey {
+impl PublicKey {
     /// Its short name.
     #[must_use]
     pub fn id(&self) -> KeyId {
@@ -97,19 +97,19 @@ impl ReleasePublicKey {
     }
 }
 
-impl std::fmt::Display for ReleasePublicKey {
+impl std::fmt::Display for PublicKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(&to_hex(self.0.as_bytes()))
     }
 }
 
-impl From<ReleasePublicKey> for String {
-    fn from(key: ReleasePublicKey) -> Self {
+impl From<PublicKey> for String {
+    fn from(key: PublicKey) -> Self {
         key.to_string()
     }
 }
 
-impl std::str::FromStr for ReleasePublicKey {
+impl std::str::FromStr for PublicKey {
     type Err = KeyError;
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let octets = from_hex::<32>(text.trim())?;
@@ -117,7 +117,7 @@ impl std::str::FromStr for ReleasePublicKey {
     }
 }
 
-impl TryFrom<String> for ReleasePublicKey {
+impl TryFrom<String> for PublicKey {
     type Error = KeyError;
     fn try_from(text: String) -> Result<Self, KeyError> {
         text.parse()
