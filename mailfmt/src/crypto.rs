@@ -106,6 +106,10 @@ impl TryFrom<String> for Credential {
 pub struct ChannelKey([u8; 32]);
 
 impl ChannelKey {
+    pub(crate) fn from_octets(key: [u8; 32]) -> Self {
+        Self(key)
+    }
+
     /// The key and the tag of the key block for this channel in the envelope with this salt.
     pub(crate) fn block_key(&self, salt: &[u8; 32]) -> BlockKey {
         let mut okm = [0; 40];

@@ -39,6 +39,7 @@
 
 pub mod crypto;
 pub mod digest;
+pub mod enrolment;
 pub mod envelope;
 pub mod exchange;
 pub mod ids;
