@@ -22,12 +22,14 @@ mod build;
 mod enclosure;
 mod manifest;
 mod open;
+mod window;
 
 pub use crate::trust::{KeyError, KeyId, PublicKey, SigningKey};
 pub use build::{BuildError, ModuleFile, PackageDraft, build, sign};
 pub use enclosure::{EnclosureError, enclose, unwrap};
 pub use manifest::{Applies, Manifest, ModuleEntry, ModuleKind, Rules, ScriptEntry, When};
 pub use open::{Inspection, PackageError, Site, VerifiedPackage, inspect, open};
+pub use window::{DailyWindow, DailyWindowError};
 
 use crate::digest::Digest;
 

@@ -1,5 +1,6 @@
 //! What a package's manifest says.
 
+use super::window::DailyWindow;
 use crate::digest::Digest;
 use crate::ids::ModuleName;
 use crate::version::{ModuleVersion, SoftwareVersion};
@@ -113,10 +114,17 @@ pub struct Applies {
 pub struct Rules {
     /// When to begin.
     pub when: When,
+    /// Hours of the day, in the site's time, in which it may begin; `None` leaves that to the site's own settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<DailyWindow>,
     /// Seconds that the center waits after sending before it asks for the version: pre- and post-processing and restarts.
     pub settle_secs: u32,
-    /// Seconds to wait at most for busy modules and billing-critical work.
+    /// Seconds to wait for busy modules and billing-critical work before the center is told what is waited for. The
+    /// update goes on waiting until its package expires.
     pub wait_limit_secs: u32,
+    /// First pause, in seconds, before a script that asked for it is run again; `None` leaves it to the appliance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_secs: Option<u32>,
     /// Seconds that the new release must run well before it is kept.
     pub trial_secs: u32,
     /// Drop what modules keep in shared memory or caches.
@@ -131,9 +139,11 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             when: When::Now,
+            window: None,
             settle_secs: 600,
             wait_limit_secs: 3600,
-            trial_secs: 30,
+            retry_secs: None,
+            trial_secs: 90,
             drop_shared_data: false,
             reboot_after: false,
             report_by_itself: false,

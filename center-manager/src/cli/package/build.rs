@@ -9,7 +9,7 @@ use crate::system::now;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::SignedDuration;
-use mailfmt::package::{Applies, PackageDraft, Rules, When, build, sign};
+use mailfmt::package::{Applies, DailyWindow, PackageDraft, Rules, When, build, sign};
 use mailfmt::{Limits, ModuleVersion, SoftwareVersion};
 use std::io::Write;
 use std::path::PathBuf;
@@ -56,9 +56,15 @@ pub struct BuildArgs {
     /// Seconds that the center waits before it asks for the version.
     #[arg(long, default_value_t = Rules::default().settle_secs)]
     pub settle_secs: u32,
-    /// Seconds to wait at most for busy modules.
+    /// Seconds to wait for busy modules before the appliance tells what it waits for.
     #[arg(long, default_value_t = Rules::default().wait_limit_secs)]
     pub wait_limit_secs: u32,
+    /// Hours of the day in which it may begin, in the site's time, such as 22:00-05:00; else the site's own settings.
+    #[arg(long, value_name = "HH:MM-HH:MM")]
+    pub window: Option<DailyWindow>,
+    /// First pause, in seconds, before a script that ended with exit code 75 is run again; else the site's own settings.
+    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub retry_secs: Option<u32>,
     /// Seconds that the new release must run well before it is kept.
     #[arg(long, default_value_t = Rules::default().trial_secs)]
     pub trial_secs: u32,
@@ -149,6 +155,8 @@ fn draft(
             when: if args.at_next_restart { When::AtNextRestart } else { When::Now },
             settle_secs: args.settle_secs,
             wait_limit_secs: args.wait_limit_secs,
+            window: args.window,
+            retry_secs: args.retry_secs,
             trial_secs: args.trial_secs,
             drop_shared_data: args.drop_shared_data,
             reboot_after: args.reboot_after,
