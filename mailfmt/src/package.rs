@@ -19,6 +19,7 @@
 //! the SHA-256 of the content and of every file in it. Nothing is inflated before both are checked.
 
 mod build;
+pub mod delta;
 mod enclosure;
 mod manifest;
 mod open;
