@@ -2,6 +2,7 @@
 
 use crate::samples::{agent, center, now};
 use mailfmt::crypto::{ContentKey, Credential, Direction};
+use mailfmt::enrolment::ProvisionalCode;
 use mailfmt::mail::{Classified, Parcel, classify};
 use mailfmt::package::{PublicKey, Site, open, unwrap};
 use mailfmt::{Limits, SoftwareVersion, VersionReport, envelope};
@@ -48,4 +49,11 @@ fn the_example_enclosure_opens_to_the_example_manifest() {
 fn the_example_version_report_is_read_and_written() {
     let text = block("version-report");
     assert_eq!(VersionReport::parse(&text, &Limits::default()).unwrap().write(), text);
+}
+
+#[test]
+fn the_example_code_has_the_example_id() {
+    let code = ProvisionalCode::parse(&block("provisional-code")).unwrap();
+    assert_eq!(*code.expose(), block("provisional-code").trim());
+    assert_eq!(code.id().to_string(), block("code-id").trim());
 }

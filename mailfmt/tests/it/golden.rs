@@ -1,5 +1,6 @@
 //! Golden mails: one per kind of message, read back for ever.
 
+use crate::first_contact;
 use crate::samples::{agent, center, channel, counting, now, samples};
 use mailfmt::envelope::{Addressee, Header, open, seal};
 use mailfmt::mail::{Classified, Letter, Parcel, classify, compose};
@@ -25,9 +26,10 @@ fn golden(name: &str, actual: &[u8]) -> Vec<u8> {
 fn mail(message: &Message) -> Vec<u8> {
     let expires = now() + jiff::SignedDuration::from_hours(24 * 7);
     let (from, to, sender) = match message {
-        Message::Report(_) | Message::Enrolment(Enrolment::Hello(_) | Enrolment::Registration(_)) => {
-            ("agent1@site.example", "center@center.example", agent().into())
+        Message::Enrolment(Enrolment::Hello(_) | Enrolment::Registration(_)) => {
+            ("agent1@site.example", "center@center.example", first_contact::code_id().into())
         }
+        Message::Report(_) => ("agent1@site.example", "center@center.example", agent().into()),
         Message::Command(_) | Message::Receipt(_) | Message::Enrolment(_) => {
             ("center@center.example", "agent1@site.example", center().into())
         }
@@ -43,7 +45,7 @@ fn mail(message: &Message) -> Vec<u8> {
 #[test]
 fn every_kind_of_message_has_a_sample() {
     let names: Vec<_> = samples().iter().map(|(_, message)| message.kind().to_owned()).collect();
-    for kind in Command::KINDS.iter().chain(Report::KINDS).chain(&["receipt"]) {
+    for kind in Command::KINDS.iter().chain(Report::KINDS).chain(Enrolment::KINDS).chain(&["receipt"]) {
         assert!(names.iter().any(|name| name == kind), "no sample of {kind}");
     }
 }

@@ -1,8 +1,8 @@
 //! One message of every kind, and the parties of all examples.
 
+use crate::first_contact;
 use jiff::Timestamp;
 use mailfmt::crypto::{ChannelKey, ContentKey, Credential, Direction};
-use mailfmt::message::Enrolment;
 use mailfmt::message::command::{Command, CounterRequest, PingRequest, UpdateOrder, VersionRequest};
 use mailfmt::message::device::{Counter, DeviceId, FaultClass, Supply, SupplyLevel};
 use mailfmt::message::report::*;
@@ -29,10 +29,9 @@ pub(crate) fn credential() -> Credential {
 
 pub(crate) fn channel(message: &Message) -> ChannelKey {
     let direction = match message {
-        Message::Report(_) | Message::Enrolment(Enrolment::Hello(_) | Enrolment::Registration(_)) => {
-            Direction::ToCenter
-        }
-        Message::Command(_) | Message::Receipt(_) | Message::Enrolment(_) => Direction::ToAppliance,
+        Message::Enrolment(message) => return first_contact::channel(message),
+        Message::Report(_) => Direction::ToCenter,
+        Message::Command(_) | Message::Receipt(_) => Direction::ToAppliance,
     };
     credential().channel(direction, &agent(), &center())
 }
@@ -48,7 +47,7 @@ pub(crate) fn counting() -> impl FnMut(&mut [u8]) {
     }
 }
 
-fn device() -> DeviceId {
+pub(crate) fn device() -> DeviceId {
     DeviceId { vendor: "Kyocera".into(), model: "ECOSYS P2040dw".into(), serial: "VD21457943".into() }
 }
 
@@ -214,4 +213,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
             }),
         ),
     ]
+    .into_iter()
+    .chain(first_contact::samples())
+    .collect()
 }
