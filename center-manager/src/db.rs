@@ -3,6 +3,7 @@
 //! Every change is one IMMEDIATE transaction, durable when it returns (`synchronous = FULL`); a transaction that is
 //! dropped half way leaves nothing behind. The daemon and any number of commands may use the file at the same time.
 
+pub mod alarms;
 pub mod appliances;
 mod columns;
 pub mod devices;
@@ -18,12 +19,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The layout that this version reads and writes (`PRAGMA user_version`).
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = LAYOUTS.len() as i64;
 
 /// How long a command waits while another process writes.
 const BUSY: Duration = Duration::from_secs(30);
 
-const SCHEMA: &str = concat!(include_str!("db/schema.sql"), include_str!("db/rollouts.sql"));
+/// How each layout is made from the one before; the first from an empty file. What was released is never changed.
+const LAYOUTS: &[&str] = &[
+    concat!(include_str!("db/schema.sql"), include_str!("db/rollouts.sql")),
+    include_str!("db/enrolment.sql"),
+];
 
 /// What can go wrong with the fleet database.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +87,18 @@ pub enum DbError {
         /// What was asked for.
         package: String,
     },
+    /// No alarm of that number.
+    #[error("there is no alarm {number}; `center-manager alarms --all` shows what there is")]
+    NoSuchAlarm {
+        /// The number.
+        number: i64,
+    },
+    /// It is suspended: nothing is sent to it.
+    #[error("{agent} is suspended; `center-manager appliance readmit {agent}` ends that")]
+    Suspended {
+        /// The id.
+        agent: AgentId,
+    },
     /// No rollout of that number.
     #[error("there is no rollout {number}; `center-manager rollout list` shows what there is")]
     NoSuchRollout {
@@ -138,13 +155,13 @@ impl Db {
         connection.set_prepared_statement_cache_capacity(128);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match found {
-            SCHEMA_VERSION => {}
-            0 => {
-                transaction.execute_batch(SCHEMA)?;
-                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            }
-            _ => return Err(DbError::Newer { found, known: SCHEMA_VERSION }),
+        let made = usize::try_from(found).unwrap_or(usize::MAX);
+        let missing = LAYOUTS.get(made..).ok_or(DbError::Newer { found, known: SCHEMA_VERSION })?;
+        for layout in missing {
+            transaction.execute_batch(layout)?;
+        }
+        if !missing.is_empty() {
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
         transaction.commit()?;
         Ok(Self { connection })
