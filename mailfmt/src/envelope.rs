@@ -13,27 +13,31 @@
 //!      4  length of the ciphertext
 //!      4  number of key blocks
 //!     64  per recipient: tag (8), sealed { sequence (8), payload key (32) } with its GCM tag (56)
-//!      .  ciphertext: AES-256-GCM { length (4), deflated JSON, zeros up to the size bucket }
+//!      .  ciphertext: AES-256-GCM { length (4), deflated JSON, trailer, zeros up to the size bucket }
 //! ```
 //! Numbers are big-endian. The ciphertext is made once, however many recipients; each key block is bound by its
 //! associated data to the header and to the whole ciphertext, so that a recipient who knows the payload key
-//! cannot pass another payload to the others.
+//! cannot pass another payload to the others. The trailer ([`Extras`]) may hold a signature: the keys of the channel say
+//! that a message comes from somebody who shares them, the signature says that it comes from the center itself.
 //!
 //! Retired format numbers: none yet.
 
-use crate::crypto::{ChannelKey, Random};
+mod padding;
+mod trailer;
+
+pub use trailer::Extras;
+
+use crate::crypto::{BlockKey, ChannelKey, Random};
 use crate::digest::Digest;
 use crate::ids::{AgentId, CenterId, IdError, MessageId};
 use crate::limits::Limits;
 use crate::message::{Family, Message, MessageError};
 use crate::reader::Reader;
+use crate::trust::Role;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
 use jiff::Timestamp;
-use std::io::{Read as _, Write as _};
+use trailer::{Signed, Trailer};
 use zeroize::Zeroizing;
 
 /// The first octets of every envelope.
@@ -41,9 +45,6 @@ pub const MAGIC: &[u8; 4] = b"MFE1";
 
 /// Octets that each further recipient adds.
 pub const KEY_BLOCK_OCTETS: usize = 64;
-
-/// Smallest size bucket of the encrypted payload, in octets.
-const BUCKET_MIN: usize = 512;
 
 /// Every key in an envelope is used for exactly one encryption, so its nonce may be fixed.
 const NONCE_OF_A_SINGLE_USE_KEY: [u8; 12] = [0; 12];
@@ -123,7 +124,7 @@ impl From<CenterId> for Sender {
 pub struct Addressee<'a> {
     /// The channel to it.
     pub key: &'a ChannelKey,
-    /// The sequence number of this message in that channel; grows by one per message.
+    /// The number of this message in that channel; it grows from message to message ([`crate::sequence`]).
     pub sequence: u64,
 }
 
@@ -189,12 +190,14 @@ pub enum OpenError {
     },
 }
 
-/// An envelope whose authenticity, address and freshness were checked; [`open`] is the only way to get one.
+/// An envelope whose authenticity, address and freshness were checked; [`open`] and [`open_any`] are the only ways to
+/// get one.
 #[derive(Debug)]
 pub struct OpenedEnvelope {
     header: Header,
     sequence: u64,
     payload: Vec<u8>,
+    trailer: Trailer,
 }
 
 impl OpenedEnvelope {
@@ -214,6 +217,20 @@ impl OpenedEnvelope {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// The highest number that its sender had given in this channel before the epoch of [`sequence`](Self::sequence)
+    /// began; `None` when the sender does not tell. See [`crate::lineage`].
+    #[must_use]
+    pub fn follows(&self) -> Option<u64> {
+        self.trailer.follows
+    }
+
+    /// Whether `role` signed it. The signature holds for this header, payload, trailer and set of recipients. A message has
+    /// one signature, so a role whose threshold is above one never signed any.
+    #[must_use]
+    pub fn is_signed_by(&self, role: &Role) -> bool {
+        self.trailer.signature.as_ref().is_some_and(|signature| signature.is_by(role))
     }
 
     /// The message inside.
@@ -237,20 +254,45 @@ pub fn seal(
     addressees: &[Addressee<'_>],
     random: &mut impl Random,
 ) -> Result<Vec<u8>, SealError> {
+    seal_with(header, message, addressees, &Extras::default(), random)
+}
+
+/// The same with a trailer: a signature, and what the message follows.
+///
+/// # Errors
+/// [`SealError`] when there is no recipient or the payload is beyond the format.
+pub fn seal_with(
+    header: &Header,
+    message: &Message,
+    addressees: &[Addressee<'_>],
+    extras: &Extras<'_>,
+    random: &mut impl Random,
+) -> Result<Vec<u8>, SealError> {
+    seal_trailed(header, &message.write(), addressees, random, |signed| trailer::write(extras, signed))
+}
+
+fn seal_trailed(
+    header: &Header,
+    payload: &[u8],
+    addressees: &[Addressee<'_>],
+    random: &mut impl Random,
+    trailer: impl FnOnce(&Signed<'_>) -> Vec<u8>,
+) -> Result<Vec<u8>, SealError> {
     let recipients = u32::try_from(addressees.len())
         .ok()
         .filter(|count| *count > 0)
         .ok_or(SealError::Recipients { found: addressees.len() })?;
-    let padded = pad(&message.write())?;
-    let ciphertext_octets = u32::try_from(padded.len().saturating_add(16))
-        .map_err(|_| SealError::TooLarge { octets: padded.len() })?;
-
     let mut salt = [0; 32];
     random.fill(&mut salt);
     let mut payload_key = Zeroizing::new([0u8; 32]);
     random.fill(payload_key.as_mut_slice());
 
+    let blocks: Vec<BlockKey> = addressees.iter().map(|addressee| addressee.key.block_key(&salt)).collect();
     let mut outside = write_header(header, &salt);
+    let trailer = trailer(&Signed::new(&outside, payload, blocks.iter().map(|block| block.tag.as_slice())));
+    let padded = padding::pad(payload, &trailer)?;
+    let ciphertext_octets = u32::try_from(padded.len().saturating_add(16))
+        .map_err(|_| SealError::TooLarge { octets: padded.len() })?;
     outside.extend(ciphertext_octets.to_be_bytes());
     let ciphertext = encrypt(&payload_key, &padded, &outside);
 
@@ -258,8 +300,7 @@ pub fn seal(
     let mut sealed = outside;
     sealed.reserve(ciphertext.len().saturating_add(addressees.len().saturating_mul(KEY_BLOCK_OCTETS)));
     sealed.extend(recipients.to_be_bytes());
-    for addressee in addressees {
-        let block = addressee.key.block_key(&salt);
+    for (addressee, block) in addressees.iter().zip(&blocks) {
         let mut secret = Zeroizing::new([0u8; 40]);
         let (sequence, key) = secret.split_at_mut(8);
         sequence.copy_from_slice(&addressee.sequence.to_be_bytes());
@@ -298,13 +339,29 @@ pub fn open(
     limits: &Limits,
     now: Timestamp,
 ) -> Result<OpenedEnvelope, OpenError> {
+    open_any(octets, &[key], limits, now).map(|(_, opened)| opened)
+}
+
+/// The same for whoever holds several keys of one channel, as in the middle of a rotation; says also which of `keys`
+/// it was, by its place.
+///
+/// # Errors
+/// [`OpenError`]; nothing of the payload is given out unless all of it is authentic.
+pub fn open_any(
+    octets: &[u8],
+    keys: &[&ChannelKey],
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<(usize, OpenedEnvelope), OpenError> {
     let parsed = parse(octets, limits)?;
-    let block = key.block_key(&parsed.salt);
-    let mut ours = parsed
-        .blocks
-        .chunks_exact(KEY_BLOCK_OCTETS)
-        .filter_map(|candidate| candidate.strip_prefix(&block.tag));
-    let sealed_key = ours.next().ok_or(OpenError::NotForUs)?;
+    let (place, block, sealed_key) = keys
+        .iter()
+        .enumerate()
+        .find_map(|(place, key)| {
+            let block = key.block_key(&parsed.salt);
+            parsed.tagged(&block.tag).map(|sealed_key| (place, block, sealed_key))
+        })
+        .ok_or(OpenError::NotForUs)?;
     let bound = Digest::of_pieces(&[parsed.outside, parsed.ciphertext]);
     let secret = Zeroizing::new(decrypt(&block.key, sealed_key, bound.as_bytes()).ok_or(OpenError::Forged)?);
     let mut secret = Reader::new(&secret);
@@ -316,19 +373,35 @@ pub fn open(
     if parsed.header.expires < now {
         return Err(OpenError::Expired { message: parsed.header.message, expires: parsed.header.expires });
     }
-    let payload =
-        unpad(&padded, limits.payload_octets).ok_or(OpenError::Payload { limit: limits.payload_octets })?;
-    Ok(OpenedEnvelope { header: parsed.header, sequence, payload })
+    let (payload, behind) = padding::unpad(&padded, limits.payload_octets)
+        .ok_or(OpenError::Payload { limit: limits.payload_octets })?;
+    let signed = Signed::new(parsed.head, &payload, parsed.tags());
+    let trailer = trailer::read(behind, &signed).ok_or(OpenError::Damaged { field: "trailer" })?;
+    Ok((place, OpenedEnvelope { header: parsed.header, sequence, payload, trailer }))
 }
 
 struct Parsed<'a> {
     header: Header,
     salt: [u8; 32],
+    /// Everything up to the salt: what a signature covers of it.
+    head: &'a [u8],
     /// Everything in front of the number of key blocks: the associated data.
     outside: &'a [u8],
     blocks: &'a [u8],
     ciphertext: &'a [u8],
     octets: usize,
+}
+
+impl<'a> Parsed<'a> {
+    /// The sealed part of the key block with this tag.
+    fn tagged(&self, tag: &[u8; 8]) -> Option<&'a [u8]> {
+        self.blocks.chunks_exact(KEY_BLOCK_OCTETS).find_map(|block| block.strip_prefix(tag))
+    }
+
+    /// The tags of all key blocks, which say for whom the envelope is.
+    fn tags(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.blocks.chunks_exact(KEY_BLOCK_OCTETS).filter_map(|block| block.get(..8))
+    }
 }
 
 fn write_header(header: &Header, salt: &[u8; 32]) -> Vec<u8> {
@@ -366,6 +439,7 @@ fn parse<'a>(octets: &'a [u8], limits: &Limits) -> Result<Parsed<'a>, OpenError>
     };
     let (created, expires) = (time("created")?, time("expires")?);
     let salt = reader.array().ok_or(damaged("salt"))?;
+    let head = octets.get(..reader.consumed()).ok_or(damaged("header"))?;
     let ciphertext_octets = reader.length().ok_or(damaged("length"))?;
     let outside = octets.get(..reader.consumed()).ok_or(damaged("header"))?;
     let recipients = reader.length().ok_or(damaged("number of key blocks"))?;
@@ -383,7 +457,7 @@ fn parse<'a>(octets: &'a [u8], limits: &Limits) -> Result<Parsed<'a>, OpenError>
         created,
         expires,
     };
-    Ok(Parsed { header, salt, outside, blocks, ciphertext, octets: reader.consumed() })
+    Ok(Parsed { header, salt, head, outside, blocks, ciphertext, octets: reader.consumed() })
 }
 
 fn encrypt(key: &[u8; 32], plain: &[u8], associated: &[u8]) -> Vec<u8> {
@@ -396,39 +470,6 @@ fn decrypt(key: &[u8; 32], cipher: &[u8], associated: &[u8]) -> Option<Vec<u8>> 
     Aes256Gcm::new(key.into())
         .decrypt(&Nonce::from(NONCE_OF_A_SINGLE_USE_KEY), Payload { msg: cipher, aad: associated })
         .ok()
-}
-
-/// Deflates and fills up to the size bucket, so that the length tells little about the content.
-fn pad(payload: &[u8]) -> Result<Vec<u8>, SealError> {
-    let mut encoder = DeflateEncoder::new(vec![0; 4], Compression::new(6));
-    encoder.write_all(payload).expect("writing into memory does not fail");
-    let mut padded = encoder.finish().expect("writing into memory does not fail");
-    let deflated = u32::try_from(padded.len().saturating_sub(4))
-        .map_err(|_| SealError::TooLarge { octets: payload.len() })?;
-    if let Some(length) = padded.first_chunk_mut::<4>() {
-        *length = deflated.to_be_bytes();
-    }
-    padded.resize(bucket(padded.len()), 0);
-    Ok(padded)
-}
-
-fn unpad(padded: &[u8], limit: usize) -> Option<Vec<u8>> {
-    let mut reader = Reader::new(padded);
-    let length = reader.length()?;
-    let deflated = reader.take(length)?;
-    let cap = u64::try_from(limit).ok()?.saturating_add(1);
-    let mut payload = Vec::new();
-    DeflateDecoder::new(deflated).take(cap).read_to_end(&mut payload).ok()?;
-    (payload.len() <= limit).then_some(payload)
-}
-
-/// The size that a payload of `octets` is filled up to: four steps per doubling, so at most a quarter more.
-fn bucket(octets: usize) -> usize {
-    if octets <= BUCKET_MIN {
-        return BUCKET_MIN;
-    }
-    let step = (octets.next_power_of_two() / 8).max(1);
-    octets.div_ceil(step).saturating_mul(step)
 }
 
 #[cfg(test)]

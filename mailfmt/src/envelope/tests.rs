@@ -149,16 +149,6 @@ fn sealing_needs_a_recipient() {
     assert!(matches!(none, Err(SealError::Recipients { found: 0 })));
 }
 
-#[test]
-fn a_size_bucket_is_at_most_a_quarter_more() {
-    for octets in (1..5_000).chain([65_535, 65_536, 65_537, 1_000_001]) {
-        let size = bucket(octets);
-        assert!(size >= octets, "{octets} -> {size}");
-        assert!(size == BUCKET_MIN || size <= octets + octets / 4 + 1, "{octets} -> {size}");
-        assert_eq!(bucket(size), size, "a full bucket stays as it is");
-    }
-}
-
 proptest! {
     #[test]
     fn any_message_comes_back_as_it_was(kind in "[a-z-]{1,20}", text in ".{0,3000}", sequence: u64, seed: u8) {
