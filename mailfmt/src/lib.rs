@@ -52,6 +52,7 @@ pub mod package;
 mod random;
 mod reader;
 pub mod release;
+pub mod rotation;
 pub mod sequence;
 pub mod trust;
 pub mod version;
