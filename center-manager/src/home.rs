@@ -4,15 +4,20 @@
 //! center.toml              settings
 //! secrets/mail-N.password  password of the N-th account, counted from 1, mode 0600
 //! fleet.db                 the fleet database, mode 0600: it holds the appliances' credentials
-//! keys/release.pem         release key, mode 0600; absent when it is kept elsewhere
-//! keys/release-*.pub       public release keys that are written into introductions
+//! keys/roots.json          the chain of roots: which keys appliances trust for what
+//! keys/command.pem         command key, mode 0600: signs what the daemon sends
+//! keys/root.pem            root key, mode 0600; only until it is moved to a safe place
+//! keys/release.pem         release key, mode 0600; the same
+//! keys/*.pub               their public halves
 //! packages/<id>.mfp        packages
 //! introductions/           introduction files that wait to be carried to their appliances, mode 0600
 //! serve.lock               held by the daemon
 //! ```
 
+use crate::roots::{self, RootsError};
 use crate::settings::{Settings, SettingsError};
-use mailfmt::package::{KeyError, PackageId, PublicKey};
+use mailfmt::package::PackageId;
+use mailfmt::trust::{SignedRoot, TrustedRoot};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -37,14 +42,6 @@ pub enum HomeError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
-    },
-    /// Holds no release key.
-    #[error("{} is no release key", path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: KeyError,
     },
 }
 
@@ -89,6 +86,24 @@ impl Home {
     #[must_use]
     pub fn release_key(&self) -> PathBuf {
         self.keys().join("release.pem")
+    }
+
+    /// `keys/root.pem`.
+    #[must_use]
+    pub fn root_key(&self) -> PathBuf {
+        self.keys().join("root.pem")
+    }
+
+    /// `keys/command.pem`.
+    #[must_use]
+    pub fn command_key(&self) -> PathBuf {
+        self.keys().join("command.pem")
+    }
+
+    /// `keys/roots.json`.
+    #[must_use]
+    pub fn roots_file(&self) -> PathBuf {
+        self.keys().join("roots.json")
     }
 
     /// `packages/`.
@@ -140,26 +155,12 @@ impl Home {
         Settings::load(&self.settings_file())
     }
 
-    /// The public release keys that appliances of this center shall trust: every `keys/*.pub`, in name order.
+    /// The chain of roots and the newest of them, followed as an appliance would.
     ///
     /// # Errors
-    /// [`HomeError`].
-    pub fn release_public_keys(&self) -> Result<Vec<PublicKey>, HomeError> {
-        let failed = |path: &Path, source| HomeError::File { action: "read", path: path.into(), source };
-        let folder = self.keys();
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(|source| failed(&folder, source))? {
-            let path = entry.map_err(|source| failed(&folder, source))?.path();
-            if path.extension().is_some_and(|extension| extension == "pub") {
-                files.push(path);
-            }
-        }
-        files.sort();
-        let read = |path: PathBuf| {
-            let text = fs::read_to_string(&path).map_err(|source| failed(&path, source))?;
-            text.parse().map_err(|source| HomeError::Key { path, source })
-        };
-        files.into_iter().map(read).collect()
+    /// [`RootsError`].
+    pub fn roots(&self) -> Result<(Vec<SignedRoot>, TrustedRoot), RootsError> {
+        roots::read_trusted(&self.roots_file())
     }
 }
 

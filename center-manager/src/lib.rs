@@ -15,6 +15,7 @@ pub mod intake;
 pub mod release;
 pub mod report;
 pub mod rollout;
+pub mod roots;
 #[cfg(test)]
 mod sample;
 pub mod sending;

@@ -136,7 +136,7 @@ fn an_added_appliance_gets_an_introduction_that_its_owner_alone_can_read() {
     let introduction: mailfmt::Introduction = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(introduction.agent.as_str(), "AGENT0000001");
     assert_eq!(introduction.center_address, "center@center.example");
-    assert_eq!(introduction.release_keys.len(), 1);
+    assert_eq!(introduction.roots.len(), 1);
 
     let listed = center.text(&["appliance", "list", "--format", "json"]);
     assert!(!listed.contains(&introduction.credential.expose_hex()), "the credential is in no list");
@@ -289,7 +289,9 @@ fn a_signed_package_is_accepted_by_an_appliance_that_was_introduced_by_this_cent
     let file = fs::read(built["path"].as_str().unwrap()).unwrap();
     let created: jiff::Timestamp = built["manifest"]["created"].as_str().unwrap().parse().unwrap();
     let site = mailfmt::package::Site {
-        trusted: &introduction.release_keys,
+        root: &mailfmt::trust::TrustedRoot::first(&introduction.roots).unwrap(),
+        agent: &introduction.agent,
+        permit: None,
         running: &mailfmt::SoftwareVersion::new("1.0.00-1").unwrap(),
         hardware: "x86_64",
         installed_counter: 0,

@@ -2,6 +2,7 @@
 //! Octets as a package file; the first octet chooses whether the signature is made to fit, so that the reader behind it is reached too.
 
 use mailfmt::package::{self, SigningKey, Site};
+use mailfmt::trust::{Role, Root, SignedRoot, TrustedRoot};
 use mailfmt::{Limits, SoftwareVersion};
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
@@ -16,9 +17,11 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
         },
     };
     let Ok(running) = SoftwareVersion::new("1.0.00-1") else { return };
-    let trusted = [key.public()];
+    let (Some(root), Ok(agent)) = (trusted_root(&key), "AGENT0000001".parse()) else { return };
     let site = Site {
-        trusted: &trusted,
+        root: &root,
+        agent: &agent,
+        permit: None,
         running: &running,
         hardware: "x86_64",
         installed_counter: 0,
@@ -27,3 +30,19 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     let _ = package::inspect(&package, &limits);
     let _ = package::open(&package, &site, &limits);
 });
+
+fn trusted_root(release: &SigningKey) -> Option<TrustedRoot> {
+    let other = |seed: u8| SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(seed));
+    let root = Root {
+        version: 1,
+        center: "CENTER".parse().ok()?,
+        created: jiff::Timestamp::UNIX_EPOCH,
+        expires: jiff::Timestamp::MAX,
+        root: Role::of(other(2).public()),
+        release: Role::of(release.public()),
+        command: Role::of(other(3).public()),
+        revoked_packages: Default::default(),
+        release_counter_reset: None,
+    };
+    TrustedRoot::first(&[SignedRoot::unsigned(&root).ok()?.sign(&other(2)).ok()?]).ok()
+}

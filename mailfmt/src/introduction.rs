@@ -2,7 +2,7 @@
 
 use crate::crypto::Credential;
 use crate::ids::{AgentId, CenterId};
-use crate::package::PublicKey;
+use crate::trust::SignedRoot;
 use serde::{Deserialize, Serialize};
 
 /// Written by the center for one appliance, read by the appliance at set-up. Holds the formal credential, so the
@@ -18,6 +18,6 @@ pub struct Introduction {
     pub center_address: String,
     /// The shared secret.
     pub credential: Credential,
-    /// The release keys whose packages the appliance installs.
-    pub release_keys: Vec<PublicKey>,
+    /// Every root of the center from the first on; the appliance trusts the last one.
+    pub roots: Vec<SignedRoot>,
 }

@@ -23,6 +23,8 @@ pub struct Limits {
     pub script_octets: u64,
     /// Octets of a version report's text.
     pub version_report_octets: usize,
+    /// How much greater than the one before a release counter may be. Whoever steals a release key cannot use all numbers up.
+    pub release_counter_step: u64,
 }
 
 impl Default for Limits {
@@ -38,6 +40,7 @@ impl Default for Limits {
             modules: 512,
             script_octets: 1 << 20,
             version_report_octets: 64 << 10,
+            release_counter_step: 1_000_000,
         }
     }
 }

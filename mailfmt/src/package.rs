@@ -1,8 +1,8 @@
 //! The update package: a signed manifest, an install script and modules; encrypted once for all sites.
 //!
-//! Two keys must agree before anything runs on an appliance: the manifest is signed by a *release key* that need
-//! not live on the center, and the order to install comes under the appliance's own key
-//! ([`crate::message::UpdateOrder`]).
+//! Two sides must agree before anything runs on an appliance: the manifest is signed by the *release role* of the
+//! appliance's [root](crate::trust::Root), whose keys need not live on the center, and the order to install comes under
+//! the appliance's own key ([`crate::message::UpdateOrder`]).
 //!
 //! ```text
 //! package file                                   enclosure (what travels behind the envelope)
@@ -29,7 +29,7 @@ pub use crate::trust::{KeyError, KeyId, PublicKey, SigningKey};
 pub use build::{BuildError, ModuleFile, PackageDraft, build, sign};
 pub use enclosure::{EnclosureError, enclose, unwrap};
 pub use manifest::{Applies, Manifest, ModuleEntry, ModuleKind, Rules, ScriptEntry, When};
-pub use open::{Inspection, PackageError, Site, VerifiedPackage, inspect, open};
+pub use open::{Inspection, PackageError, Site, VerifiedPackage, check_signatures, inspect, open};
 pub use window::{DailyWindow, DailyWindowError};
 
 use crate::digest::Digest;

@@ -1,9 +1,19 @@
 //! Who may sign what, in the sense of The Update Framework (TUF): an offline *root* names the keys of every role,
 //! *release* keys sign packages, *command* keys sign what a center says.
 
+mod document;
+mod keyfile;
 mod keys;
+mod permit;
+mod role;
+mod root;
 
+pub use document::{DOCUMENT_OCTETS_MAX, DocumentError, MAGIC};
+pub use keyfile::KeyFile;
 pub use keys::{KeyError, KeyId, PublicKey, SigningKey};
+pub use permit::{Downgrade, DowngradePermit, PermitError};
+pub use role::{ROLE_KEYS_MAX, Role, RoleError, Signature};
+pub use root::{ROOTS_MAX, Root, RootError, TrustedRoot};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -53,3 +63,6 @@ signed_document!(
     /// A permit to go back to an older release, with its signatures; base64 in JSON.
     SignedPermit
 );
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,6 @@ use crate::system::now;
 use clap::Args;
 use jiff::Timestamp;
 use mailbox::{Account, OutgoingMail, Password, Protocol};
-use mailfmt::package::SigningKey;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -182,22 +181,9 @@ fn clock(now: Timestamp, newest: Option<Timestamp>) -> Result<String, String> {
 }
 
 fn release_keys(home: &Home) -> Result<String, String> {
-    let public = home.release_public_keys().map_err(|error| chain(&error))?;
-    if public.is_empty() {
-        return Err(format!("no public key in {}: appliances would install nothing", home.keys().display()));
-    }
-    let private = match std::fs::read_to_string(home.release_key()).map(zeroize::Zeroizing::new) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "private key kept elsewhere".to_owned(),
-        Err(error) => return Err(format!("{}: {error}", home.release_key().display())),
-        Ok(pem) => {
-            let key = SigningKey::from_pem(&pem).map_err(|error| chain(&error))?;
-            if !public.contains(&key.public()) {
-                return Err("keys/release.pem has no public half among keys/*.pub".to_owned());
-            }
-            format!("private key {}", key.public().id())
-        }
-    };
-    Ok(format!("{} public, {private}", public.len()))
+    let (_, trusted) = home.roots().map_err(|error| chain(&error))?;
+    let root = trusted.root();
+    Ok(format!("root {}, {} release keys", root.version, root.release.keys.len()))
 }
 
 fn daemon(home: &Home) -> Result<String, String> {

@@ -3,13 +3,15 @@
 use super::{Context, Exit, WrongUse};
 use crate::db::Db;
 use crate::home::{self, Home};
+use crate::roots;
 use crate::settings::SettingsFile;
-use crate::system::SystemRandom;
+use crate::system::{SystemRandom, now};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use jiff::SignedDuration;
 use mailbox::{AccountSettings, Password, Protocol, Security, Server};
 use mailfmt::CenterId;
-use mailfmt::package::SigningKey;
+use mailfmt::trust::{Role, Root, SignedRoot, SigningKey};
 use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 
@@ -101,7 +103,7 @@ pub(super) fn run(args: &InitArgs, context: &Context, out: &mut dyn Write) -> an
     }
     Db::create(&home.database())?;
     if !args.no_release_key {
-        make_release_key(home)?;
+        make_keys(home, &args.center)?;
     }
     // The settings come last: a home with settings is a whole one.
     home::write_whole(&home.settings_file(), text.as_bytes())?;
@@ -188,11 +190,26 @@ fn read_password(file: &Path) -> anyhow::Result<zeroize::Zeroizing<Vec<u8>>> {
     Ok(octets)
 }
 
-fn make_release_key(home: &Home) -> anyhow::Result<()> {
-    let key = SigningKey::generate(&mut SystemRandom);
-    home::write_secret(&home.release_key(), key.expose_pem().as_bytes())?;
-    let public = key.public();
-    let file = home.keys().join(format!("release-{}.pub", public.id()));
-    home::write_whole(&file, format!("{public}\n").as_bytes())?;
+fn make_keys(home: &Home, center: &CenterId) -> anyhow::Result<()> {
+    let make = |path: PathBuf| -> anyhow::Result<SigningKey> {
+        let key = SigningKey::generate(&mut SystemRandom);
+        home::write_secret(&path, key.expose_pem().as_bytes())?;
+        home::write_whole(&path.with_extension("pub"), format!("{}\n", key.public()).as_bytes())?;
+        Ok(key)
+    };
+    let (root_key, release, command) =
+        (make(home.root_key())?, make(home.release_key())?, make(home.command_key())?);
+    let root = Root {
+        version: 1,
+        center: center.clone(),
+        created: now(),
+        expires: now() + SignedDuration::from_hours(24 * 730),
+        root: Role::of(root_key.public()),
+        release: Role::of(release.public()),
+        command: Role::of(command.public()),
+        revoked_packages: Default::default(),
+        release_counter_reset: None,
+    };
+    roots::write_chain(&home.roots_file(), &[SignedRoot::unsigned(&root)?.sign(&root_key)?])?;
     Ok(())
 }

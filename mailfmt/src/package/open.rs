@@ -3,10 +3,10 @@
 use super::manifest::Manifest;
 use super::{MAGIC, PackageId, SCRIPT_NAME, signed_octets};
 use crate::digest::Digest;
-use crate::ids::ModuleName;
+use crate::ids::{AgentId, ModuleName};
 use crate::limits::Limits;
 use crate::reader::Reader;
-use crate::trust::{KeyId, PublicKey};
+use crate::trust::{Downgrade, KeyId, PermitError, Role, Root, SignedPermit, TrustedRoot};
 use crate::version::SoftwareVersion;
 use flate2::read::DeflateDecoder;
 use jiff::Timestamp;
@@ -44,6 +44,30 @@ pub enum PackageError {
     Untrusted {
         /// The ids of the keys that it says it was signed by.
         signers: String,
+    },
+    /// Signed by trusted keys, but not by enough of them.
+    #[error(
+        "the package is signed by {valid} trusted release keys, {threshold} must; sign it with another one"
+    )]
+    BelowThreshold {
+        /// Release keys that validly signed.
+        valid: usize,
+        /// How many must.
+        threshold: u32,
+    },
+    /// The root names it as revoked.
+    #[error("the package was revoked by root {root}")]
+    Revoked {
+        /// The version of the root.
+        root: u64,
+    },
+    /// The root has expired, so whether its release keys still count is not known.
+    #[error("root {root} expired at {expires}; nothing is installed until the center sends a newer one")]
+    RootExpired {
+        /// The version of the root.
+        root: u64,
+        /// When.
+        expires: Timestamp,
     },
     /// The manifest is not what this version understands.
     #[error("the manifest cannot be read")]
@@ -104,18 +128,35 @@ pub enum PackageError {
         /// The greatest counter installed.
         installed: u64,
     },
+    /// It came with a permit to go back that does not permit it.
+    #[error(transparent)]
+    Permit(#[from] PermitError),
+    /// Its counter is so great that hardly anything could follow it: the trick of a thief of a release key.
+    #[error("the package has release counter {found}; after {installed} it may be {step} more at most")]
+    FastForward {
+        /// Its counter.
+        found: u64,
+        /// The greatest counter installed.
+        installed: u64,
+        /// How much more it may be.
+        step: u64,
+    },
 }
 
 /// The appliance that a package is opened for.
 #[derive(Debug, Clone)]
 pub struct Site<'a> {
-    /// Release keys that the appliance trusts.
-    pub trusted: &'a [PublicKey],
+    /// Names the release keys and what was revoked.
+    pub root: &'a TrustedRoot,
+    /// The appliance.
+    pub agent: &'a AgentId,
+    /// What came with the order to let it go back to an older release.
+    pub permit: Option<&'a SignedPermit>,
     /// The software version that runs.
     pub running: &'a SoftwareVersion,
     /// The hardware class.
     pub hardware: &'a str,
-    /// The greatest release counter installed so far.
+    /// The greatest release counter installed so far, as [`TrustedRoot::installed_counter`] says.
     pub installed_counter: u64,
     /// The time.
     pub now: Timestamp,
@@ -187,11 +228,30 @@ pub fn inspect(package: &[u8], limits: &Limits) -> Result<Inspection, PackageErr
 /// [`PackageError`] says which check failed.
 pub fn open(package: &[u8], site: &Site<'_>, limits: &Limits) -> Result<VerifiedPackage, PackageError> {
     let parts = split(package, limits)?;
-    verify(&parts, site.trusted)?;
+    let root = site.root.root();
+    verify(&parts, &root.release)?;
+    let id = Digest::of(parts.manifest);
+    is_in_force(id, root, site.now)?;
     let manifest = read_manifest(&parts, limits)?;
-    accept(&manifest, site)?;
+    accept(id, &manifest, site, limits)?;
     let (script, modules) = unpack(parts.content, &manifest)?;
-    Ok(VerifiedPackage { id: Digest::of(parts.manifest), manifest, script, modules })
+    Ok(VerifiedPackage { id, manifest, script, modules })
+}
+
+/// What an appliance that trusts `root` would say about the signatures of a package, without its other checks: for a center
+/// before it sends it.
+///
+/// # Errors
+/// [`PackageError`] as [`open`] would give it.
+pub fn check_signatures(
+    package: &[u8],
+    root: &Root,
+    now: Timestamp,
+    limits: &Limits,
+) -> Result<(), PackageError> {
+    let parts = split(package, limits)?;
+    verify(&parts, &root.release)?;
+    is_in_force(Digest::of(parts.manifest), root, now)
 }
 
 pub(super) struct Parts<'a> {
@@ -235,20 +295,29 @@ fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), Package
     Ok(())
 }
 
-fn verify(parts: &Parts<'_>, trusted: &[PublicKey]) -> Result<(), PackageError> {
+fn verify(parts: &Parts<'_>, release: &Role) -> Result<(), PackageError> {
     if parts.signatures.is_empty() {
         return Err(PackageError::Unsigned);
     }
-    let octets = signed_octets(parts.manifest);
-    let valid = parts
-        .signatures
-        .iter()
-        .any(|(id, signature)| trusted.iter().any(|key| key.id() == *id && key.verifies(&octets, signature)));
-    if valid {
+    let valid = release.signers(&signed_octets(parts.manifest), &parts.signatures);
+    if release.is_satisfied_by(&valid) {
         return Ok(());
+    }
+    if !valid.is_empty() {
+        return Err(PackageError::BelowThreshold { valid: valid.len(), threshold: release.threshold });
     }
     let signers: Vec<_> = parts.signatures.iter().map(|(id, _)| id.to_string()).collect();
     Err(PackageError::Untrusted { signers: signers.join(", ") })
+}
+
+fn is_in_force(id: PackageId, root: &Root, now: Timestamp) -> Result<(), PackageError> {
+    if root.revoked_packages.contains(&id) {
+        return Err(PackageError::Revoked { root: root.version });
+    }
+    if root.is_expired(now) {
+        return Err(PackageError::RootExpired { root: root.version, expires: root.expires });
+    }
+    Ok(())
 }
 
 fn read_manifest(parts: &Parts<'_>, limits: &Limits) -> Result<Manifest, PackageError> {
@@ -281,15 +350,19 @@ fn read_manifest(parts: &Parts<'_>, limits: &Limits) -> Result<Manifest, Package
     }
 }
 
-fn accept(manifest: &Manifest, site: &Site<'_>) -> Result<(), PackageError> {
+fn accept(id: PackageId, manifest: &Manifest, site: &Site<'_>, limits: &Limits) -> Result<(), PackageError> {
     if manifest.expires < site.now {
         return Err(PackageError::Expired { expires: manifest.expires });
     }
-    if manifest.release_counter < site.installed_counter {
-        return Err(PackageError::Downgrade {
-            found: manifest.release_counter,
-            installed: site.installed_counter,
-        });
+    let (found, installed) = (manifest.release_counter, site.installed_counter);
+    if found < installed {
+        let permit = site.permit.ok_or(PackageError::Downgrade { found, installed })?;
+        let (agent, running, target, now) = (site.agent, site.running, &manifest.target, site.now);
+        permit.check(site.root.root(), &Downgrade { agent, package: id, running, target, now })?;
+    }
+    let step = limits.release_counter_step;
+    if found > installed.saturating_add(step) {
+        return Err(PackageError::FastForward { found, installed, step });
     }
     let applies = &manifest.applies;
     if !applies.from.is_empty() && !applies.from.contains(site.running) {

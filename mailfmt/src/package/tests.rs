@@ -1,7 +1,8 @@
 use super::*;
 use crate::crypto::ContentKey;
-use crate::ids::ModuleName;
+use crate::ids::{AgentId, ModuleName};
 use crate::limits::Limits;
+use crate::trust::{DowngradePermit, PermitError, Role, Root, SignedPermit, SignedRoot, TrustedRoot};
 use crate::version::{ModuleVersion, SoftwareVersion};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -52,9 +53,31 @@ fn signed(draft: &PackageDraft) -> Vec<u8> {
     sign(&build(draft, &Limits::default()).unwrap(), &release_key(1), &Limits::default()).unwrap()
 }
 
+/// A root with release key 1; `change` makes it another root.
+fn root_with(change: impl FnOnce(&mut Root)) -> TrustedRoot {
+    let mut root = Root {
+        version: 1,
+        center: "CENTER".parse().unwrap(),
+        created: now(),
+        expires: now() + jiff::SignedDuration::from_hours(24 * 365),
+        root: Role::of(release_key(101).public()),
+        release: Role::of(release_key(1).public()),
+        command: Role::of(release_key(102).public()),
+        revoked_packages: Default::default(),
+        release_counter_reset: None,
+    };
+    change(&mut root);
+    let signed = SignedRoot::unsigned(&root).unwrap().sign(&release_key(101)).unwrap();
+    TrustedRoot::first(&[signed]).unwrap()
+}
+
 /// Opens as an appliance that trusts release key 1; `change` makes it another appliance.
 fn open_with(package: &[u8], change: impl FnOnce(&mut Site<'_>)) -> Result<VerifiedPackage, PackageError> {
     open_on(package, &running(), change)
+}
+
+fn site<'a>(root: &'a TrustedRoot, agent: &'a AgentId, running: &'a SoftwareVersion) -> Site<'a> {
+    Site { root, agent, permit: None, running, hardware: "x86_64", installed_counter: 1, now: now() }
 }
 
 fn open_on(
@@ -62,8 +85,8 @@ fn open_on(
     running: &SoftwareVersion,
     change: impl FnOnce(&mut Site<'_>),
 ) -> Result<VerifiedPackage, PackageError> {
-    let trusted = [release_key(1).public()];
-    let mut site = Site { trusted: &trusted, running, hardware: "x86_64", installed_counter: 1, now: now() };
+    let (root, agent) = (root_with(|_| {}), "AGENT0000001".parse().unwrap());
+    let mut site = site(&root, &agent, running);
     change(&mut site);
     open(package, &site, &Limits::default())
 }
@@ -229,9 +252,8 @@ fn a_bomb_is_refused_at_the_declared_size() {
 #[test]
 fn declared_sizes_beyond_the_limits_are_refused_before_anything_is_inflated() {
     let limits = Limits { unpacked_octets: 10, ..Limits::default() };
-    let (trusted, running) = ([release_key(1).public()], running());
-    let site =
-        Site { trusted: &trusted, running: &running, hardware: "x86_64", installed_counter: 1, now: now() };
+    let (root, agent, running) = (root_with(|_| {}), "AGENT0000001".parse().unwrap(), running());
+    let site = site(&root, &agent, &running);
     assert!(matches!(open(&signed(&draft()), &site, &limits), Err(PackageError::TooLarge { .. })));
 }
 
@@ -258,6 +280,101 @@ fn a_draft_with_a_name_taken_twice_cannot_be_built() {
     let mut script = draft();
     script.modules.push(module(SCRIPT_NAME, b"a module that would hide the script", true));
     assert!(matches!(build(&script, &Limits::default()), Err(BuildError::NameTaken { .. })));
+}
+
+fn open_under(package: &[u8], root: &TrustedRoot) -> Result<VerifiedPackage, PackageError> {
+    let (agent, running) = ("AGENT0000001".parse().unwrap(), running());
+    open(package, &site(root, &agent, &running), &Limits::default())
+}
+
+#[test]
+fn a_package_needs_as_many_release_keys_as_the_root_says() {
+    let both = Role { threshold: 2, keys: [1, 2, 3].map(|seed| release_key(seed).public()).to_vec() };
+    let root = root_with(|root| root.release = both);
+    let one = signed(&draft());
+    let refused = open_under(&one, &root).unwrap_err();
+    assert!(matches!(refused, PackageError::BelowThreshold { valid: 1, threshold: 2 }));
+    let again = sign(&one, &release_key(1), &Limits::default()).unwrap();
+    assert!(open_under(&again, &root).is_err(), "the same key twice is one key");
+    let two = sign(&one, &release_key(3), &Limits::default()).unwrap();
+    assert!(open_under(&two, &root).is_ok());
+    assert!(check_signatures(&two, root.root(), now(), &Limits::default()).is_ok());
+    assert!(check_signatures(&one, root.root(), now(), &Limits::default()).is_err());
+}
+
+#[test]
+fn a_revoked_package_is_refused() {
+    let package = signed(&draft());
+    let id = inspect(&package, &Limits::default()).unwrap().id;
+    let root = root_with(|root| root.revoked_packages = [id].into());
+    assert!(matches!(open_under(&package, &root), Err(PackageError::Revoked { root: 1 })));
+}
+
+#[test]
+fn nothing_is_installed_under_an_expired_root() {
+    let root = root_with(|root| root.expires = now() - jiff::SignedDuration::from_secs(1));
+    assert!(matches!(open_under(&signed(&draft()), &root), Err(PackageError::RootExpired { root: 1, .. })));
+}
+
+#[test]
+fn a_release_counter_that_jumps_too_far_is_refused() {
+    let step = Limits::default().release_counter_step;
+    let at = |release_counter| signed(&PackageDraft { release_counter, ..draft() });
+    assert!(open_with(&at(1 + step), |_| {}).is_ok());
+    for counter in [2 + step, u64::MAX] {
+        let refused = open_with(&at(counter), |_| {}).unwrap_err();
+        assert!(matches!(refused, PackageError::FastForward { installed: 1, .. }), "{counter}");
+    }
+}
+
+fn permit(package: &[u8]) -> DowngradePermit {
+    DowngradePermit {
+        center: "CENTER".parse().unwrap(),
+        agents: vec!["AGENT0000007".parse().unwrap(), "AGENT0000001".parse().unwrap()],
+        package: inspect(package, &Limits::default()).unwrap().id,
+        from: running(),
+        to: draft().target,
+        expires: now() + jiff::SignedDuration::from_hours(24),
+    }
+}
+
+/// Opens on an appliance that has installed release counter 9, with this permit signed by the key of `seed`.
+fn go_back(permit: &DowngradePermit, seed: u8) -> Result<VerifiedPackage, PackageError> {
+    let permit = SignedPermit::unsigned(permit).unwrap().sign(&release_key(seed)).unwrap();
+    let (root, agent, running) = (root_with(|_| {}), "AGENT0000001".parse().unwrap(), running());
+    let site = Site { permit: Some(&permit), installed_counter: 9, ..site(&root, &agent, &running) };
+    open(&signed(&draft()), &site, &Limits::default())
+}
+
+#[test]
+fn a_signed_permit_lets_a_named_appliance_go_back() {
+    assert!(go_back(&permit(&signed(&draft())), 1).is_ok());
+}
+
+#[test]
+fn a_permit_signed_by_anyone_but_the_release_role_permits_nothing() {
+    for seed in [2, 101, 102] {
+        let refused = go_back(&permit(&signed(&draft())), seed).unwrap_err();
+        assert!(matches!(refused, PackageError::Permit(PermitError::Signatures { valid: 0, .. })), "{seed}");
+    }
+}
+
+#[test]
+fn a_permit_for_another_appliance_package_version_or_time_permits_nothing() {
+    let honest = permit(&signed(&draft()));
+    let changes: [(&str, fn(&mut DowngradePermit)); 6] = [
+        ("center", |permit| permit.center = "OTHER".parse().unwrap()),
+        ("appliance", |permit| permit.agents.truncate(1)),
+        ("package", |permit| permit.package = Digest::of(b"another")),
+        ("from", |permit| permit.from = SoftwareVersion::new("9.0.0").unwrap()),
+        ("to", |permit| permit.to = SoftwareVersion::new("0.0.1").unwrap()),
+        ("expires", |permit| permit.expires = now() - jiff::SignedDuration::from_secs(1)),
+    ];
+    for (what, change) in changes {
+        let mut other = honest.clone();
+        change(&mut other);
+        assert!(matches!(go_back(&other, 1), Err(PackageError::Permit(_))), "{what}");
+    }
 }
 
 fn content_key() -> ContentKey {

@@ -11,6 +11,13 @@ use zeroize::Zeroizing;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub(crate) [u8; 8]);
 
+impl std::str::FromStr for KeyId {
+    type Err = HexError;
+    fn from_str(text: &str) -> Result<Self, HexError> {
+        from_hex(text.trim()).map(Self)
+    }
+}
+
 impl std::fmt::Display for KeyId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(&to_hex(&self.0))
@@ -27,6 +34,12 @@ pub enum KeyError {
     /// Not a public key.
     #[error("not an Ed25519 public key")]
     Public,
+    /// An encrypted file, and no passphrase.
+    #[error("the key file is encrypted: its passphrase is needed")]
+    PassphraseNeeded,
+    /// Another passphrase, or an encryption that is not ours.
+    #[error("the passphrase is not that of the key file")]
+    Passphrase,
     /// Not the right number of hex digits.
     #[error("not an Ed25519 public key in hex")]
     Hex(#[from] HexError),
@@ -34,7 +47,7 @@ pub enum KeyError {
 
 /// A private key. Printed as `<secret>`; wiped when dropped.
 #[derive(Clone)]
-pub struct SigningKey(ed25519_dalek::SigningKey);
+pub struct SigningKey(pub(super) ed25519_dalek::SigningKey);
 
 impl SigningKey {
     /// A new one from 256 random bits.

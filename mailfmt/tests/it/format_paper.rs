@@ -4,7 +4,9 @@ use crate::samples::{agent, center, now};
 use mailfmt::crypto::{ContentKey, Credential, Direction};
 use mailfmt::enrolment::ProvisionalCode;
 use mailfmt::mail::{Classified, Parcel, classify};
-use mailfmt::package::{PublicKey, Site, open, unwrap};
+use mailfmt::package::{Site, open, unwrap};
+use mailfmt::trust::{SignedRoot, TrustedRoot};
+use mailfmt::trust::Role;
 use mailfmt::{Limits, SoftwareVersion, VersionReport, envelope};
 
 const PAPER: &str = include_str!("../../FORMAT.md");
@@ -37,12 +39,32 @@ fn the_example_enclosure_opens_to_the_example_manifest() {
     let enclosure = base64::engine::general_purpose::STANDARD.decode(enclosure).unwrap();
     let key = ContentKey::try_from(block("content-key").trim().to_owned()).unwrap();
     let package = unwrap(&enclosure, &key, &Limits::default()).unwrap();
-    let trusted: PublicKey = block("release-key").parse().unwrap();
+    let root = trusted_root();
+    assert_eq!(root.root().release.keys, [block("release-key").parse().unwrap()]);
     let running = SoftwareVersion::new("1.0.00-1").unwrap();
     let site =
-        Site { trusted: &[trusted], running: &running, hardware: "x86_64", installed_counter: 0, now: now() };
+        Site {
+        root: &root,
+        agent: &agent(),
+        permit: None,
+        running: &running,
+        hardware: "x86_64",
+        installed_counter: 0,
+        now: now(),
+    };
     let opened = open(&package, &site, &Limits::default()).unwrap();
     assert_eq!(format!("{}\n", serde_json::to_string_pretty(opened.manifest()).unwrap()), block("manifest"));
+}
+
+fn trusted_root() -> TrustedRoot {
+    let root: String = block("signed-root").split_whitespace().collect();
+    TrustedRoot::first(&[SignedRoot::try_from(root).unwrap()]).unwrap()
+}
+
+#[test]
+fn the_example_root_is_trusted_and_says_what_the_paper_says() {
+    let root = trusted_root();
+    assert_eq!(format!("{}\n", serde_json::to_string_pretty(root.root()).unwrap()), block("root"));
 }
 
 #[test]
@@ -56,4 +78,18 @@ fn the_example_code_has_the_example_id() {
     let code = ProvisionalCode::parse(&block("provisional-code")).unwrap();
     assert_eq!(*code.expose(), block("provisional-code").trim());
     assert_eq!(code.id().to_string(), block("code-id").trim());
+}
+
+#[test]
+fn the_example_command_key_signed_the_golden_command() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/wire/signed-command.eml");
+    let recorded = std::fs::read(path).unwrap();
+    let Classified::Ours { attachment } = classify(&recorded, &Limits::default()) else {
+        panic!("the golden command is not ours")
+    };
+    let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
+    let credential = Credential::from_hex(&block("credential")).unwrap();
+    let key = credential.channel(Direction::ToAppliance, &agent(), &center());
+    let opened = envelope::open(parcel.envelope, &key, &Limits::default(), now()).unwrap();
+    assert!(opened.is_signed_by(&Role::of(block("command-key").parse().unwrap())));
 }

@@ -1,11 +1,12 @@
 //! One message of every kind, and the parties of all examples.
 
-use crate::first_contact;
+use crate::{first_contact, upkeep};
 use jiff::Timestamp;
 use mailfmt::crypto::{ChannelKey, ContentKey, Credential, Direction};
-use mailfmt::message::command::{Command, CounterRequest, PingRequest, UpdateOrder, VersionRequest};
+use mailfmt::message::command::{Command, CounterRequest, PingRequest, TrustRoots, UpdateOrder, VersionRequest};
 use mailfmt::message::device::{Counter, DeviceId, FaultClass, Supply, SupplyLevel};
 use mailfmt::message::report::*;
+use mailfmt::trust::{DowngradePermit, Role, Root, SignedPermit, SignedRoot, SigningKey};
 use mailfmt::{
     AgentId, CenterId, Digest, Limits, Message, MessageId, ModuleName, Nonce, Receipt, SoftwareVersion,
     VersionReport,
@@ -51,6 +52,38 @@ pub(crate) fn device() -> DeviceId {
     DeviceId { vendor: "Kyocera".into(), model: "ECOSYS P2040dw".into(), serial: "VD21457943".into() }
 }
 
+pub(crate) fn key(seed: u8) -> SigningKey {
+    SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(seed))
+}
+
+/// Root 2 of the examples' center, signed by the one root key.
+fn signed_root() -> SignedRoot {
+    let root = Root {
+        version: 2,
+        center: center(),
+        created: now(),
+        expires: "2036-01-02T03:04:05Z".parse().unwrap(),
+        root: Role::of(key(1).public()),
+        release: Role { threshold: 2, keys: [2, 3, 4].map(|seed| key(seed).public()).to_vec() },
+        command: Role::of(key(5).public()),
+        revoked_packages: [Digest::of(b"a bad manifest")].into(),
+        release_counter_reset: Some(7),
+    };
+    SignedRoot::unsigned(&root).unwrap().sign(&key(1)).unwrap()
+}
+
+fn signed_permit() -> SignedPermit {
+    let permit = DowngradePermit {
+        center: center(),
+        agents: vec![agent()],
+        package: Digest::of(b"a manifest"),
+        from: SoftwareVersion::new("1.0.02-0").unwrap(),
+        to: SoftwareVersion::new("1.0.01-0").unwrap(),
+        expires: "2026-01-09T03:04:05Z".parse().unwrap(),
+    };
+    SignedPermit::unsigned(&permit).unwrap().sign(&key(2)).unwrap().sign(&key(3)).unwrap()
+}
+
 pub(crate) fn version_report() -> VersionReport {
     let text = "Software Version    1.0.00-1\nROM Version         1.5.08\nModules\nmail-agent          1.0.00    2026/01/01\n";
     VersionReport::parse(text, &Limits::default()).unwrap()
@@ -89,6 +122,21 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 content_key,
                 permit: None,
             })),
+        ),
+        (
+            "command-update-permitted",
+            Message::Command(Command::Update(UpdateOrder {
+                package,
+                target: version("1.0.01-0"),
+                enclosure: Digest::of(b"an enclosure"),
+                enclosure_octets: 12,
+                content_key: ContentKey::generate(&mut counting()),
+                permit: Some(signed_permit()),
+            })),
+        ),
+        (
+            "command-trust-roots",
+            Message::Command(Command::TrustRoots(TrustRoots { roots: vec![signed_root()] })),
         ),
         (
             "report-fault",
@@ -215,5 +263,6 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
     ]
     .into_iter()
     .chain(first_contact::samples())
+    .chain(upkeep::samples())
     .collect()
 }

@@ -10,6 +10,7 @@ use mailfmt::package::{
     Applies, ModuleFile, ModuleKind, PackageDraft, Rules, SigningKey, Site, build, enclose, open, sign,
     unwrap,
 };
+use mailfmt::trust::{Role, Root, SignedRoot, TrustedRoot};
 use mailfmt::{
     AgentId, CenterId, Command, Digest, Limits, Message, MessageId, ModuleName, ModuleVersion,
     SoftwareVersion,
@@ -44,8 +45,18 @@ pub(super) fn run(now: Timestamp) -> anyhow::Result<Vec<Figure>> {
     let seal_time = median(RUNS, sealed);
 
     let running = SoftwareVersion::new("1.0.00-1")?;
-    let trusted = [key.public()];
-    let site = Site { trusted: &trusted, running: &running, hardware: "bench", installed_counter: 0, now };
+    let root_key = SigningKey::generate(&mut random);
+    let root = trusted_root(&key, &root_key, now)?;
+    let agent = "AGENT0000001".parse()?;
+    let site = Site {
+        root: &root,
+        agent: &agent,
+        permit: None,
+        running: &running,
+        hardware: "bench",
+        installed_counter: 0,
+        now,
+    };
     let opened = || -> anyhow::Result<usize> {
         let package = open(&unwrap(&enclosure, &content_key, &limits)?, &site, &limits)?;
         Ok(package.modules().values().map(Vec::len).sum())
@@ -77,6 +88,23 @@ pub(super) fn run(now: Timestamp) -> anyhow::Result<Vec<Figure>> {
         figure("recipient_us", recipient_us, "us CPU", "limit: 50"),
         figure("recipient_octets", recipient_octets, "octets", "limit: 64"),
     ])
+}
+
+/// What an appliance that trusts this release key has.
+fn trusted_root(release: &SigningKey, root_key: &SigningKey, now: Timestamp) -> anyhow::Result<TrustedRoot> {
+    let command = SigningKey::generate(&mut sandbox::random());
+    let root = Root {
+        version: 1,
+        center: "CENTER".parse()?,
+        created: now,
+        expires: now + SignedDuration::from_hours(24),
+        root: Role::of(root_key.public()),
+        release: Role::of(release.public()),
+        command: Role::of(command.public()),
+        revoked_packages: Default::default(),
+        release_counter_reset: None,
+    };
+    Ok(TrustedRoot::first(&[SignedRoot::unsigned(&root)?.sign(root_key)?])?)
 }
 
 fn draft(file: Vec<u8>, now: Timestamp) -> anyhow::Result<PackageDraft> {

@@ -11,7 +11,6 @@ use crate::system::{SystemRandom, now};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use mailfmt::crypto::Credential;
-use mailfmt::package::PublicKey;
 use mailfmt::{AgentId, Introduction};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -100,7 +99,7 @@ pub(super) fn run(args: &AddArgs, context: &Context, out: &mut dyn Write) -> any
     let mut db = context.db()?;
     // What may fail fails before anything is added.
     context.settings()?;
-    context.home.release_public_keys()?;
+    context.home.roots()?;
     let appliances = complete(wishes, &db.agent_ids_given()?)?;
     one_mailbox_each(&appliances, &db.appliances()?)?;
     let place = Place::of(args.output.as_deref(), appliances.len(), &context.home)?;
@@ -286,13 +285,7 @@ fn introduce_all(
     context: &Context,
 ) -> anyhow::Result<Vec<Added>> {
     let settings = context.settings()?;
-    let release_keys: Vec<PublicKey> = context.home.release_public_keys()?;
-    if release_keys.is_empty() {
-        tracing::warn!(
-            "no release key in {}: these appliances will install nothing",
-            context.home.keys().display()
-        );
-    }
+    let (roots, _) = context.home.roots()?;
     let mut added = Vec::with_capacity(appliances.len());
     for appliance in appliances {
         let introduction = Introduction {
@@ -300,7 +293,7 @@ fn introduce_all(
             center: settings.center.clone(),
             center_address: settings.address.clone(),
             credential: appliance.credential.clone(),
-            release_keys: release_keys.clone(),
+            roots: roots.clone(),
         };
         let text = zeroize::Zeroizing::new(toml::to_string(&introduction)?);
         let path = place.file(&appliance.agent);

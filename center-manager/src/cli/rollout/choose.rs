@@ -12,7 +12,7 @@ use crate::system::{SystemRandom, now};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::SignedDuration;
-use mailfmt::package::{Manifest, inspect};
+use mailfmt::package::{Manifest, check_signatures, inspect};
 use mailfmt::{AgentId, Limits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, IsTerminal as _, Write};
@@ -194,14 +194,11 @@ fn warn(
     appliances: &[Appliance],
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let keys = context.home.release_public_keys()?;
-    if !keys.iter().any(|key| package.signers.split(' ').any(|signer| signer == key.id().to_string())) {
-        writeln!(
-            out,
-            "note: it is signed by {}, none of which is in {}",
-            package.signers,
-            context.home.keys().display()
-        )?;
+    let (_, trusted) = context.home.roots()?;
+    let octets =
+        std::fs::read(&package.path).with_context(|| format!("cannot read {}", package.path.display()))?;
+    if let Err(error) = check_signatures(&octets, trusted.root(), now(), &Limits::default()) {
+        writeln!(out, "note: appliances with root {} will refuse it: {error}", trusted.root().version)?;
     }
     let from = &package.manifest.applies.from;
     let misfits = appliances
