@@ -14,12 +14,15 @@ pub const ROOT_VARIABLE: &str = "MONITOR_APPLIANCE_ROOT";
 /// ```text
 /// appliance.toml            settings
 /// secrets/credential        64 hex digits, mode 0600
+/// secrets/enrolment.json    an enrolment that is not over yet, mode 0600
 /// secrets/mail-1.password   one per mail account, mode 0600
 /// store.db                  the only meeting place of the modules
 /// releases/1.0.00-1/        one release: release.json and a file per module
 /// current                   symbolic link to the release that runs
 /// packages/<id>.mfp         signed packages, as decrypted by mail-agent
+/// packages/<id>.permit      what came with the order to let an older release follow
 /// updates/<id>/             working folder of one installation
+/// trust/roots.json          the chain of roots: whose packages and commands are trusted
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -57,6 +60,12 @@ impl Layout {
         self.secrets_dir().join("credential")
     }
 
+    /// An enrolment that is not over yet.
+    #[must_use]
+    pub fn enrolment_file(&self) -> PathBuf {
+        self.secrets_dir().join("enrolment.json")
+    }
+
     /// The store.
     #[must_use]
     pub fn store_file(&self) -> PathBuf {
@@ -85,6 +94,18 @@ impl Layout {
     #[must_use]
     pub fn package_file(&self, id: &PackageId) -> PathBuf {
         self.packages_dir().join(format!("{id}.mfp"))
+    }
+
+    /// The permit that came with the order of one package, if it may go back to an older release.
+    #[must_use]
+    pub fn permit_file(&self, id: &PackageId) -> PathBuf {
+        self.packages_dir().join(format!("{id}.permit"))
+    }
+
+    /// The chain of roots.
+    #[must_use]
+    pub fn trust_file(&self) -> PathBuf {
+        self.root.join("trust").join("roots.json")
     }
 
     /// The directory of working folders of installations.

@@ -24,7 +24,7 @@ impl Place {
             center: "CENTER".parse().unwrap(),
             center_address: "center@center.example".into(),
             credential: Credential::from_bytes([0x5a; 32]),
-            release_keys: Vec::new(),
+            roots: Vec::new(),
         };
         std::fs::write(home.path().join("introduction"), toml::to_string(&introduction).unwrap()).unwrap();
         std::fs::write(home.path().join("password"), format!("{PASSWORD}\n")).unwrap();

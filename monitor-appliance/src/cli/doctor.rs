@@ -194,12 +194,17 @@ pub(super) fn is_alive(context: &Context, sign: &Heartbeat) -> bool {
 }
 
 fn update_keys(context: &Context) -> anyhow::Result<String> {
-    match context.settings.release_keys.as_slice() {
-        [] => {
-            anyhow::bail!("no release key: no update will be accepted; ask the center for a new introduction")
-        }
-        keys => Ok(keys.iter().map(|key| key.id().to_string()).collect::<Vec<_>>().join(" ")),
+    let trusted = crate::trust::read(&context.layout, &context.settings.center)?;
+    let root = trusted.root();
+    if root.is_expired(context.now()) {
+        anyhow::bail!(
+            "root {} expired at {}: no update is accepted until the center sends a newer one",
+            root.version,
+            root.expires
+        );
     }
+    let keys: Vec<_> = root.release.keys.iter().map(|key| key.id().to_string()).collect();
+    Ok(format!("root {}; {} of release keys {}", root.version, root.release.threshold, keys.join(" ")))
 }
 
 async fn examine_account(

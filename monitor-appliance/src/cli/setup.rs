@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Most octets read of an introduction file.
-const INTRODUCTION_OCTETS_MAX: u64 = 64 << 10;
+const INTRODUCTION_OCTETS_MAX: u64 = 16 << 20;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

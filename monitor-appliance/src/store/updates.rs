@@ -4,10 +4,12 @@ use super::{Change, Store, StoreError, row};
 use crate::update::UpdateState;
 use jiff::Timestamp;
 use mailfmt::package::PackageId;
+use mailfmt::trust::TrustedRoot;
 use mailfmt::{MessageId, SoftwareVersion};
 use rusqlite::{OptionalExtension as _, Row};
 
 const COUNTER: &str = "installed-counter";
+const COUNTER_ROOT: &str = "installed-counter-root";
 const REBOOT: &str = "reboot-after-boot";
 
 /// An order to install a package whose file lies ready in `packages/`.
@@ -118,6 +120,17 @@ impl Store {
         self.update_fact(COUNTER)?.map_or(Ok(0), |text| text.parse().map_err(damaged))
     }
 
+    /// The same with the version of the root under which it was noted; 0 for none. Newer roots may set it back
+    /// ([`TrustedRoot::installed_counter`]).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn installed_counter_and_root(&self) -> Result<(u64, u64), StoreError> {
+        let damaged = |_| StoreError::Damaged { what: "root of the release counter" };
+        let root = self.update_fact(COUNTER_ROOT)?.map_or(Ok(0), |text| text.parse().map_err(damaged))?;
+        Ok((self.installed_counter()?, root))
+    }
+
     /// The boot id under which a restart of the box was asked for; `None` when none is to come.
     ///
     /// # Errors
@@ -209,20 +222,37 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Notes that a release with this counter was installed; the greatest counts.
+    /// Notes that a release with this counter was installed under `root`. The greatest counts, unless a root since then has
+    /// set it back.
     ///
     /// # Errors
-    /// [`StoreError::Sql`].
-    pub fn raise_installed_counter(&self, counter: u64) -> Result<(), StoreError> {
-        // As text, since SQLite's integers end at half of ours.
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO update_fact (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE
-                 SET value = excluded.value
-                 WHERE length(value) < length(excluded.value)
-                    OR (length(value) = length(excluded.value) AND value < excluded.value)",
-            )?
-            .execute((COUNTER, counter.to_string()))?;
+    /// [`StoreError`].
+    pub fn raise_installed_counter(
+        &self,
+        counter: u64,
+        root: Option<&TrustedRoot>,
+    ) -> Result<(), StoreError> {
+        let fact = |name| -> Result<u64, StoreError> {
+            let text: Option<String> = self
+                .transaction
+                .prepare_cached("SELECT value FROM update_fact WHERE name = ?1")?
+                .query_row((name,), |row| row.get(0))
+                .optional()?;
+            let damaged = |_| StoreError::Damaged { what: "release counter" };
+            text.map_or(Ok(0), |text| text.parse().map_err(damaged))
+        };
+        let (before, noted_under) = (fact(COUNTER)?, fact(COUNTER_ROOT)?);
+        let before = root.map_or(before, |root| root.installed_counter(before, noted_under));
+        let root = root.map_or(0, |root| root.root().version).max(noted_under);
+        for (name, value) in [(COUNTER, before.max(counter)), (COUNTER_ROOT, root)] {
+            // As text, since SQLite's integers end at half of ours.
+            self.transaction
+                .prepare_cached(
+                    "INSERT INTO update_fact (name, value) VALUES (?1, ?2)
+                     ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                )?
+                .execute((name, value.to_string()))?;
+        }
         Ok(())
     }
 
@@ -309,7 +339,7 @@ mod tests {
         let (_folder, mut store) = store();
         assert_eq!(store.installed_counter().unwrap(), 0);
         for (raise, after) in [(9, 9), (10, 10), (2, 10), (u64::MAX, u64::MAX), (11, u64::MAX)] {
-            store.change(|change| change.raise_installed_counter(raise)).unwrap();
+            store.change(|change| change.raise_installed_counter(raise, None)).unwrap();
             assert_eq!(store.installed_counter().unwrap(), after);
         }
     }

@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::release::{Releases, remove_tree};
 use crate::store::{Change, Store, StoreError, UpdateOrderRow};
 use crate::supervisor::processes::boot_id;
+use crate::trust;
 use mailfmt::message::report::{UpdateOutcome, UpdateResultReport};
 use mailfmt::{Report, SoftwareVersion};
 use std::path::Path;
@@ -70,7 +71,8 @@ pub fn advance(
 
 /// What a package asks for at its successful end.
 fn follow_up(context: &Context, change: &Change<'_>, swap: &Swap) -> Result<(), StoreError> {
-    change.raise_installed_counter(swap.release_counter)?;
+    let trusted = trust::read(&context.layout, &context.settings.center).ok();
+    change.raise_installed_counter(swap.release_counter, trusted.as_ref())?;
     if swap.report_by_itself {
         change.request_version(None, None, context.now())?;
     }

@@ -68,7 +68,7 @@ impl Site {
             center: "CENTER".parse().unwrap(),
             center_address: "center@center.example".into(),
             credential: Credential::from_bytes([7; 32]),
-            release_keys: Vec::new(),
+            roots: Vec::new(),
         };
         let server =
             |port| mailbox::Server { host: "127.0.0.1".into(), port, security: mailbox::Security::Plain };

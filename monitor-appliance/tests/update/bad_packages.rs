@@ -267,7 +267,7 @@ fn a_package_for_another_version_is_refused() {
 #[test]
 fn an_older_release_is_refused() {
     let site = Site::new();
-    site.store().change(|change| change.raise_installed_counter(7)).unwrap();
+    site.store().change(|change| change.raise_installed_counter(7, None)).unwrap();
     refused(&site, &site.signed(&site.draft()), "release counter 2, older than 7");
 }
 

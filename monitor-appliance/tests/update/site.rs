@@ -1,16 +1,19 @@
 //! One appliance in a temporary folder, with release 1.0.00-1 running, and packages made for it.
 
+use jiff::SignedDuration;
 use mailfmt::message::report::{UpdateOutcome, UpdateResultReport};
 use mailfmt::message::{Message, Report};
 use mailfmt::package::{
     Applies, ModuleFile, ModuleKind, PackageDraft, Rules, SigningKey, build, inspect, sign,
 };
+use mailfmt::trust::{Role, Root, SignedRoot};
 use mailfmt::{Digest, Limits, MessageId, ModuleName, ModuleVersion, SoftwareVersion};
 use monitor_appliance::Context;
 use monitor_appliance::context::system_random;
 use monitor_appliance::release::{RELEASE_FILE, Release, ReleaseModule, Releases, write_durably};
 use monitor_appliance::store::{NewUpdateOrder, Store};
 use monitor_appliance::supervisor::processes::{PACKAGE_MARK, ROOT_MARK, kill_marked};
+use monitor_appliance::trust;
 use monitor_appliance::update::UpdateState;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -34,6 +37,25 @@ pub(crate) struct Site {
     pub(crate) context: Context,
 }
 
+/// Makes the appliance trust the release key.
+fn trust_release_key(context: &Context, key: &SigningKey) {
+    let (root_key, command_key) =
+        (SigningKey::generate(&mut system_random), SigningKey::generate(&mut system_random));
+    let root = Root {
+        version: 1,
+        center: context.settings.center.clone(),
+        created: context.now(),
+        expires: context.now() + SignedDuration::from_hours(24),
+        root: Role::of(root_key.public()),
+        release: Role::of(key.public()),
+        command: Role::of(command_key.public()),
+        revoked_packages: Default::default(),
+        release_counter_reset: None,
+    };
+    let signed = SignedRoot::unsigned(&root).unwrap().sign(&root_key).unwrap();
+    trust::replace(&context.layout, &context.settings.center, &[signed]).unwrap();
+}
+
 impl Site {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -47,7 +69,6 @@ agent = "AGENT0000001"
 center = "CENTER"
 center_address = "center@center.example"
 hardware = "test-box"
-release_keys = ["{}"]
 reboot_command = ["/bin/sh", "-c", "echo reboot >> {}/reboots"]
 [[accounts]]
 name = "main"
@@ -57,12 +78,12 @@ smtp = {{ host = "127.0.0.1", port = 1, security = "plain" }}
 fetch = "pop3"
 fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
 "#,
-                key.public(),
                 root.display()
             ),
         )
         .unwrap();
         let context = Context::load(&root).unwrap();
+        trust_release_key(&context, &key);
         let site = Self { _folder: folder, key, context };
         site.install_first_release();
         site
