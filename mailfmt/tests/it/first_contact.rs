@@ -4,7 +4,9 @@ use crate::samples::{agent, center, counting, credential, device, now};
 use mailfmt::crypto::{ChannelKey, Direction};
 use mailfmt::enrolment::{CodeId, ProvisionalCode, session};
 use mailfmt::exchange::{EphemeralSecret, Halves};
-use mailfmt::message::enrolment::{Admission, Enrolment, FirstSettings, Hardware, Hello, Offer, Registration};
+use mailfmt::message::enrolment::{
+    Admission, Enrolment, FirstSettings, Hardware, Hello, Offer, Registration,
+};
 use mailfmt::message::report::{DeviceState, InventoryDevice};
 use mailfmt::trust::SignedRoot;
 use mailfmt::{Message, SoftwareVersion};

@@ -5,8 +5,8 @@ use mailfmt::crypto::{ContentKey, Credential, Direction};
 use mailfmt::enrolment::ProvisionalCode;
 use mailfmt::mail::{Classified, Parcel, classify};
 use mailfmt::package::{Site, open, unwrap};
-use mailfmt::trust::{SignedRoot, TrustedRoot};
 use mailfmt::trust::Role;
+use mailfmt::trust::{SignedRoot, TrustedRoot};
 use mailfmt::{Limits, SoftwareVersion, VersionReport, envelope};
 
 const PAPER: &str = include_str!("../../FORMAT.md");
@@ -42,8 +42,7 @@ fn the_example_enclosure_opens_to_the_example_manifest() {
     let root = trusted_root();
     assert_eq!(root.root().release.keys, [block("release-key").parse().unwrap()]);
     let running = SoftwareVersion::new("1.0.00-1").unwrap();
-    let site =
-        Site {
+    let site = Site {
         root: &root,
         agent: &agent(),
         permit: None,

@@ -2,9 +2,10 @@
 
 use crate::first_contact;
 use crate::samples::{agent, center, channel, counting, now, samples};
-use mailfmt::envelope::{Addressee, Header, open, seal};
+use mailfmt::envelope::{Addressee, Extras, Header, OpenedEnvelope, open, seal_with};
 use mailfmt::mail::{Classified, Letter, Parcel, classify, compose};
 use mailfmt::message::{Enrolment, Family};
+use mailfmt::trust::{Role, SigningKey};
 use mailfmt::{Command, Limits, Message, MessageId, Report};
 use std::path::PathBuf;
 
@@ -23,7 +24,7 @@ fn golden(name: &str, actual: &[u8]) -> Vec<u8> {
         .unwrap_or_else(|error| panic!("{}: {error}; UPDATE_GOLDEN=1 writes it", path.display()))
 }
 
-fn mail(message: &Message) -> Vec<u8> {
+fn mail(message: &Message, extras: &Extras<'_>) -> Vec<u8> {
     let expires = now() + jiff::SignedDuration::from_hours(24 * 7);
     let (from, to, sender) = match message {
         Message::Enrolment(Enrolment::Hello(_) | Enrolment::Registration(_)) => {
@@ -38,7 +39,8 @@ fn mail(message: &Message) -> Vec<u8> {
     let header =
         Header::new(message, sender, MessageId::from_bytes([0x33; 16]), now(), expires).answering(answered);
     let key = channel(message);
-    let sealed = seal(&header, message, &[Addressee { key: &key, sequence: 17 }], &mut counting()).unwrap();
+    let addressees = [Addressee { key: &key, sequence: 17 }];
+    let sealed = seal_with(&header, message, &addressees, extras, &mut counting()).unwrap();
     compose(&Letter { from, to: Some(to), header: &header, sending: 1 }, &sealed)
 }
 
@@ -67,24 +69,62 @@ fn payloads_are_written_as_recorded_and_read_back() {
     }
 }
 
+fn opened(name: &str, message: &Message, extras: &Extras<'_>) -> OpenedEnvelope {
+    let recorded = golden(&format!("{name}.eml"), &mail(message, extras));
+    let Classified::Ours { attachment } = classify(&recorded, &Limits::default()) else {
+        panic!("{name} is not ours")
+    };
+    let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
+    let opened = open(parcel.envelope, &channel(message), &Limits::default(), now()).unwrap();
+    assert_eq!(opened.message().unwrap(), *message, "{name}");
+    assert_eq!(opened.sequence(), 17);
+    assert!(parcel.enclosure.is_empty());
+    opened
+}
+
+fn command_key() -> SigningKey {
+    SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(0x44))
+}
+
+/// Mails with a trailer, by the names of their files and samples.
+const SIGNED: [(&str, &str); 2] =
+    [("signed-command", "command-rotate-credential"), ("signed-receipt", "receipt-latest")];
+const FOLLOWING: (&str, &str) = ("following-report", "report-fault");
+
+fn sample(wanted: &str) -> Message {
+    let found = samples().into_iter().find(|(name, _)| *name == wanted);
+    found.map_or_else(|| panic!("no sample {wanted}"), |(_, message)| message)
+}
+
 #[test]
 fn recorded_mails_open_to_the_recorded_messages() {
     for (name, message) in samples() {
-        let recorded = golden(&format!("{name}.eml"), &mail(&message));
-        let Classified::Ours { attachment } = classify(&recorded, &Limits::default()) else {
-            panic!("{name} is not ours")
-        };
-        let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
-        let opened = open(parcel.envelope, &channel(&message), &Limits::default(), now()).unwrap();
-        assert_eq!(opened.message().unwrap(), message, "{name}");
-        assert_eq!(opened.sequence(), 17);
-        assert!(parcel.enclosure.is_empty());
+        let opened = opened(name, &message, &Extras::default());
+        assert_eq!(opened.follows(), None, "{name}");
+        assert!(!opened.is_signed_by(&Role::of(command_key().public())), "{name}");
     }
 }
 
 #[test]
+fn recorded_signatures_hold_and_what_a_mail_follows_is_read() {
+    let signer = command_key();
+    let role = Role::of(signer.public());
+    for (name, message) in SIGNED {
+        let extras = Extras { signer: Some(&signer), follows: Some(16) };
+        let opened = opened(name, &sample(message), &extras);
+        assert!(opened.is_signed_by(&role), "{name}");
+        assert_eq!(opened.follows(), Some(16), "{name}");
+    }
+    let (name, message) = FOLLOWING;
+    let opened = opened(name, &sample(message), &Extras { signer: None, follows: Some(16) });
+    assert_eq!(opened.follows(), Some(16));
+    assert!(!opened.is_signed_by(&role));
+}
+
+#[test]
 fn no_golden_file_is_left_over() {
-    let names: Vec<_> = samples().into_iter().map(|(name, _)| name).collect();
+    let trailed = SIGNED.into_iter().chain([FOLLOWING]).map(|(name, _)| name);
+    let names: Vec<_> = samples().into_iter().map(|(name, _)| name).chain(trailed).collect();
     let files: Vec<_> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!files.is_empty());
     for path in files {

@@ -6,4 +6,5 @@ mod first_contact;
 mod format_paper;
 mod golden;
 mod samples;
+mod upkeep;
 mod version_report;

@@ -3,7 +3,9 @@
 use crate::{first_contact, upkeep};
 use jiff::Timestamp;
 use mailfmt::crypto::{ChannelKey, ContentKey, Credential, Direction};
-use mailfmt::message::command::{Command, CounterRequest, PingRequest, TrustRoots, UpdateOrder, VersionRequest};
+use mailfmt::message::command::{
+    Command, CounterRequest, PingRequest, TrustRoots, UpdateOrder, VersionRequest,
+};
 use mailfmt::message::device::{Counter, DeviceId, FaultClass, Supply, SupplyLevel};
 use mailfmt::message::report::*;
 use mailfmt::trust::{DowngradePermit, Role, Root, SignedPermit, SignedRoot, SigningKey};
