@@ -26,10 +26,12 @@ mod open;
 mod window;
 
 pub use crate::trust::{KeyError, KeyId, PublicKey, SigningKey};
-pub use build::{BuildError, ModuleFile, PackageDraft, build, sign};
+pub use build::{BuildError, ModuleFile, OlderFiles, PackageDraft, build, build_deltas, sign};
 pub use enclosure::{EnclosureError, enclose, unwrap};
 pub use manifest::{Applies, Manifest, ModuleEntry, ModuleKind, Rules, ScriptEntry, When};
-pub use open::{Inspection, PackageError, Site, VerifiedPackage, check_signatures, inspect, open};
+pub use open::{
+    Inspection, NoWayToModule, PackageError, Site, VerifiedPackage, check_signatures, inspect, open,
+};
 pub use window::{DailyWindow, DailyWindowError};
 
 use crate::digest::Digest;

@@ -1,8 +1,9 @@
 //! Building and signing a package (center side).
 
+use super::delta::{self, DeltaEntry};
 use super::manifest::{Applies, Manifest, ModuleEntry, ModuleKind, Rules, ScriptEntry};
 use super::open::{PackageError, split};
-use super::{MAGIC, SCRIPT_NAME, signed_octets};
+use super::{MAGIC, PackageId, SCRIPT_NAME, signed_octets};
 use crate::digest::Digest;
 use crate::ids::ModuleName;
 use crate::limits::Limits;
@@ -12,7 +13,10 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+
+const LEVEL: Compression = Compression::new(6);
 
 /// Everything that goes into a package.
 #[derive(Debug, Clone)]
@@ -83,15 +87,78 @@ pub enum BuildError {
 /// # Errors
 /// [`BuildError`] for a draft that no appliance would accept.
 pub fn build(draft: &PackageDraft, limits: &Limits) -> Result<Vec<u8>, BuildError> {
+    assemble_draft(draft, &Differences::default(), limits)
+}
+
+/// Older files of the modules, by which a package may be made small.
+#[derive(Debug, Clone, Default)]
+pub struct OlderFiles {
+    /// Per module the different files that appliances may have of it.
+    pub files: BTreeMap<ModuleName, Vec<Vec<u8>>>,
+    /// The signed or unsigned package that carries the whole files.
+    pub whole: Option<PackageId>,
+}
+
+/// Builds an unsigned package file in which a carried module travels as deltas from its older files, where that is
+/// shorter; same draft and files, same octets.
+///
+/// # Errors
+/// [`BuildError`] for a draft that no appliance would accept.
+pub fn build_deltas(
+    draft: &PackageDraft,
+    older: &OlderFiles,
+    limits: &Limits,
+) -> Result<Vec<u8>, BuildError> {
+    let mut modules = BTreeMap::new();
+    for module in draft.modules.iter().filter(|module| module.carried) {
+        let Some(files) = older.files.get(&module.name) else { continue };
+        let deltas: BTreeMap<Digest, Vec<u8>> =
+            files.iter().map(|old| (Digest::of(old), delta::make(old, &module.file))).collect();
+        let travels: usize = deltas.values().map(|delta| deflated(delta).len()).sum();
+        if !deltas.is_empty() && travels < deflated(&module.file).len() {
+            modules.insert(module.name.clone(), deltas);
+        }
+    }
+    let mut draft = draft.clone();
+    for module in &mut draft.modules {
+        module.carried &= !modules.contains_key(&module.name);
+    }
+    let whole = older.whole.filter(|_| !modules.is_empty());
+    assemble_draft(&draft, &Differences { modules, whole }, limits)
+}
+
+/// The deltas of a package: per module, by the SHA-256 of the older file.
+#[derive(Default)]
+struct Differences {
+    modules: BTreeMap<ModuleName, BTreeMap<Digest, Vec<u8>>>,
+    whole: Option<PackageId>,
+}
+
+impl Differences {
+    fn of(&self, module: &ModuleName) -> impl Iterator<Item = (&Digest, &Vec<u8>)> {
+        self.modules.get(module).into_iter().flatten()
+    }
+}
+
+fn deflated(octets: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), LEVEL);
+    encoder.write_all(octets).and_then(|()| encoder.finish()).expect("writing into memory does not fail")
+}
+
+fn assemble_draft(
+    draft: &PackageDraft,
+    differences: &Differences,
+    limits: &Limits,
+) -> Result<Vec<u8>, BuildError> {
     check(draft, limits)?;
-    let content = content(draft);
+    let content = content(draft, differences);
     let manifest = Manifest {
         target: draft.target.clone(),
         rom: draft.rom.clone(),
         release_counter: draft.release_counter,
         created: draft.created,
         expires: draft.expires,
-        modules: draft.modules.iter().map(entry).collect(),
+        modules: draft.modules.iter().map(|module| entry(module, differences)).collect(),
         script: ScriptEntry {
             octets: octets(&draft.script),
             sha256: Digest::of(&draft.script),
@@ -99,6 +166,7 @@ pub fn build(draft: &PackageDraft, limits: &Limits) -> Result<Vec<u8>, BuildErro
         },
         applies: draft.applies.clone(),
         rules: draft.rules.clone(),
+        whole: differences.whole,
         content: Digest::of(&content),
         content_octets: octets(&content),
     };
@@ -156,7 +224,12 @@ fn check(draft: &PackageDraft, limits: &Limits) -> Result<(), BuildError> {
     Ok(())
 }
 
-fn entry(module: &ModuleFile) -> ModuleEntry {
+fn entry(module: &ModuleFile, differences: &Differences) -> ModuleEntry {
+    let deltas = differences.of(&module.name).map(|(from, delta)| DeltaEntry {
+        from: *from,
+        octets: octets(delta),
+        sha256: Digest::of(delta),
+    });
     ModuleEntry {
         name: module.name.clone(),
         version: module.version.clone(),
@@ -165,23 +238,29 @@ fn entry(module: &ModuleFile) -> ModuleEntry {
         octets: octets(&module.file),
         sha256: Digest::of(&module.file),
         carried: module.carried,
+        deltas: deltas.collect(),
     }
 }
 
-fn content(draft: &PackageDraft) -> Vec<u8> {
-    let mut archive = tar::Builder::new(DeflateEncoder::new(Vec::new(), Compression::new(6)));
-    let carried = draft.modules.iter().filter(|module| module.carried);
-    let files =
-        carried.map(|module| (module.name.as_str(), module.file.as_slice(), module.kind.is_executable()));
-    for (name, file, executable) in std::iter::once((SCRIPT_NAME, draft.script.as_slice(), true)).chain(files)
-    {
+fn content(draft: &PackageDraft, differences: &Differences) -> Vec<u8> {
+    let mut archive = tar::Builder::new(DeflateEncoder::new(Vec::new(), LEVEL));
+    let mut files = vec![(SCRIPT_NAME.to_owned(), draft.script.as_slice(), true)];
+    for module in &draft.modules {
+        if module.carried {
+            files.push((module.name.to_string(), module.file.as_slice(), module.kind.is_executable()));
+        }
+        for (from, delta) in differences.of(&module.name) {
+            files.push((delta::file_name(&module.name, from), delta, false));
+        }
+    }
+    for (name, file, executable) in files {
         let mut header = tar::Header::new_ustar();
         header.set_size(octets(file));
         header.set_mode(if executable { 0o755 } else { 0o644 });
         header.set_entry_type(tar::EntryType::Regular);
         // No owner and no time: the same draft gives the same octets everywhere.
         archive
-            .append_data(&mut header, name, file)
+            .append_data(&mut header, &name, file)
             .expect("writing into memory does not fail; names are short");
     }
     archive.into_inner().and_then(DeflateEncoder::finish).expect("writing into memory does not fail")

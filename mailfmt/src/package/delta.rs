@@ -5,6 +5,7 @@
 //! anything but the file in the manifest.
 
 use crate::digest::Digest;
+use crate::ids::ModuleName;
 use serde::{Deserialize, Serialize};
 
 /// A delta of one module from one older file of it, as the manifest names it.
@@ -31,6 +32,11 @@ pub enum DeltaError {
     /// It led to another file.
     #[error("the delta led to another file than the manifest names")]
     Outcome,
+}
+
+/// The name of a delta's file inside a package; module names cannot hold the slash.
+pub(super) fn file_name(module: &ModuleName, from: &Digest) -> String {
+    format!("delta/{module}/{from}")
 }
 
 /// The delta from `old` to `new`. Takes memory of about nine times `old`.

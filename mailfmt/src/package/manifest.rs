@@ -1,5 +1,7 @@
 //! What a package's manifest says.
 
+use super::PackageId;
+use super::delta::DeltaEntry;
 use super::window::DailyWindow;
 use crate::digest::Digest;
 use crate::ids::ModuleName;
@@ -32,6 +34,9 @@ pub struct Manifest {
     /// Waiting and restarting.
     #[serde(default)]
     pub rules: Rules,
+    /// The package with the same target that carries whole files: what to send where a delta does not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<PackageId>,
     /// SHA-256 of the content (deflated tar) as it stands in the file.
     pub content: Digest,
     /// Octets of the content.
@@ -53,8 +58,11 @@ pub struct ModuleEntry {
     pub octets: u64,
     /// SHA-256 of its file.
     pub sha256: Digest,
-    /// Whether its file is in this package; otherwise the appliance must have it already.
+    /// Whether its file is in this package; otherwise the appliance must have it already, or make it by a delta.
     pub carried: bool,
+    /// Deltas to its file from older ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deltas: Vec<DeltaEntry>,
 }
 
 /// What a module is, and so how it is replaced.

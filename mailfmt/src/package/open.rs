@@ -1,5 +1,6 @@
 //! Opening a package (appliance side): the only maker of [`VerifiedPackage`].
 
+use super::delta::{self, DeltaError};
 use super::manifest::Manifest;
 use super::{MAGIC, PackageId, SCRIPT_NAME, signed_octets};
 use crate::digest::Digest;
@@ -169,9 +170,56 @@ pub struct VerifiedPackage {
     manifest: Manifest,
     script: Vec<u8>,
     modules: BTreeMap<ModuleName, Vec<u8>>,
+    deltas: BTreeMap<(ModuleName, Digest), Vec<u8>>,
+}
+
+/// A package does not hold what makes a module out of the file that is here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoWayToModule {
+    /// There is neither its file nor a delta from the older one.
+    #[error("{name} travels as a difference from a file that this appliance does not have")]
+    NoDelta {
+        /// The module.
+        name: ModuleName,
+    },
+    /// The delta does not lead to it.
+    #[error("{name} cannot be made from its difference")]
+    Delta {
+        /// The module.
+        name: ModuleName,
+        /// What is wrong with it.
+        source: DeltaError,
+    },
 }
 
 impl VerifiedPackage {
+    /// The files of all modules that travel, deltas applied to what `older` gives for a module's name. A module that
+    /// `older` gives in its new form already is left out.
+    ///
+    /// # Errors
+    /// [`NoWayToModule`]: the package that carries whole files is needed ([`Manifest::whole`]).
+    pub fn files_over(
+        &self,
+        older: impl Fn(&ModuleName) -> Option<Vec<u8>>,
+    ) -> Result<BTreeMap<ModuleName, Vec<u8>>, NoWayToModule> {
+        let mut files = self.modules.clone();
+        for module in self.manifest.modules.iter().filter(|module| !module.deltas.is_empty()) {
+            let name = || module.name.clone();
+            let old = older(&module.name).ok_or_else(|| NoWayToModule::NoDelta { name: name() })?;
+            let from = Digest::of(&old);
+            if from == module.sha256 || files.contains_key(&module.name) {
+                continue;
+            }
+            let delta =
+                self.deltas.get(&(name(), from)).ok_or_else(|| NoWayToModule::NoDelta { name: name() })?;
+            let file = delta::apply(&old, delta, &module.sha256)
+                .map_err(|source| NoWayToModule::Delta { name: name(), source })?;
+            files.insert(name(), file);
+        }
+        Ok(files)
+    }
+
     /// The package's id.
     #[must_use]
     pub fn id(&self) -> PackageId {
@@ -234,8 +282,8 @@ pub fn open(package: &[u8], site: &Site<'_>, limits: &Limits) -> Result<Verified
     is_in_force(id, root, site.now)?;
     let manifest = read_manifest(&parts, limits)?;
     accept(id, &manifest, site, limits)?;
-    let (script, modules) = unpack(parts.content, &manifest)?;
-    Ok(VerifiedPackage { id, manifest, script, modules })
+    let (script, modules, deltas) = unpack(parts.content, &manifest)?;
+    Ok(VerifiedPackage { id, manifest, script, modules, deltas })
 }
 
 /// What an appliance that trusts `root` would say about the signatures of a package, without its other checks: for a center
@@ -327,11 +375,13 @@ fn read_manifest(parts: &Parts<'_>, limits: &Limits) -> Result<Manifest, Package
         return Err(PackageError::Content);
     }
     at_most("number of modules", manifest.modules.len(), limits.modules)?;
-    let unpacked = manifest
-        .modules
-        .iter()
-        .filter(|module| module.carried)
+    // A module that is made by a delta takes its room, too.
+    let made = manifest.modules.iter().filter(|module| module.carried || !module.deltas.is_empty());
+    let deltas = manifest.modules.iter().flat_map(|module| &module.deltas);
+    at_most("number of differences", deltas.clone().count(), limits.modules)?;
+    let unpacked = made
         .map(|module| module.octets)
+        .chain(deltas.map(|delta| delta.octets))
         .fold(manifest.script.octets, u64::saturating_add);
     for (what, found, limit) in [
         ("script in octets", manifest.script.octets, limits.script_octets),
@@ -376,16 +426,19 @@ fn accept(id: PackageId, manifest: &Manifest, site: &Site<'_>, limits: &Limits) 
     Ok(())
 }
 
-type Files = (Vec<u8>, BTreeMap<ModuleName, Vec<u8>>);
+type Files = (Vec<u8>, BTreeMap<ModuleName, Vec<u8>>, BTreeMap<(ModuleName, Digest), Vec<u8>>);
 
 fn unpack(content: &[u8], manifest: &Manifest) -> Result<Files, PackageError> {
-    let mut wanted: BTreeMap<&str, (u64, Digest)> = manifest
-        .modules
-        .iter()
-        .filter(|module| module.carried)
-        .map(|module| (module.name.as_str(), (module.octets, module.sha256)))
-        .collect();
-    wanted.insert(SCRIPT_NAME, (manifest.script.octets, manifest.script.sha256));
+    let mut wanted: BTreeMap<String, (u64, Digest)> = BTreeMap::new();
+    for module in &manifest.modules {
+        if module.carried {
+            wanted.insert(module.name.to_string(), (module.octets, module.sha256));
+        }
+        for delta in &module.deltas {
+            wanted.insert(delta::file_name(&module.name, &delta.from), (delta.octets, delta.sha256));
+        }
+    }
+    wanted.insert(SCRIPT_NAME.to_owned(), (manifest.script.octets, manifest.script.sha256));
 
     // What a tar of exactly these files takes: per file a header and padding, and the trailer with its blocking.
     let count = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
@@ -404,7 +457,7 @@ fn unpack(content: &[u8], manifest: &Manifest) -> Result<Files, PackageError> {
         if entry.header().entry_type() != tar::EntryType::Regular {
             return Err(bad("only regular files may travel, no links, directories or devices"));
         }
-        // The manifest's names cannot hold a slash, so an absolute path or one with `..` is never found here.
+        // The manifest's names cannot hold a slash or begin with a point, so a path that leaves is never found here.
         let (octets, sha256) =
             *wanted.get(path.as_str()).ok_or_else(|| bad("the manifest does not name it"))?;
         if files.contains_key(&path) {
@@ -417,13 +470,20 @@ fn unpack(content: &[u8], manifest: &Manifest) -> Result<Files, PackageError> {
         }
         files.insert(path, file);
     }
-    if let Some(name) = wanted.keys().find(|name| !files.contains_key(**name)) {
-        return Err(PackageError::Missing { name: (*name).to_owned() });
+    if let Some(name) = wanted.keys().find(|name| !files.contains_key(*name)) {
+        return Err(PackageError::Missing { name: name.clone() });
     }
     let script = files.remove(SCRIPT_NAME).unwrap_or_default();
-    let modules = manifest
-        .modules
-        .iter()
-        .filter_map(|module| files.remove(module.name.as_str()).map(|file| (module.name.clone(), file)));
-    Ok((script, modules.collect()))
+    let (mut modules, mut deltas) = (BTreeMap::new(), BTreeMap::new());
+    for module in &manifest.modules {
+        for delta in &module.deltas {
+            if let Some(file) = files.remove(&delta::file_name(&module.name, &delta.from)) {
+                deltas.insert((module.name.clone(), delta.from), file);
+            }
+        }
+        if let Some(file) = files.remove(module.name.as_str()) {
+            modules.insert(module.name.clone(), file);
+        }
+    }
+    Ok((script, modules, deltas))
 }

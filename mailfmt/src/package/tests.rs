@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use std::io::Write as _;
 
+mod deltas;
+
 fn now() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
 }
@@ -104,13 +106,22 @@ fn with_archive(archive: &[u8]) -> Vec<u8> {
     let mut manifest = inspect(&honest, &Limits::default()).unwrap().manifest;
     manifest.content = Digest::of(&content);
     manifest.content_octets = content.len() as u64;
-    let manifest = serde_json::to_vec(&manifest).unwrap();
+    assemble(&manifest, &content)
+}
+
+/// The package with another manifest, made to fit.
+fn with_manifest(package: &[u8], manifest: &Manifest) -> Vec<u8> {
+    assemble(manifest, open::split(package, &Limits::default()).unwrap().content)
+}
+
+fn assemble(manifest: &Manifest, content: &[u8]) -> Vec<u8> {
+    let manifest = serde_json::to_vec(manifest).unwrap();
     let mut package = MAGIC.to_vec();
     package.extend(u32::try_from(manifest.len()).unwrap().to_be_bytes());
     package.extend(&manifest);
     package.push(0);
     package.extend((content.len() as u64).to_be_bytes());
-    package.extend(&content);
+    package.extend(content);
     sign(&package, &release_key(1), &Limits::default()).unwrap()
 }
 
