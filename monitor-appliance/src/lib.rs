@@ -3,29 +3,39 @@
 //! A few small modules that meet only in one durable [`store`]: `supervisor` starts and swaps the others,
 //! [`device_watch`] reads devices, [`mail_agent`] does the mail, `update-install` and `version-report` run on demand.
 //! Any of them may be killed at any time. What they decide is pure and stands in modules of its own: [`outbox`],
-//! [`mail_schedule`], [`judge`], [`commands`], [`faults`], [`device`], [`update`].
+//! [`mail_schedule`], [`judge`], [`clock`], [`commands`], [`faults`], [`device`], [`update`].
 
+pub mod alarm;
+pub mod clock;
 pub mod commands;
 pub mod context;
 pub mod device;
 pub mod device_watch;
+pub mod discovery;
+pub mod enrolment;
 pub mod faults;
+pub mod freshness;
 pub mod health;
 pub mod heartbeat;
+pub mod inventory;
 pub mod judge;
+pub mod keyring;
 pub mod layout;
 pub mod logging;
 pub mod mail_agent;
 pub mod mail_schedule;
 pub mod outbox;
 pub mod release;
+pub mod release_counter;
 pub mod replace_file;
+pub mod rotation;
 pub mod settings;
 pub mod setup;
 pub mod shutdown;
 pub mod snmp;
 pub mod store;
 pub mod supervisor;
+pub mod trust;
 pub mod update;
 pub mod version_report;
 

@@ -115,6 +115,30 @@ impl SnmpReader {
         self.visit(target, &plan::FAULTS, limits).boxed().await
     }
 
+    /// Asks whether somebody is there: the system group, in one request where the device can.
+    ///
+    /// # Errors
+    /// As [`Self::read_full`].
+    pub async fn read_greeting(
+        &self,
+        target: &DeviceTarget,
+        limits: &ReadLimits,
+    ) -> Result<Walk, ReadError> {
+        self.visit(target, &plan::GREETING, limits).boxed().await
+    }
+
+    /// Reads who a device is: vendor, model, serial number, hardware address, and what sort of device.
+    ///
+    /// # Errors
+    /// As [`Self::read_full`].
+    pub async fn read_identity(
+        &self,
+        target: &DeviceTarget,
+        limits: &ReadLimits,
+    ) -> Result<Walk, ReadError> {
+        self.visit(target, &plan::IDENTITY, limits).boxed().await
+    }
+
     async fn visit(
         &self,
         target: &DeviceTarget,
@@ -128,7 +152,9 @@ impl SnmpReader {
         let by_user = matches!(target.credential, SnmpCredential::V3(_));
         let engine_known = by_user && self.engines.get(&client.peer_addr()).is_some();
         let (mut walk, mut outcome) = Visit::new(&client, limits, deadline).read(parts).await;
-        if engine_known && walk.is_empty() && matches!(outcome, Err(Stop::Silent)) {
+        // Who asks without repetition wants to be refused once at most.
+        let again = engine_known && limits.retries > 0;
+        if again && walk.is_empty() && matches!(outcome, Err(Stop::Silent)) {
             // A device whose SNMPv3 engine has changed (new board, reset) is silent to the old one: ask for it anew.
             self.engines.remove(&client.peer_addr());
             let client = self.client(target, limits).await?;

@@ -1,4 +1,6 @@
-//! `monitor-appliance device read`: a test read of one device.
+//! `monitor-appliance device read`: a test read of one device; `device scan`: who is there.
+
+pub(super) mod scan;
 
 use super::Output;
 use super::table::{clean, table};
@@ -15,6 +17,8 @@ use std::sync::Arc;
 pub(super) enum Command {
     /// Read everything of one device and show it.
     Read(ReadArguments),
+    /// Look for devices on the LAN.
+    Scan(Box<scan::ScanArguments>),
 }
 
 #[derive(Debug, clap::Args)]

@@ -31,6 +31,7 @@ pub enum Due {
 pub struct Memory {
     address: String,
     id: Option<DeviceId>,
+    mac: Option<String>,
     faults: DeviceFaults,
     /// Whether it answered last time.
     pub answering: bool,
@@ -47,6 +48,7 @@ pub struct Told {
     address: String,
     note: Option<Note>,
     id: Option<DeviceId>,
+    mac: Option<String>,
     episodes: Option<String>,
     opened: Vec<FaultRow>,
     cleared: Vec<String>,
@@ -72,6 +74,7 @@ impl Memory {
             address: address.to_owned(),
             faults,
             answering: row.as_ref().is_some_and(|row| row.answering),
+            mac: row.as_ref().and_then(|row| row.mac.clone()),
             id: row.and_then(|row| row.id),
             visited: None,
             collected,
@@ -85,11 +88,17 @@ impl Memory {
         self.visited.is_some() && !self.answering
     }
 
-    /// What the next visit has to ask for.
+    /// Who it is, once it told.
+    #[must_use]
+    pub fn id(&self) -> Option<&DeviceId> {
+        self.id.as_ref()
+    }
+
+    /// What the next visit has to ask for. Behind a silence anybody may stand at the address, so it is asked who is there.
     #[must_use]
     pub fn due(&self, timers: &Timers, now: Timestamp) -> Due {
         let fresh = self.collected.is_some_and(|at| at <= now && now < after(at, timers.counter_collect));
-        if self.id.is_some() && fresh { Due::Faults } else { Due::Everything }
+        if self.id.is_some() && fresh && !self.is_silent() { Due::Faults } else { Due::Everything }
     }
 
     /// Takes in what a visit showed; `trouble` says why it showed nothing.
@@ -100,6 +109,7 @@ impl Memory {
             address: self.address.clone(),
             note: None,
             id: None,
+            mac: None,
             episodes: None,
             opened: Vec::new(),
             cleared: Vec::new(),
@@ -112,6 +122,10 @@ impl Memory {
             {
                 told.id = Some(id.clone());
                 self.id = Some(id);
+            }
+            if reading.identity.mac.is_some() && self.mac != reading.identity.mac {
+                self.mac.clone_from(&reading.identity.mac);
+                told.mac.clone_from(&reading.identity.mac);
             }
             let counters = counters(reading);
             // Half a reading must not stand in the place of a whole one; it is asked for again at the next look.
@@ -200,6 +214,7 @@ impl Told {
     pub fn is_nothing(&self) -> bool {
         self.note.is_none()
             && self.id.is_none()
+            && self.mac.is_none()
             && self.episodes.is_none()
             && self.reading.is_none()
             && self.reports.is_empty()
@@ -217,6 +232,9 @@ impl Told {
         }
         if let Some(id) = &self.id {
             change.identify_device(&self.address, id)?;
+        }
+        if let Some(mac) = &self.mac {
+            change.keep_mac(&self.address, mac)?;
         }
         if let Some(episodes) = &self.episodes {
             change.keep_episodes(&self.address, episodes)?;

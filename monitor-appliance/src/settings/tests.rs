@@ -83,3 +83,39 @@ fn written_settings_read_back_the_same() {
     assert_eq!(again.devices, settings.devices);
     assert_eq!(again.mail_limits.message_octets_max, 20_000);
 }
+
+#[test]
+fn a_range_is_public_by_snmpv2c_once_a_day_unless_it_says_otherwise() {
+    let settings = parse(&format!("{SMALL}\n[[ranges]]\nrange='192.168.1.0/24'\n")).unwrap();
+    let [range] = settings.ranges.as_slice() else { panic!("{:?}", settings.ranges) };
+    assert_eq!(range.credentials, [SnmpAccess::V2c { community: Secret::new("public") }]);
+    assert_eq!((range.rescan, range.others), (Duration::from_secs(24 * 3600), false));
+    assert_eq!(settings.discovery.vanished_after, SignedDuration::from_hours(7 * 24));
+}
+
+#[test]
+fn a_wrong_range_exclude_or_credential_is_named_with_its_place() {
+    for (text, place) in [
+        ("range='192.168.1'", "ranges[1].range"),
+        ("range='10.0.0.0/24'\nexcludes=['printer']", "ranges[1].excludes"),
+        ("range='10.0.0.0/24'\nrescan_secs=60", "ranges[1].rescan_secs"),
+        ("range='10.0.0.0/24'\ncredentials=[{community=''}]", "ranges[1].credentials[1].community"),
+        ("range='10.0.0.0/24'\ncredentials=[{version='v3',user='a'},{version='v3',user='b'},{version='v3',user='c'}]", "ranges[1].credentials"),
+    ] {
+        let error = parse(&format!("{SMALL}\n[[ranges]]\n{text}\n")).unwrap_err().to_string();
+        assert!(error.contains(place), "{error}");
+    }
+}
+
+#[test]
+fn written_ranges_read_back_the_same() {
+    let text = format!(
+        "{SMALL}\n[discovery]\nparallel=9\nvanished_after_days=3\n[[ranges]]\nrange='10.0.0.0/24:1161'\nexcludes=['10.0.0.7']\n\
+         rescan_secs=7200\nothers=true\ncredentials=[{{community='x'}},{{version='v3',user='u',auth='sha256',auth_password_file='secrets/a'}}]\n\
+         [[ranges]]\nrange='broadcast:10.0.1.255'\n"
+    );
+    let settings = parse(&text).unwrap();
+    let again = parse(&settings.write()).unwrap();
+    assert_eq!((&again.ranges, &again.discovery), (&settings.ranges, &settings.discovery));
+    assert_eq!(again.discovery.parallel, 9);
+}

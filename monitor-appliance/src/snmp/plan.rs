@@ -39,41 +39,38 @@ const ALERTS: &[&[u32]] = &[
     oids::PRT_ALERT_TIME,
 ];
 
+const SYSTEM: &[&[u32]] = &[
+    oids::SYS_DESCR,
+    oids::SYS_OBJECT_ID,
+    oids::SYS_UP_TIME,
+    oids::SYS_NAME,
+    oids::HR_SYSTEM_UPTIME,
+    oids::HR_MEMORY_SIZE,
+    oids::PPM_PORT_IEEE1284_DEVICE_ID,
+    oids::BROTHER_IEEE1284_DEVICE_ID,
+    oids::HP_IEEE1284_DEVICE_ID,
+];
+
+const GENERAL: &[&[u32]] = &[
+    oids::PRT_GENERAL_CURRENT_LOCALIZATION,
+    oids::PRT_GENERAL_PRINTER_NAME,
+    oids::PRT_GENERAL_SERIAL_NUMBER,
+    oids::PRT_LOCALIZATION_CHARACTER_SET,
+];
+
+const DEVICES: &[&[u32]] = &[
+    oids::HR_DEVICE_TYPE,
+    oids::HR_DEVICE_DESCR,
+    oids::HR_DEVICE_STATUS,
+    oids::HR_PRINTER_STATUS,
+    oids::HR_PRINTER_DETECTED_ERROR_STATE,
+];
+
 /// Everything, the most important parts first.
 pub(super) const FULL: [PartPlan; 13] = [
-    first_row(
-        Part::System,
-        &[
-            oids::SYS_DESCR,
-            oids::SYS_OBJECT_ID,
-            oids::SYS_UP_TIME,
-            oids::SYS_NAME,
-            oids::HR_SYSTEM_UPTIME,
-            oids::HR_MEMORY_SIZE,
-            oids::PPM_PORT_IEEE1284_DEVICE_ID,
-            oids::BROTHER_IEEE1284_DEVICE_ID,
-            oids::HP_IEEE1284_DEVICE_ID,
-        ],
-    ),
-    all_rows(
-        Part::General,
-        &[
-            oids::PRT_GENERAL_CURRENT_LOCALIZATION,
-            oids::PRT_GENERAL_PRINTER_NAME,
-            oids::PRT_GENERAL_SERIAL_NUMBER,
-            oids::PRT_LOCALIZATION_CHARACTER_SET,
-        ],
-    ),
-    all_rows(
-        Part::Status,
-        &[
-            oids::HR_DEVICE_TYPE,
-            oids::HR_DEVICE_DESCR,
-            oids::HR_DEVICE_STATUS,
-            oids::HR_PRINTER_STATUS,
-            oids::HR_PRINTER_DETECTED_ERROR_STATE,
-        ],
-    ),
+    first_row(Part::System, SYSTEM),
+    all_rows(Part::General, GENERAL),
+    all_rows(Part::Status, DEVICES),
     all_rows(Part::Alerts, ALERTS),
     all_rows(
         Part::Markers,
@@ -142,13 +139,26 @@ pub(super) const FAULTS: [PartPlan; 3] = [
     all_rows(Part::Alerts, ALERTS),
 ];
 
+/// Whether somebody is there.
+pub(super) const GREETING: [PartPlan; 1] =
+    [first_row(Part::System, &[oids::SYS_OBJECT_ID, oids::SYS_UP_TIME])];
+
+/// Who a device is: the same columns as in a full visit, so that it is the same device in both.
+pub(super) const IDENTITY: [PartPlan; 5] = [
+    first_row(Part::System, SYSTEM),
+    all_rows(Part::General, GENERAL),
+    all_rows(Part::Status, DEVICES),
+    all_rows(Part::Interfaces, &[oids::IF_PHYS_ADDRESS]),
+    first_row(Part::Host, &[oids::HR_STORAGE_TYPE]),
+];
+
 #[cfg(test)]
 mod tests {
-    use super::{COLUMNS_MAX, FAULTS, FULL};
+    use super::{COLUMNS_MAX, FAULTS, FULL, GREETING, IDENTITY};
 
     #[test]
     fn every_part_fits_into_one_request() {
-        for plan in FULL.iter().chain(&FAULTS) {
+        for plan in FULL.iter().chain(&FAULTS).chain(&GREETING).chain(&IDENTITY) {
             assert!(plan.columns.len() <= COLUMNS_MAX, "{}", plan.part);
         }
     }

@@ -1,6 +1,7 @@
 //! Devices: who they are, whether they answer, what was last read of them.
 
 use super::{Change, Store, StoreError, row};
+use crate::settings::SnmpAccess;
 use jiff::Timestamp;
 use mailfmt::message::{Counter, DeviceId, Supply};
 use rusqlite::OptionalExtension as _;
@@ -8,7 +9,7 @@ use rusqlite::OptionalExtension as _;
 /// What is known of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceRow {
-    /// Its address as in the settings.
+    /// Where it was last met: its address as in the settings or as a scan found it.
     pub address: String,
     /// Who it is, once it told.
     pub id: Option<DeviceId>,
@@ -22,6 +23,12 @@ pub struct DeviceRow {
     pub trouble: String,
     /// The state of its fault episodes, as JSON of [`crate::faults`]; empty before the first look.
     pub episodes: String,
+    /// Its hardware address, once it told.
+    pub mac: Option<String>,
+    /// How it lets itself be read, where a scan found it; `None` for a device of the settings.
+    pub access: Option<SnmpAccess>,
+    /// When it was noticed that it had not answered for long; `None` while it answers.
+    pub vanished: Option<Timestamp>,
 }
 
 /// A stored reading.
@@ -35,7 +42,7 @@ pub struct ReadingRow {
     pub supplies: Vec<Supply>,
 }
 
-fn read(row: &rusqlite::Row<'_>) -> Result<DeviceRow, StoreError> {
+pub(super) fn read(row: &rusqlite::Row<'_>) -> Result<DeviceRow, StoreError> {
     let time = |ms: Option<i64>| ms.map(|ms| row::time(ms, "device")).transpose();
     let id = (row.get(1)?, row.get(2)?, row.get(3)?);
     Ok(DeviceRow {
@@ -49,10 +56,14 @@ fn read(row: &rusqlite::Row<'_>) -> Result<DeviceRow, StoreError> {
         answering: row.get(6)?,
         trouble: row.get(7)?,
         episodes: row.get(8)?,
+        mac: row.get(9)?,
+        access: row.get::<_, Option<String>>(10)?.and_then(|access| serde_json::from_str(&access).ok()),
+        vanished: time(row.get(11)?)?,
     })
 }
 
-const COLUMNS: &str = "address, vendor, model, serial, polled_ms, answered_ms, answering, trouble, episodes";
+pub(super) const COLUMNS: &str = "address, vendor, model, serial, polled_ms, answered_ms, answering, trouble,
+    episodes, mac, access, vanished_ms";
 
 impl Store {
     /// All devices that were ever asked, by address.
@@ -117,7 +128,7 @@ impl Change<'_> {
             .prepare_cached(
                 "INSERT INTO device (address, polled_ms, answered_ms, answering) VALUES (?1, ?2, ?2, 1)
                  ON CONFLICT (address) DO UPDATE SET polled_ms = excluded.polled_ms,
-                     answered_ms = excluded.answered_ms, answering = 1, trouble = ''",
+                     answered_ms = excluded.answered_ms, answering = 1, trouble = '', vanished_ms = NULL",
             )?
             .execute((address, at.as_millisecond()))?;
         Ok(())

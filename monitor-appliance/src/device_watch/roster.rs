@@ -1,0 +1,158 @@
+//! Who is watched: follows the devices of the settings and those that were found, as they come and go.
+
+use super::{Memory, Watch, target};
+use crate::inventory;
+use crate::settings::{DeviceEntry, SnmpAccess};
+use crate::store::StoreError;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Time between two looks at who is to be watched, for what other processes register.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// A device that is followed.
+struct Followed {
+    access: SnmpAccess,
+    /// True asks its loop to end before the next visit.
+    stop: watch::Sender<bool>,
+}
+
+/// Whose loops have to end, and whose have to begin. A device that is read otherwise from now on ends first.
+fn changes<'a>(
+    followed: &BTreeMap<String, SnmpAccess>,
+    roster: &'a [DeviceEntry],
+) -> (Vec<String>, Vec<&'a DeviceEntry>) {
+    let wanted: BTreeMap<&str, &SnmpAccess> =
+        roster.iter().map(|entry| (entry.address.as_str(), &entry.access)).collect();
+    let stop = followed.iter().filter(|(address, access)| wanted.get(address.as_str()) != Some(access));
+    let start = roster.iter().filter(|entry| !followed.contains_key(&entry.address));
+    (stop.map(|(address, _)| address.clone()).collect(), start.collect())
+}
+
+impl Watch {
+    /// Follows every device that is to be watched. Never returns.
+    pub(super) async fn follow_all(&self) {
+        let mut loops = FuturesUnordered::new();
+        let mut followed: BTreeMap<String, Followed> = BTreeMap::new();
+        loop {
+            let settings = std::sync::Arc::clone(&self.context.settings);
+            match self.store.read(move |store| inventory::watched(store, &settings)).await {
+                Ok(roster) => {
+                    let known = followed.iter().map(|(address, one)| (address.clone(), one.access.clone()));
+                    let (stop, start) = changes(&known.collect(), &roster);
+                    for one in stop.iter().filter_map(|address| followed.get(address)) {
+                        one.stop.send_replace(true);
+                    }
+                    for entry in start {
+                        let (stop, asked_to_stop) = watch::channel(false);
+                        let one = Followed { access: entry.access.clone(), stop };
+                        followed.insert(entry.address.clone(), one);
+                        let entry = entry.clone();
+                        loops.push(async move {
+                            let address = entry.address.clone();
+                            self.follow_entry(entry, asked_to_stop).await;
+                            address
+                        });
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the devices to watch are not known");
+                }
+            }
+            if followed.is_empty() {
+                // There is nothing to do, and the module is well all the same.
+                self.progress.made();
+            }
+            tokio::select! {
+                Some(address) = loops.next(), if !loops.is_empty() => {
+                    followed.remove(&address);
+                }
+                () = self.found.notified() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    async fn follow_entry(&self, entry: DeviceEntry, mut stop: watch::Receiver<bool>) {
+        let target = match target(&self.context, &entry) {
+            Ok(target) => target,
+            Err(error) => {
+                tracing::error!(
+                    device = entry.address,
+                    error = &error as &dyn std::error::Error,
+                    "a device that was found cannot be watched"
+                );
+                // Until the settings are put right; the roster would only begin it anew.
+                let _ = stop.wait_for(|stop| *stop).await;
+                return;
+            }
+        };
+        let mut memory = loop {
+            match self.remember(&entry.address).await {
+                Ok(memory) => break memory,
+                Err(error) => {
+                    tracing::error!(
+                        device = entry.address,
+                        error = &error as &dyn std::error::Error,
+                        "what is known of a device cannot be read"
+                    );
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+        };
+        while !*stop.borrow() {
+            self.visit(&entry, &target, &mut memory).await;
+            let pause = self.pause(&memory);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    /// What the store knows of the device at an address.
+    pub(super) async fn remember(&self, address: &str) -> Result<Memory, StoreError> {
+        let address = address.to_owned();
+        self.store
+            .read(move |store| {
+                let reading = store.latest_reading(&address)?;
+                Ok(Memory::restore(&address, store.device(&address)?, reading.map(|row| row.at)))
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snmp::Secret;
+
+    fn entry(address: &str, community: &str) -> DeviceEntry {
+        let access = SnmpAccess::V2c { community: Secret::new(community) };
+        DeviceEntry { address: address.to_owned(), access }
+    }
+
+    fn followed(entries: &[DeviceEntry]) -> BTreeMap<String, SnmpAccess> {
+        entries.iter().map(|entry| (entry.address.clone(), entry.access.clone())).collect()
+    }
+
+    #[test]
+    fn devices_begin_and_end_with_the_roster() {
+        let now = [entry("a", "x"), entry("b", "x")];
+        let roster = [entry("b", "x"), entry("c", "x")];
+        let (stop, start) = changes(&followed(&now), &roster);
+        assert_eq!((stop, start), (vec!["a".to_owned()], vec![&roster[1]]));
+    }
+
+    #[test]
+    fn a_device_with_another_community_ends_before_it_begins_again() {
+        let roster = [entry("a", "new")];
+        let (stop, start) = changes(&followed(&[entry("a", "old")]), &roster);
+        assert_eq!((stop, start), (vec!["a".to_owned()], vec![]));
+        let (stop, start) = changes(&BTreeMap::new(), &roster);
+        assert_eq!((stop, start), (vec![], vec![&roster[0]]));
+    }
+}

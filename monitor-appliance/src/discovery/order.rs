@@ -1,0 +1,176 @@
+//! From ranges to the addresses that are asked, in order. Pure.
+
+use super::range::{ADDRESSES_MAX, AddressRange};
+use crate::settings::{Discovery, RangeEntry, SnmpAccess};
+use std::collections::BTreeSet;
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+/// One address to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScanTarget {
+    /// The address.
+    pub address: SocketAddrV4,
+    /// Its range: a place in [`ScanOrder::ranges`].
+    pub range: usize,
+}
+
+/// Everything a scan has to do.
+#[derive(Debug, Clone)]
+pub struct ScanOrder {
+    /// The ranges; their credentials and excludes hold for what is found in them.
+    pub ranges: Vec<RangeEntry>,
+    /// The addresses to ask, each once.
+    pub targets: Vec<ScanTarget>,
+    /// General calls: the address, and the place of its range.
+    pub calls: Vec<ScanTarget>,
+    /// Addresses left out because a range is too long or there are too many: the number.
+    pub left_out: u32,
+    /// Addresses asked at the same time.
+    pub parallel: usize,
+    /// Most questions a second.
+    pub per_second: u32,
+    /// Wait for the answer to one question.
+    pub answer_wait: Duration,
+    /// The whole scan ends after this time, with what was found until then.
+    pub deadline: Duration,
+}
+
+/// Printers wake up from the first question and may need some seconds: those that said nothing are asked again when all
+/// others have been asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    /// Communities with SNMPv2c, then SNMPv3 users.
+    First,
+    /// For those that said nothing: the same, and the communities with SNMPv1.
+    Second,
+}
+
+/// Plans a scan of `ranges`. An address in several ranges belongs to the first one; one for which `skip` says yes (a
+/// device that is watched and answers) is not asked.
+#[must_use]
+pub fn order(ranges: &[RangeEntry], settings: &Discovery, skip: impl Fn(SocketAddrV4) -> bool) -> ScanOrder {
+    let mut seen = BTreeSet::new();
+    let (mut targets, mut calls, mut left_out) = (Vec::new(), Vec::new(), 0_u32);
+    let most = usize::try_from(ADDRESSES_MAX).unwrap_or(usize::MAX);
+    for (range, entry) in ranges.iter().enumerate() {
+        for address in entry.range.addresses() {
+            if entry.range.is_general_call() {
+                calls.push(ScanTarget { address, range });
+            } else if is_excluded(&entry.excludes, address) || skip(address) || seen.contains(&address) {
+                // Nothing to ask.
+            } else if targets.len() < most {
+                seen.insert(address);
+                targets.push(ScanTarget { address, range });
+            } else {
+                left_out = left_out.saturating_add(1);
+            }
+        }
+    }
+    ScanOrder {
+        ranges: ranges.to_vec(),
+        targets,
+        calls,
+        left_out,
+        parallel: settings.parallel,
+        per_second: settings.per_second,
+        answer_wait: settings.answer_wait,
+        deadline: settings.deadline,
+    }
+}
+
+/// Whether one of the excludes holds the address.
+pub(super) fn is_excluded(excludes: &[AddressRange], address: SocketAddrV4) -> bool {
+    excludes.iter().any(|exclude| exclude.contains(address))
+}
+
+/// What is tried at one address, in order: communities first, an SNMPv3 user last, since a wrong community is merely
+/// not answered while wrong passwords are counted by some printers.
+#[must_use]
+pub fn attempts(credentials: &[SnmpAccess], round: Round) -> Vec<SnmpAccess> {
+    let communities = credentials.iter().filter(|access| matches!(access, SnmpAccess::V2c { .. }));
+    let mut tried: Vec<SnmpAccess> = communities.cloned().collect();
+    // A range that knows only SNMPv1 is asked with it at once.
+    if round == Round::Second || tried.is_empty() {
+        for access in credentials {
+            if let SnmpAccess::V1 { community } | SnmpAccess::V2c { community } = access {
+                let older = SnmpAccess::V1 { community: community.clone() };
+                if !tried.contains(&older) {
+                    tried.push(older);
+                }
+            }
+        }
+    }
+    tried.extend(credentials.iter().filter(|access| matches!(access, SnmpAccess::V3 { .. })).cloned());
+    tried
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snmp::Secret;
+
+    fn v2c(community: &str) -> SnmpAccess {
+        SnmpAccess::V2c { community: Secret::new(community) }
+    }
+
+    fn v1(community: &str) -> SnmpAccess {
+        SnmpAccess::V1 { community: Secret::new(community) }
+    }
+
+    fn v3() -> SnmpAccess {
+        SnmpAccess::V3 { user: "monitor".to_owned(), auth: None, privacy: None }
+    }
+
+    fn range(text: &str, excludes: &[&str]) -> RangeEntry {
+        RangeEntry {
+            excludes: excludes.iter().map(|text| text.parse().unwrap()).collect(),
+            ..RangeEntry::new(text.parse().unwrap())
+        }
+    }
+
+    fn planned(ranges: &[RangeEntry]) -> Vec<String> {
+        let order = order(ranges, &Discovery::default(), |_| false);
+        order.targets.iter().map(|target| format!("{} {}", target.address, target.range)).collect()
+    }
+
+    #[test]
+    fn an_address_in_two_ranges_is_asked_once_and_an_excluded_one_not_at_all() {
+        let ranges = [range("10.0.0.1-4", &["10.0.0.2"]), range("10.0.0.3-6", &["10.0.0.5/32"])];
+        assert_eq!(planned(&ranges), ["10.0.0.1:161 0", "10.0.0.3:161 0", "10.0.0.4:161 0", "10.0.0.6:161 1"]);
+    }
+
+    #[test]
+    fn a_device_that_answers_anyway_is_not_asked() {
+        let known = "10.0.0.2:161".parse().unwrap();
+        let order = order(&[range("10.0.0.1-2", &[])], &Discovery::default(), |address| address == known);
+        assert_eq!(order.targets.len(), 1);
+    }
+
+    #[test]
+    fn a_general_call_is_one_question_and_no_sweep() {
+        let order = order(&[range("broadcast:10.0.0.255", &[])], &Discovery::default(), |_| false);
+        assert_eq!((order.targets.len(), order.calls.len()), (0, 1));
+    }
+
+    #[test]
+    fn what_is_beyond_the_greatest_scan_is_left_out_and_counted() {
+        let order = order(
+            &[range("10.0.0.0/16", &[]), range("10.1.0.1-10", &[])],
+            &Discovery::default(),
+            |_| false,
+        );
+        assert_eq!((order.targets.len(), order.left_out), (65_536, 8));
+    }
+
+    #[test]
+    fn communities_come_before_users_and_the_old_version_only_where_nobody_answered() {
+        let credentials = [v3(), v2c("a"), v1("b"), v2c("c")];
+        assert_eq!(attempts(&credentials, Round::First), [v2c("a"), v2c("c"), v3()]);
+        assert_eq!(
+            attempts(&credentials, Round::Second),
+            [v2c("a"), v2c("c"), v1("a"), v1("b"), v1("c"), v3()]
+        );
+        assert_eq!(attempts(&[v1("b")], Round::First), [v1("b")]);
+    }
+}

@@ -1,0 +1,138 @@
+use super::*;
+use crate::settings::SnmpAccess;
+use crate::snmp::Secret;
+use jiff::SignedDuration;
+use mailfmt::message::DeviceId;
+use std::time::Duration;
+
+fn at(secs: i64) -> Timestamp {
+    let start: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    start.saturating_add(SignedDuration::from_secs(secs)).unwrap()
+}
+
+fn id(serial: &str) -> DeviceId {
+    DeviceId { vendor: "Maker".to_owned(), model: "One".to_owned(), serial: serial.to_owned() }
+}
+
+fn public() -> SnmpAccess {
+    SnmpAccess::V2c { community: Secret::new("public") }
+}
+
+fn row(address: &str, serial: Option<&str>, answering: bool) -> DeviceRow {
+    DeviceRow {
+        address: address.to_owned(),
+        id: serial.map(id),
+        polled: Some(at(0)),
+        answered: Some(at(0)),
+        answering,
+        trouble: String::new(),
+        episodes: String::new(),
+        mac: None,
+        access: Some(public()),
+        vanished: None,
+    }
+}
+
+#[test]
+fn a_device_that_answers_at_another_address_has_moved_and_one_that_answers_at_both_has_two() {
+    let rows = [row("a", Some("1"), false), row("b", Some("2"), true)];
+    let moved = Placement::Moved { from: "a".to_owned(), instead: false };
+    assert_eq!(place(Some(&id("1")), "c", &rows), moved);
+    assert_eq!(place(Some(&id("2")), "c", &rows), Placement::SecondAddress);
+    assert_eq!(place(Some(&id("2")), "b", &rows), Placement::Here);
+    assert_eq!(place(Some(&id("3")), "c", &rows), Placement::New);
+}
+
+#[test]
+fn a_device_that_took_the_address_of_another_stands_in_its_place() {
+    let rows = [row("a", Some("1"), true), row("b", Some("2"), false)];
+    assert_eq!(place(Some(&id("3")), "a", &rows), Placement::Instead { of: Some(id("1")) });
+    let moved = Placement::Moved { from: "b".to_owned(), instead: true };
+    assert_eq!(place(Some(&id("2")), "a", &rows), moved);
+}
+
+#[test]
+fn a_device_without_a_name_is_whoever_is_known_at_its_address() {
+    let rows = [row("a", Some("1"), true)];
+    assert_eq!(place(None, "a", &rows), Placement::Here);
+    assert_eq!(place(None, "b", &rows), Placement::New);
+    assert_eq!(place(Some(&id("9")), "n", &[row("n", None, true)]), Placement::New, "it has told its name now");
+}
+
+#[test]
+fn the_inventory_has_each_device_once_with_the_address_where_it_answers() {
+    let mut gone = row("c", Some("3"), false);
+    gone.vanished = Some(at(900));
+    let mut forgotten = row("d", Some("4"), true);
+    forgotten.access = None;
+    let mut never = row("e", None, false);
+    never.answered = None;
+    let rows = [
+        row("a", Some("1"), false),
+        row("b", Some("1"), true),
+        gone,
+        forgotten,
+        never,
+        row("f", None, true),
+        row("10.0.0.9 (left, 4)", Some("5"), false),
+    ];
+    let told: Vec<_> = devices(&rows, &[])
+        .into_iter()
+        .map(|device| (device.id.map(|id| id.serial), device.address, device.state))
+        .collect();
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        told,
+        [
+            (text("1"), "b".to_owned(), DeviceState::Present),
+            (text("3"), "c".to_owned(), DeviceState::Vanished { since: at(0) }),
+            (text("5"), "10.0.0.9".to_owned(), DeviceState::Present),
+            (None, "f".to_owned(), DeviceState::Present),
+        ]
+    );
+}
+
+#[test]
+fn a_change_is_told_once_it_has_come_to_rest_and_not_more_often_than_the_pause() {
+    let pause = Duration::from_secs(300);
+    let inventory = |rows: &[DeviceRow]| devices(rows, &[]);
+    let one = inventory(&[row("a", Some("1"), true)]);
+    let two = inventory(&[row("a", Some("1"), true), row("b", Some("2"), true)]);
+    let mut telling = Telling::default();
+    assert!(!telling.look(&[], pause, at(0)), "nothing to tell");
+    assert!(!telling.look(&one, pause, at(10)));
+    assert!(!telling.look(&two, pause, at(35)), "still in motion");
+    assert!(!telling.look(&two, pause, at(60)));
+    assert!(telling.look(&two, pause, at(65)), "at rest for 30 s");
+    telling.told(Telling::digest(&two), at(65));
+    assert!(!telling.look(&two, pause, at(1000)), "told already");
+
+    let mut telling = Telling::new(Some((Telling::digest(&two), at(65))));
+    assert!(!telling.look(&one, pause, at(70)));
+    assert!(!telling.look(&one, pause, at(300)), "the pause is not over");
+    assert!(telling.look(&one, pause, at(365)));
+    assert!(telling.look(&[], pause, at(400)), "an empty inventory after a full one is news");
+}
+
+#[test]
+fn an_inventory_that_never_rests_is_told_after_a_pause_all_the_same() {
+    let pause = Duration::from_secs(300);
+    let mut telling = Telling::default();
+    let told: Vec<i64> = (0..400)
+        .step_by(10)
+        .filter(|secs| {
+            let serial = secs.to_string();
+            telling.look(&devices(&[row("a", Some(&serial), true)], &[]), pause, at(*secs))
+        })
+        .collect();
+    assert_eq!(told.first(), Some(&300));
+}
+
+#[test]
+fn a_clock_that_was_set_back_delays_the_telling_by_no_more_than_a_rest() {
+    let pause = Duration::from_secs(300);
+    let one = devices(&[row("a", Some("1"), true)], &[]);
+    let mut telling = Telling::new(Some((Telling::digest(&[]), at(5000))));
+    assert!(!telling.look(&one, pause, at(0)));
+    assert!(telling.look(&one, pause, at(30)));
+}
