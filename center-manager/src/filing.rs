@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use mailfmt::Report;
 use mailfmt::message::report::{
-    DeviceCounters, FaultClearedReport, FaultReport, HealthReport, StoredReading, VersionReportMessage,
+    AlarmReport, DeviceCounters, FaultClearedReport, FaultReport, HealthReport, InventoryReport, RotationAnswer,
+    StoredReading, VersionReportMessage,
 };
 use mailfmt::message::{Counter, DeviceId, Supply};
 
@@ -38,10 +39,18 @@ pub enum Change<'a> {
     Version(&'a VersionReportMessage),
     /// How the appliance fares.
     Health(&'a HealthReport),
+    /// Which devices there are.
+    Inventory(&'a InventoryReport),
+    /// The appliance's half of a rotation of its credential.
+    Rotation(&'a RotationAnswer),
+    /// A command was not carried out; which, the report's envelope says.
+    NotDone,
+    /// Something is wrong with the appliance itself, or is over.
+    Alarm(&'a AlarmReport),
 }
 
-/// What a report changes, in order. The result of an update, a refused command and an
-/// unknown kind change nothing here: they stand in the journal, and their rollout is told.
+/// What a report changes, in order. The result of an update and an unknown kind change nothing here: they stand in the
+/// journal, and their rollout is told.
 #[must_use]
 pub fn changes(report: &Report) -> Vec<Change<'_>> {
     match report {
@@ -50,12 +59,11 @@ pub fn changes(report: &Report) -> Vec<Change<'_>> {
         Report::Counters(report) => report.devices.iter().map(reading).collect(),
         Report::Version(report) => vec![Change::Version(report)],
         Report::Health(report) => vec![Change::Health(report)],
-        Report::UpdateResult(_)
-        | Report::Refused(_)
-        | Report::Inventory(_)
-        | Report::CredentialRotated(_)
-        | Report::Alarm(_)
-        | Report::Unknown { .. } => Vec::new(),
+        Report::Inventory(report) => vec![Change::Inventory(report)],
+        Report::CredentialRotated(answer) => vec![Change::Rotation(answer)],
+        Report::Refused(_) => vec![Change::NotDone],
+        Report::Alarm(report) => vec![Change::Alarm(report)],
+        Report::UpdateResult(_) | Report::Unknown { .. } => Vec::new(),
     }
 }
 

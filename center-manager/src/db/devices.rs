@@ -1,7 +1,7 @@
 //! Devices with their faults, counters and supplies.
 
-use super::columns::{At, count, json, maybe_time, parsed, time, uncount};
-use super::{Db, DbError};
+use super::columns::{At, count, json, maybe_parsed, maybe_time, parsed, time, uncount};
+use super::{Db, DbError, inventory};
 use crate::words;
 use jiff::Timestamp;
 use mailfmt::AgentId;
@@ -29,6 +29,32 @@ pub struct Device {
     pub last_reading: Option<Timestamp>,
     /// Faults that are not over.
     pub open_faults: u32,
+    /// Its hardware address, where it was told.
+    pub mac: Option<String>,
+    /// Whether it is still there.
+    pub state: DeviceStanding,
+    /// Appliances that report the same device, as long as the operator has not decided whose it is.
+    pub also_at: Vec<AgentId>,
+}
+
+/// Whether a device is still there, by the last inventory of its appliance.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum DeviceStanding {
+    /// No inventory has named it.
+    NotTold,
+    /// It is there.
+    Present,
+    /// It is not there any more.
+    Vanished {
+        /// Its last answer.
+        since: Timestamp,
+    },
+    /// The operator has said that it belongs to another appliance.
+    Moved {
+        /// To which.
+        to: AgentId,
+    },
 }
 
 /// One fault episode.
@@ -127,13 +153,21 @@ pub(super) struct Reading<'a> {
     pub(super) supplies: &'a [Supply],
 }
 
-/// The device's row, made where it is new; an empty address leaves the known one.
-fn device_row(
+/// The device's row, made where it is new; an empty address leaves the known one. A new device that another appliance
+/// reports as well is flagged.
+pub(super) fn device_row(
     transaction: &Connection,
     origin: &Origin<'_>,
     device: &DeviceId,
     address: &str,
 ) -> Result<i64, DbError> {
+    let known: bool = transaction
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM device WHERE agent = ?1 AND vendor = ?2 AND model = ?3 AND serial = ?4)",
+        )?
+        .query_row(params![origin.agent.as_str(), device.vendor, device.model, device.serial], |row| {
+            row.get(0)
+        })?;
     let id = transaction
         .prepare_cached(
             "INSERT INTO device (agent, vendor, model, serial, address, first_seen, last_seen)
@@ -153,6 +187,9 @@ fn device_row(
             ],
             |row| row.get(0),
         )?;
+    if !known {
+        inventory::note_conflict(transaction, origin, device)?;
+    }
     Ok(id)
 }
 
@@ -311,7 +348,13 @@ impl Db {
     pub fn devices(&self, agent: Option<&AgentId>) -> Result<Vec<Device>, DbError> {
         let mut statement = self.read().prepare_cached(
             "SELECT d.agent, d.vendor, d.model, d.serial, d.address, d.first_seen, d.last_seen, d.not_collected,
-                    d.last_reading, (SELECT count(*) FROM fault f WHERE f.device = d.id AND f.cleared IS NULL)
+                    d.last_reading, (SELECT count(*) FROM fault f WHERE f.device = d.id AND f.cleared IS NULL),
+                    d.mac, d.inventoried, d.vanished, d.moved_to,
+                    (SELECT group_concat(CASE d.agent WHEN c.holder THEN c.claimant ELSE c.holder END, ' ')
+                     FROM device_conflict c WHERE c.serial = d.serial AND c.model = d.model
+                     AND c.vendor = d.vendor AND c.resolved IS NULL AND d.agent IN (c.holder, c.claimant)
+                     AND NOT EXISTS (SELECT 1 FROM appliance a
+                                     WHERE a.agent IN (c.holder, c.claimant) AND a.state = 'removed'))
              FROM device d WHERE ?1 IS NULL OR d.agent = ?1 ORDER BY d.agent, d.vendor, d.model, d.serial",
         )?;
         let rows = statement.query_map([agent.map(AgentId::as_str)], |row| {
@@ -324,6 +367,9 @@ impl Db {
                 not_collected: maybe_time(row, 7)?,
                 last_reading: maybe_time(row, 8)?,
                 open_faults: row.get(9)?,
+                mac: row.get(10)?,
+                state: standing(row)?,
+                also_at: agents(row.get::<_, Option<String>>(14)?.as_deref()),
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -417,6 +463,23 @@ impl Db {
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// The columns 11 to 13: inventoried, vanished, moved to.
+fn standing(row: &Row<'_>) -> rusqlite::Result<DeviceStanding> {
+    if let Some(to) = maybe_parsed(row, 13)? {
+        return Ok(DeviceStanding::Moved { to });
+    }
+    Ok(match (maybe_time(row, 11)?, maybe_time(row, 12)?) {
+        (_, Some(since)) => DeviceStanding::Vanished { since },
+        (Some(_), None) => DeviceStanding::Present,
+        (None, None) => DeviceStanding::NotTold,
+    })
+}
+
+/// Ids with blanks between them.
+fn agents(list: Option<&str>) -> Vec<AgentId> {
+    list.unwrap_or_default().split(' ').filter_map(|agent| agent.parse().ok()).collect()
 }
 
 /// Three columns from `first` on.
