@@ -5,22 +5,24 @@
 
 mod build;
 mod durable;
+mod proven;
+mod space;
 
-pub use build::{Source, plan_build};
-pub use durable::{remove_tree, sync_folder, write_durably};
+pub use build::{OnDisk, Source, plan_build};
+pub use proven::Proven;
+pub use durable::{copy_durably, remove_tree, sync_folder, write_durably};
+pub use space::Space;
 pub use mailfmt::release::{RELEASE_FILE, Release, ReleaseModule};
 
 use mailfmt::package::ModuleKind;
 use mailfmt::{Digest, ModuleName, ModuleVersion};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Name of the supervisor's own module: resident, but never started by itself.
 pub const SUPERVISOR: &str = "supervisor";
-
-/// Old releases kept beside the running one: the one to roll back to, and one more.
-pub const OLD_RELEASES_KEPT: usize = 2;
 
 /// Octets of `release.json` read at most; 512 modules take about 100 kB.
 const RELEASE_OCTETS_MAX: u64 = 1 << 20;
@@ -79,6 +81,14 @@ pub enum ReleaseError {
         /// Octets needed, reserve included.
         needed: u64,
         /// Octets free.
+        free: u64,
+    },
+    /// The file system has no room for the names of so many files.
+    #[error("the new release needs {needed} files on the disk, there is room for {free}")]
+    NoFiles {
+        /// Files needed.
+        needed: u64,
+        /// Files that can still be made.
         free: u64,
     },
 }
@@ -206,11 +216,11 @@ impl Releases {
     }
 
     /// Removes what nobody needs any more: half-built folders, newer releases that did not stay, and all but
-    /// [`OLD_RELEASES_KEPT`] old ones. Not to be called while an update is under way. Returns what was removed.
+    /// `old_kept` old ones. The release that runs and those called `needed` stay. Returns what was removed.
     ///
     /// # Errors
     /// [`ReleaseError`] when the folder cannot be listed or an entry not removed.
-    pub fn tidy(&self) -> Result<Vec<String>, ReleaseError> {
+    pub fn tidy(&self, old_kept: usize, needed: &BTreeSet<String>) -> Result<Vec<String>, ReleaseError> {
         let folder = self.root.join("releases");
         let current = self.current_name()?;
         let counter = self.current()?.1.release_counter;
@@ -219,7 +229,7 @@ impl Releases {
         for entry in std::fs::read_dir(&folder).map_err(io_error("list", &folder))? {
             let entry = entry.map_err(io_error("list", &folder))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if name == current {
+            if name == current || needed.contains(name.trim_end_matches(".new")) {
                 continue;
             }
             match read_release(&entry.path()) {
@@ -230,7 +240,7 @@ impl Releases {
             }
         }
         old.sort();
-        let surplus = old.len().saturating_sub(OLD_RELEASES_KEPT);
+        let surplus = old.len().saturating_sub(old_kept);
         removable.extend(old.into_iter().take(surplus).map(|(_, name)| name));
         for name in &removable {
             remove_tree(&self.folder(name))?;

@@ -2,8 +2,10 @@
 
 use anyhow::Context as _;
 use clap::Parser;
-use monitor_appliance::supervisor::{End, Patience, run};
-use monitor_appliance::{Context, logging};
+use monitor_appliance::logging;
+use monitor_appliance::supervisor::{
+    EXIT_NOT_PROVEN, EXIT_PROVEN, End, Patience, Start, load, run_as, spawn_parent_watch,
+};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,25 +23,48 @@ struct Arguments {
     /// What is logged, such as `info` or `monitor_appliance=debug`.
     #[arg(long, default_value = "info")]
     log: String,
+    /// Row number of the update whose release, and whose supervisor this is, is on trial. Given by the supervisor before.
+    #[arg(long, requires = "parent", hide = true)]
+    on_trial: Option<i64>,
+    /// The supervisor that watches over the trial; when it is gone, this one ends too.
+    #[arg(long, hide = true)]
+    parent: Option<u32>,
 }
+
+/// Set for a supervisor that another one makes way for: the appliance was not restarted.
+const TAKEN_OVER: &str = "MONITOR_APPLIANCE_TAKEN_OVER";
 
 fn main() -> ExitCode {
-    logging::end("supervisor", keep_running())
+    let mut code = ExitCode::SUCCESS;
+    let ended = keep_running().map(|proper| code = proper);
+    match ended {
+        Ok(()) => code,
+        Err(error) => logging::end("supervisor", Err(error)),
+    }
 }
 
-fn keep_running() -> anyhow::Result<()> {
+fn keep_running() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     logging::start(&arguments.log);
     let stop = Arc::new(AtomicBool::new(false));
     listen_for_signals(Arc::clone(&stop))?;
-    let context = Context::load(&arguments.root).context("the settings cannot be used")?;
-    let patience = Patience { hung_after: context.settings.timers.heartbeat_limit, ..Patience::default() };
-    match run(&context, &patience, &stop)? {
-        End::Stopped => Ok(()),
+    arguments.parent.into_iter().for_each(spawn_parent_watch);
+    let start = match arguments.on_trial {
+        Some(order) => Start::OnTrial { order },
+        None if std::env::var_os(TAKEN_OVER).is_some() => Start::TakenOver,
+        None => Start::Fresh,
+    };
+    let context = load(&arguments.root).context("the settings cannot be used")?;
+    match run_as(start, &context, &Patience::of(&context.settings), &stop)? {
+        End::Stopped => Ok(ExitCode::SUCCESS),
+        End::Proven => Ok(EXIT_PROVEN.into()),
+        End::NotProven => Ok(EXIT_NOT_PROVEN.into()),
         End::Replaced { by } => {
+            let mut next = std::process::Command::new(&by);
+            next.arg("--root").arg(&arguments.root).args(["--log", &arguments.log]).env(TAKEN_OVER, "1");
             // Only returns when it fails; the service manager then starts the new one.
-            let error = std::process::Command::new(&by).args(std::env::args_os().skip(1)).exec();
-            Err(error).with_context(|| format!("cannot become the new supervisor {}", by.display()))
+            let error = next.exec();
+            Err(error).with_context(|| format!("cannot become the supervisor {}", by.display()))
         }
     }
 }

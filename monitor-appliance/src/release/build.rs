@@ -1,22 +1,20 @@
 //! Building a release beside the running one.
 
 use super::{
-    RELEASE_FILE, Release, ReleaseError, ReleaseModule, Releases, hash_file, io_error, read_release,
-    remove_tree, sync_folder, write_durably,
+    RELEASE_FILE, Release, ReleaseError, ReleaseModule, Releases, Space, copy_durably, hash_file, io_error,
+    read_release, remove_tree, sync_folder, write_durably,
 };
 use mailfmt::{Digest, ModuleName};
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-
-/// Octets that stay free after a release was built: room for the store, the outbox and logs.
-const DISK_RESERVE: u64 = 8 << 20;
 
 /// Where a module's file in the new release comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The running release has the same file: one more name for it.
-    Link,
+    /// The running release has the same file. It is copied, so that a script that writes into it does not write into
+    /// the running release; [`Releases::settle`] makes it one file under two names when the script is done.
+    Running,
     /// The running release has the same octets with another mode.
     Copy,
     /// The package carries it.
@@ -44,19 +42,13 @@ pub fn plan_build<'a>(
     let place = |module: &'a ReleaseModule| {
         let here = running.get(&module.name).filter(|file| file.sha256 == module.sha256);
         match here {
-            Some(file) if file.executable == module.kind.is_executable() => Ok((module, Source::Link)),
+            Some(file) if file.executable == module.kind.is_executable() => Ok((module, Source::Running)),
             _ if carried.contains_key(&module.name) => Ok((module, Source::Package)),
             Some(_) => Ok((module, Source::Copy)),
             None => Err(ReleaseError::Missing { name: module.name.clone(), version: module.version.clone() }),
         }
     };
     release.modules.iter().map(place).collect()
-}
-
-/// Octets of disk that a plan takes, reserve included.
-fn needed(plan: &[(&ReleaseModule, Source)]) -> u64 {
-    let written = plan.iter().filter(|(_, source)| *source != Source::Link);
-    written.map(|(module, _)| module.octets).fold(DISK_RESERVE, u64::saturating_add)
 }
 
 impl Releases {
@@ -77,18 +69,20 @@ impl Releases {
         running.is_same_as(release) && check(&folder, release).is_ok()
     }
 
-    /// Builds `release` as the folder `name`: unchanged files as hard links to the running release, the others
-    /// from `carried`, everything hashed again, and the folder renamed to its name when it is complete and on
-    /// disk. A folder of that name that is not the running release is replaced.
+    /// Builds `release` as the folder `name`: unchanged files as copies of the running release's (which cost nothing
+    /// where the file system shares their blocks), the others from `carried`, everything hashed again, and the folder
+    /// renamed to its name when it is complete and on disk. A folder of that name that is not the running release is
+    /// replaced. `reserve` is what must stay free on the disk, in octets.
     ///
     /// # Errors
-    /// [`ReleaseError`] when a module is missing, a hash is wrong or the disk is full; the running release is
+    /// [`ReleaseError`] when a module is missing, a hash is wrong or the disk is too full; the running release is
     /// untouched.
     pub fn build(
         &self,
         release: &Release,
         carried: &BTreeMap<ModuleName, Vec<u8>>,
         name: &str,
+        reserve: u64,
     ) -> Result<(), ReleaseError> {
         let (current, running) = self.current()?;
         let target = self.folder(name);
@@ -100,21 +94,16 @@ impl Releases {
 
         let fresh = self.folder(&format!("{name}.new"));
         remove_tree(&fresh)?;
-        let (needed, free) = (needed(&plan), free_octets(&self.folder("."))?);
-        if free < needed {
-            return Err(ReleaseError::NoSpace { needed, free });
-        }
+        // A folder of an earlier try makes room for this one.
+        remove_tree(&target)?;
+        Space::needed(release, reserve).check(&self.folder("."))?;
         std::fs::create_dir(&fresh).map_err(io_error("create", &fresh))?;
         for (module, source) in plan {
             let name = module.name.as_str();
             let (old, path) = (current.join(name), fresh.join(name));
             let mode = if module.kind.is_executable() { 0o755 } else { 0o644 };
             match source {
-                Source::Link => std::fs::hard_link(&old, &path).map_err(io_error("link", &path))?,
-                Source::Copy => {
-                    let content = std::fs::read(&old).map_err(io_error("read", &old))?;
-                    write_durably(&path, &content, mode)?;
-                }
+                Source::Running | Source::Copy => copy_durably(&old, &path, mode)?,
                 Source::Package => {
                     write_durably(&path, carried.get(&module.name).map_or(&[], Vec::as_slice), mode)?;
                 }
@@ -124,9 +113,77 @@ impl Releases {
         check(&fresh, release)?;
         sync_folder(&fresh)?;
 
-        remove_tree(&target)?;
         std::fs::rename(&fresh, &target).map_err(io_error("rename", &fresh))?;
         sync_folder(&self.folder("."))
+    }
+
+    /// Gives the disk space of unchanged modules back: each that is the same file in the running release and in the one
+    /// called `name` becomes one file under two names. To be called when no script can write into them any more; may be
+    /// called again after a kill. Where the file system knows no second names, the copies stay.
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    pub fn settle(&self, name: &str) -> Result<(), ReleaseError> {
+        let (current, running) = self.current()?;
+        let folder = self.folder(name);
+        let release = read_release(&folder)?;
+        let (here, there) = (look_at(&current, &running), look_at(&folder, &release));
+        for (module, file) in there.iter().filter(|(module, file)| here.get(*module) == Some(*file)) {
+            let (old, new) = (current.join(module.as_str()), folder.join(module.as_str()));
+            if same_file(&old, &new) || file.sha256 == Digest::of(b"") {
+                continue;
+            }
+            let second = folder.join(format!(".{module}.link"));
+            remove_tree(&second)?;
+            if let Err(error) = std::fs::hard_link(&old, &second) {
+                tracing::debug!(%module, %error, "stays a copy");
+                break;
+            }
+            std::fs::rename(&second, &new).map_err(io_error("replace", &new))?;
+        }
+        sync_folder(&folder)?;
+        check(&folder, &release)
+    }
+
+    /// The files of the running release as they are, to be compared after a script has run.
+    ///
+    /// # Errors
+    /// [`ReleaseError`] when there is no running release.
+    pub fn running_files(&self) -> Result<BTreeMap<ModuleName, OnDisk>, ReleaseError> {
+        let (current, running) = self.current()?;
+        Ok(look_at(&current, &running))
+    }
+
+    /// Looks whether a script has changed the running release since [`Releases::running_files`]. A module that it changed
+    /// is mended from the release called `spare`, where that has it as it was. Returns the first that was changed, mended
+    /// or not.
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    pub fn mend_running(
+        &self,
+        before: &BTreeMap<ModuleName, OnDisk>,
+        spare: &str,
+    ) -> Result<Option<ModuleName>, ReleaseError> {
+        let (current, running) = self.current()?;
+        let now = look_at(&current, &running);
+        let changed = before.iter().filter(|(name, file)| now.get(*name) != Some(*file));
+        let mut first = None;
+        for (name, was) in changed {
+            let (file, spare) = (current.join(name.as_str()), self.folder(spare).join(name.as_str()));
+            if hash_file(&spare).is_ok_and(|(sha256, _)| sha256 == was.sha256) && !same_file(&file, &spare) {
+                let fresh = current.join(format!(".{name}.mended"));
+                remove_tree(&fresh)?;
+                copy_durably(&spare, &fresh, if was.executable { 0o755 } else { 0o644 })?;
+                if file.is_dir() {
+                    remove_tree(&file)?;
+                }
+                std::fs::rename(&fresh, &file).map_err(io_error("replace", &file))?;
+                sync_folder(&current)?;
+            }
+            first = first.or(Some(name.clone()));
+        }
+        Ok(first)
     }
 
     /// Reads every module's file of the release called `name` again and compares it with `release.json`.
@@ -159,8 +216,7 @@ fn look_at(folder: &Path, release: &Release) -> BTreeMap<ModuleName, OnDisk> {
     release.modules.iter().filter_map(look).collect()
 }
 
-fn free_octets(folder: &Path) -> Result<u64, ReleaseError> {
-    let about = rustix::fs::statvfs(folder)
-        .map_err(|error| io_error("ask for the free space of", folder)(error.into()))?;
-    Ok(about.f_bavail.saturating_mul(about.f_frsize))
+fn same_file(one: &Path, other: &Path) -> bool {
+    let inode = |path: &Path| std::fs::symlink_metadata(path).map(|about| (about.dev(), about.ino()));
+    matches!((inode(one), inode(other)), (Ok(one), Ok(other)) if one == other)
 }

@@ -23,6 +23,25 @@ pub fn write_durably(path: &Path, content: &[u8], mode: u32) -> Result<(), Relea
     file.sync_all().map_err(io_error("sync", path))
 }
 
+/// Makes a new file with the content of another, on disk when it returns; its folder is not yet synced. Where the file
+/// system can, both share their blocks until one is written to.
+///
+/// # Errors
+/// [`ReleaseError::Io`]; also when there is a file of that name already.
+pub fn copy_durably(from: &Path, to: &Path, mode: u32) -> Result<(), ReleaseError> {
+    let mut source = File::open(from).map_err(io_error("open", from))?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(to)
+        .map_err(io_error("create", to))?;
+    // Between two files the standard library lets the kernel copy, or share.
+    std::io::copy(&mut source, &mut file).map_err(io_error("write", to))?;
+    file.set_permissions(Permissions::from_mode(mode)).map_err(io_error("set the mode of", to))?;
+    file.sync_all().map_err(io_error("sync", to))
+}
+
 /// Puts the names in a folder on disk.
 ///
 /// # Errors

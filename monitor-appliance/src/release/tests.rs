@@ -1,6 +1,6 @@
 use super::*;
 use mailfmt::SoftwareVersion;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 
 fn name(text: &str) -> ModuleName {
@@ -43,18 +43,90 @@ fn new_release() -> (Release, BTreeMap<ModuleName, Vec<u8>>) {
     (new, BTreeMap::from([(name("a"), b"new a".to_vec())]))
 }
 
+fn inode(releases: &Releases, release: &str, file: &str) -> u64 {
+    std::fs::metadata(releases.folder(release).join(file)).unwrap().ino()
+}
+
 #[test]
-fn an_unchanged_module_is_the_same_file_under_one_more_name() {
+fn an_unchanged_module_is_the_same_file_under_one_more_name_once_the_script_is_done() {
     let (_root, releases) = root();
     let (new, carried) = new_release();
-    releases.build(&new, &carried, "1.0.02-0").unwrap();
-    let inode =
-        |release: &str, file: &str| std::fs::metadata(releases.folder(release).join(file)).unwrap().ino();
-    assert_eq!(inode("1.0.00-1", "b"), inode("1.0.02-0", "b"));
-    assert_ne!(inode("1.0.00-1", "a"), inode("1.0.02-0", "a"));
+    releases.build(&new, &carried, "1.0.02-0", 0).unwrap();
+    assert_ne!(inode(&releases, "1.0.00-1", "b"), inode(&releases, "1.0.02-0", "b"));
+    // A kill in the middle of an earlier call.
+    std::fs::write(releases.folder("1.0.02-0").join(".b.link"), b"half").unwrap();
+    for _ in 0..2 {
+        releases.settle("1.0.02-0").unwrap();
+        assert_eq!(inode(&releases, "1.0.00-1", "b"), inode(&releases, "1.0.02-0", "b"));
+    }
+    assert_ne!(inode(&releases, "1.0.00-1", "a"), inode(&releases, "1.0.02-0", "a"));
     let mode = std::fs::metadata(releases.folder("1.0.02-0").join("a")).unwrap().mode();
     assert_eq!(mode & 0o7777, 0o755);
+    assert_eq!(std::fs::read_dir(releases.folder("1.0.02-0")).unwrap().count(), 3);
     assert_eq!(releases.current_name().unwrap(), "1.0.00-1");
+}
+
+#[test]
+fn writing_into_an_unchanged_module_of_the_new_release_leaves_the_running_one_alone() {
+    let (_root, releases) = root();
+    let (new, carried) = new_release();
+    releases.build(&new, &carried, "1.0.02-0", 0).unwrap();
+    std::fs::write(releases.folder("1.0.02-0").join("b"), b"written in place").unwrap();
+    assert!(matches!(releases.check("1.0.02-0"), Err(ReleaseError::Altered { .. })));
+    releases.check("1.0.00-1").unwrap();
+    // Even so it is not tied to the running one's.
+    assert!(releases.settle("1.0.02-0").is_err());
+    releases.check("1.0.00-1").unwrap();
+}
+
+#[test]
+fn a_module_of_the_running_release_that_a_script_changed_is_mended_and_named() {
+    let (_root, releases) = root();
+    let (new, carried) = new_release();
+    releases.build(&new, &carried, "1.0.02-0", 0).unwrap();
+    let before = releases.running_files().unwrap();
+    assert_eq!(releases.mend_running(&before, "1.0.02-0").unwrap(), None);
+    std::fs::write(releases.folder("1.0.00-1").join("b"), b"changed").unwrap();
+    assert_eq!(releases.mend_running(&before, "1.0.02-0").unwrap(), Some(name("b")));
+    releases.check("1.0.00-1").unwrap();
+    // The new release has another `a`: nothing to mend the old one with, but it is named.
+    std::fs::remove_file(releases.folder("1.0.00-1").join("a")).unwrap();
+    assert_eq!(releases.mend_running(&before, "1.0.02-0").unwrap(), Some(name("a")));
+}
+
+#[test]
+fn releases_that_an_update_needs_are_not_tidied_away() {
+    let (_root, releases) = root();
+    let (new, carried) = new_release();
+    releases.build(&new, &carried, "1.0.02-0", 0).unwrap();
+    std::fs::create_dir(releases.folder("1.0.09-0.new")).unwrap();
+    let needed = BTreeSet::from(["1.0.02-0".to_owned()]);
+    assert_eq!(releases.tidy(2, &needed).unwrap(), ["1.0.09-0.new"]);
+    assert_eq!(releases.tidy(2, &BTreeSet::new()).unwrap(), ["1.0.02-0"]);
+}
+
+#[test]
+fn the_proven_supervisor_is_replaced_only_by_that_of_the_running_release() {
+    let (root, releases) = root();
+    assert_eq!(releases.prove_supervisor().unwrap(), Proven::None);
+    let proven = || std::fs::read(root.path().join("supervisor")).unwrap();
+    for (version, counter, content, became) in
+        [("1.0.02-0", 2, b"first", Proven::New), ("1.0.03-0", 3, b"other", Proven::Replaced)]
+    {
+        let with = release(version, counter, &[("supervisor", ModuleKind::Resident, content)]);
+        let carried = BTreeMap::from([(name("supervisor"), content.to_vec())]);
+        releases.build(&with, &carried, version, 0).unwrap();
+        // Half of the work of a killed predecessor.
+        std::fs::write(root.path().join("supervisor.new"), b"half").unwrap();
+        releases.swap_to(version).unwrap();
+        assert_eq!(releases.prove_supervisor().unwrap(), became);
+        assert_eq!(proven(), content);
+        assert_eq!(releases.prove_supervisor().unwrap(), Proven::Same);
+    }
+    std::fs::write(releases.folder("1.0.03-0").join("supervisor"), b"damaged").unwrap();
+    std::fs::write(root.path().join("supervisor"), b"lost").unwrap();
+    assert!(matches!(releases.prove_supervisor(), Err(ReleaseError::Altered { .. })));
+    assert_eq!(proven(), b"lost", "what is not whole is not put in place");
 }
 
 #[test]
@@ -65,7 +137,7 @@ fn a_half_built_folder_of_an_earlier_try_is_replaced() {
         std::fs::create_dir(releases.folder(leftover)).unwrap();
         std::fs::write(releases.folder(leftover).join("a"), b"half").unwrap();
     }
-    releases.build(&new, &carried, "1.0.02-0").unwrap();
+    releases.build(&new, &carried, "1.0.02-0", 0).unwrap();
     releases.check("1.0.02-0").unwrap();
 }
 
@@ -74,7 +146,7 @@ fn a_module_that_was_tampered_with_is_not_linked_into_the_new_release() {
     let (_root, releases) = root();
     let (new, carried) = new_release();
     std::fs::write(releases.folder("1.0.00-1").join("b"), b"tampered").unwrap();
-    let error = releases.build(&new, &carried, "1.0.02-0").unwrap_err();
+    let error = releases.build(&new, &carried, "1.0.02-0", 0).unwrap_err();
     assert!(matches!(error, ReleaseError::Missing { name, .. } if name.as_str() == "b"));
     assert!(!releases.folder("1.0.02-0").exists());
 }
@@ -84,7 +156,7 @@ fn a_release_that_does_not_fit_on_the_disk_is_not_begun() {
     let (_root, releases) = root();
     let (mut new, carried) = new_release();
     new.modules[0].octets = u64::MAX / 2;
-    assert!(matches!(releases.build(&new, &carried, "1.0.02-0"), Err(ReleaseError::NoSpace { .. })));
+    assert!(matches!(releases.build(&new, &carried, "1.0.02-0", 0), Err(ReleaseError::NoSpace { .. })));
     assert!(!releases.folder("1.0.02-0.new").exists());
 }
 
@@ -96,7 +168,7 @@ fn a_link_in_place_of_a_module_is_not_followed() {
     std::fs::write(root.path().join("elsewhere"), b"b").unwrap();
     std::fs::remove_file(&b).unwrap();
     std::os::unix::fs::symlink(root.path().join("elsewhere"), &b).unwrap();
-    assert!(matches!(releases.build(&new, &carried, "1.0.02-0"), Err(ReleaseError::Missing { .. })));
+    assert!(matches!(releases.build(&new, &carried, "1.0.02-0", 0), Err(ReleaseError::Missing { .. })));
 }
 
 #[test]
@@ -109,7 +181,7 @@ fn a_carried_file_mends_the_running_version_under_a_name_of_its_own() {
     assert!(!releases.runs_already(&same));
     let folder = releases.free_name(&same, "ab12").unwrap();
     assert_eq!(folder, "1.0.00-1+ab12");
-    releases.build(&same, &BTreeMap::from([(name("b"), b"b".to_vec())]), &folder).unwrap();
+    releases.build(&same, &BTreeMap::from([(name("b"), b"b".to_vec())]), &folder, 0).unwrap();
     releases.swap_to(&folder).unwrap();
     assert!(releases.runs_already(&same));
 }
@@ -128,15 +200,15 @@ fn tidying_keeps_the_running_release_and_the_two_newest_old_ones() {
         let (new, carried) = new_release();
         let new =
             Release { software: SoftwareVersion::new(version).unwrap(), release_counter: counter, ..new };
-        releases.build(&new, &carried, version).unwrap();
+        releases.build(&new, &carried, version, 0).unwrap();
         releases.swap_to(version).unwrap();
     }
     let (failed, carried) = new_release();
     let failed =
         Release { software: SoftwareVersion::new("1.0.06-0").unwrap(), release_counter: 6, ..failed };
-    releases.build(&failed, &carried, "1.0.06-0").unwrap();
+    releases.build(&failed, &carried, "1.0.06-0", 0).unwrap();
     std::fs::create_dir(releases.folder("1.0.07-0.new")).unwrap();
-    let mut removed = releases.tidy().unwrap();
+    let mut removed = releases.tidy(2, &BTreeSet::new()).unwrap();
     removed.sort();
     assert_eq!(removed, ["1.0.00-1", "1.0.02-0", "1.0.06-0", "1.0.07-0.new"]);
     for kept in ["1.0.03-0", "1.0.04-0", "1.0.05-0"] {

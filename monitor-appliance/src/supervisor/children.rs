@@ -17,6 +17,10 @@ const LEFTOVERS_MAX: Duration = Duration::from_secs(5);
 pub(super) fn start(file: &Path, root: &Path, arguments: &[&str]) -> std::io::Result<Child> {
     let mut command = Command::new(file);
     command.arg("--root").arg(root).args(arguments).env(ROOT_MARK, root).stdin(Stdio::null());
+    // Only the supervisor speaks to the service manager.
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"].iter().for_each(|name| {
+        command.env_remove(name);
+    });
     spawn_group(&mut command)
 }
 
@@ -80,6 +84,11 @@ impl Job {
     /// Whether it runs, or rests after a failure.
     pub(super) fn is_occupied(&self, now: Duration) -> bool {
         self.run.is_some() || now < self.rest_until
+    }
+
+    /// Whether it runs.
+    pub(super) fn is_running(&self) -> bool {
+        self.run.is_some()
     }
 
     /// After it was started, or could not be.

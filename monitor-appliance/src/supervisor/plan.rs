@@ -3,10 +3,12 @@
 //! Time is the supervisor's own uptime, which no clock change moves: a box without a battery gets its time by
 //! network some minutes after its start.
 
-use crate::settings::Timers;
-use crate::update::{Turn, UpdateState};
+use super::trial::{Evidence, TrialVerdict, judge_trial};
+use crate::settings::Settings;
+use crate::update::{Due, Turn, UpdateState, WaitFor};
+use jiff::Timestamp;
 use mailfmt::ModuleName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How patient the supervisor is. The default is that of the default settings.
@@ -22,13 +24,28 @@ pub struct Patience {
     pub stable_after: Duration,
     /// Time that a module gets to end when it is asked to, before it is killed.
     pub stop_grace: Duration,
+    /// How often a module may end within [`ALARM_WINDOW`] before the center is told.
+    pub alarm_after: u32,
+    /// How long beyond its trial a new release may take to show what worked before it.
+    pub proof_wait: Duration,
+    /// The same for mail that did not work before it either.
+    pub mail_return_wait: Duration,
 }
+
+/// The time in which the ends of a module are counted.
+pub const ALARM_WINDOW: Duration = Duration::from_secs(3600);
 
 impl Patience {
     /// As patient as the settings say.
     #[must_use]
-    pub fn of(timers: &Timers) -> Self {
-        Self { hung_after: timers.heartbeat_limit, ..Self::default() }
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            hung_after: settings.timers.heartbeat_limit,
+            alarm_after: settings.watchdog.alarm_after,
+            proof_wait: settings.update.proof_wait,
+            mail_return_wait: settings.update.mail_return_wait,
+            ..Self::default()
+        }
     }
 }
 
@@ -40,6 +57,9 @@ impl Default for Patience {
             pause_max: Duration::from_secs(300),
             stable_after: Duration::from_secs(60),
             stop_grace: Duration::from_secs(10),
+            alarm_after: 5,
+            proof_wait: Duration::from_secs(15 * 60),
+            mail_return_wait: Duration::from_secs(24 * 3600),
         }
     }
 }
@@ -53,6 +73,10 @@ pub struct Resident {
     pub failures: u32,
     /// Whether it ever gave a sign of life, so that its silence means something.
     pub beats: bool,
+    /// When it ended by itself or was hung, within [`ALARM_WINDOW`].
+    pub ends: Vec<Duration>,
+    /// Whether the center was told that this happens too often, and was not told yet that it is over.
+    pub told: bool,
 }
 
 /// Whether a module runs.
@@ -82,15 +106,38 @@ impl Resident {
     /// One that was never started.
     #[must_use]
     pub fn new(beats: bool) -> Self {
-        Self { run: Run::New, failures: 0, beats }
+        Self { run: Run::New, failures: 0, beats, ends: Vec::new(), told: false }
     }
 
     /// After its process ended.
     pub fn ended(&mut self, how: String, patience: &Patience, now: Duration) {
-        let well =
-            matches!(self.run, Run::Up { since, .. } if now.saturating_sub(since) >= patience.stable_after);
-        self.failures = if well { 1 } else { self.failures.saturating_add(1) };
+        let lived = match self.run {
+            Run::Up { since, .. } => now.saturating_sub(since),
+            Run::New | Run::Down { .. } => Duration::ZERO,
+        };
+        self.failed(how, lived, patience, now);
+    }
+
+    /// After it gave no sign of life for too long and was ended.
+    pub fn hung(&mut self, patience: &Patience, now: Duration) {
+        // The time in which it hung is no time in which it ran well.
+        let lived = match self.run {
+            Run::Up { since, beat, .. } => beat.unwrap_or(since).saturating_sub(since),
+            Run::New | Run::Down { .. } => Duration::ZERO,
+        };
+        self.failed("hung and was ended".to_owned(), lived, patience, now);
+    }
+
+    fn failed(&mut self, how: String, lived: Duration, patience: &Patience, now: Duration) {
+        self.failures = if lived >= patience.stable_after { 1 } else { self.failures.saturating_add(1) };
+        self.ends.retain(|at| now.saturating_sub(*at) < ALARM_WINDOW);
+        self.ends.push(now);
         self.run = Run::Down { since: now, how };
+    }
+
+    /// How often it ended lately.
+    fn ends_lately(&self, now: Duration) -> usize {
+        self.ends.iter().filter(|at| now.saturating_sub(**at) < ALARM_WINDOW).count()
     }
 
     /// After a sign of life of process `from`; one of an earlier process only tells that the module gives such signs.
@@ -124,8 +171,10 @@ pub struct View<'a> {
     pub residents: &'a BTreeMap<ModuleName, Resident>,
     /// The update that is to be worked on now.
     pub update: Option<UpdateView<'a>>,
-    /// What some module is in the middle of and must not be disturbed in.
-    pub busy: Option<&'a str>,
+    /// What must not be disturbed just now.
+    pub busy: Option<WaitFor>,
+    /// The modules that the install script at work wants to stand still.
+    pub stopped: &'a BTreeSet<String>,
     /// Whether a version report is asked for.
     pub version_wanted: bool,
     /// Whether `update-install` runs, or rests after a failure.
@@ -134,6 +183,8 @@ pub struct View<'a> {
     pub reporter_occupied: bool,
     /// The supervisor's uptime.
     pub now: Duration,
+    /// The time of the clock, for what was stored with it.
+    pub clock: Timestamp,
 }
 
 /// An update as the supervisor sees it.
@@ -143,6 +194,8 @@ pub struct UpdateView<'a> {
     pub state: &'a UpdateState,
     /// The uptime at which this supervisor began the trial; `None` when it did not, whatever is stored.
     pub trial_since: Option<Duration>,
+    /// What the release on trial has shown.
+    pub evidence: &'a Evidence,
 }
 
 /// What the supervisor does next.
@@ -152,10 +205,28 @@ pub enum Step {
     Start(ModuleName),
     /// End a module that hangs; it is then started again like any that ended.
     EndHung(ModuleName),
+    /// End a module that an install script wants to stand still.
+    Stop(ModuleName),
+    /// Tell the center that a module ends or hangs too often.
+    Alarm {
+        /// The module.
+        module: ModuleName,
+        /// How it ended the last time, for a person.
+        how: String,
+    },
+    /// Tell the center that such a module runs well again.
+    AllClear(ModuleName),
     /// Run `update-install`.
     RunInstaller,
     /// Run `version-report`.
     RunReporter,
+    /// Store what the swap waits for.
+    AwaitSwap {
+        /// What.
+        why: WaitFor,
+    },
+    /// Tell the center what the swap waits for.
+    ReportWait,
     /// Store that the swap begins.
     BeginSwap,
     /// Stop the modules, change the link, start the new release's modules, store that the trial begins.
@@ -180,13 +251,22 @@ pub fn plan(view: &View<'_>, patience: &Patience) -> Vec<Step> {
     let mut steps = Vec::new();
     if let Some(update) = &view.update {
         match (update.state, update.trial_since) {
-            (UpdateState::ScriptRun { .. }, _) if view.busy.is_none() => return vec![Step::BeginSwap],
+            (UpdateState::Checked { wait, .. }, _) => match (&view.busy, wait) {
+                (None, _) => return vec![Step::BeginSwap],
+                (Some(why), Some(wait)) if wait.why == *why => match wait.due(view.clock) {
+                    Due::Look => {}
+                    Due::Report => steps.push(Step::ReportWait),
+                    Due::GiveUp => return vec![Step::GiveUp { reason: wait.given_up() }],
+                },
+                (Some(why), _) => steps.push(Step::AwaitSwap { why: why.clone() }),
+            },
             (UpdateState::Swapped { .. }, _) => return vec![Step::Swap],
             (UpdateState::RollingBack { .. }, _) => return vec![Step::TakeBack],
             (UpdateState::OnTrial { .. }, None) => return vec![Step::RestartTrial],
-            (UpdateState::OnTrial { swap, .. }, Some(since)) => {
+            (UpdateState::OnTrial { swap, expected, .. }, Some(since)) => {
                 let trial = Duration::from_secs(u64::from(swap.trial_secs));
-                match judge_trial(view.residents, since, trial, patience, view.now) {
+                let ran = view.now.saturating_sub(since);
+                match judge_trial(view.residents, *expected, update.evidence, trial, ran, patience) {
                     TrialVerdict::Passed => return vec![Step::Commit],
                     TrialVerdict::Failed { reason } => return vec![Step::GiveUp { reason }],
                     TrialVerdict::StillRunning => {}
@@ -205,14 +285,23 @@ pub fn plan(view: &View<'_>, patience: &Patience) -> Vec<Step> {
     if view.version_wanted && !view.reporter_occupied && !on_trial {
         steps.push(Step::RunReporter);
     }
-    steps.extend(
-        view.residents.iter().filter_map(|(name, resident)| tend(name, resident, patience, view.now)),
-    );
+    for (name, resident) in view.residents {
+        steps.extend(tend(name, resident, view.stopped.contains(name.as_str()), patience, view.now));
+        steps.extend(speak_of(name, resident, patience, view.now));
+    }
     steps
 }
 
-fn tend(name: &ModuleName, resident: &Resident, patience: &Patience, now: Duration) -> Option<Step> {
+fn tend(
+    name: &ModuleName,
+    resident: &Resident,
+    stopped: bool,
+    patience: &Patience,
+    now: Duration,
+) -> Option<Step> {
     match &resident.run {
+        Run::Up { .. } if stopped => Some(Step::Stop(name.clone())),
+        Run::New | Run::Down { .. } if stopped => None,
         Run::New => Some(Step::Start(name.clone())),
         Run::Down { since, .. } => {
             let due = since.saturating_add(restart_pause(resident.failures, patience));
@@ -225,51 +314,15 @@ fn tend(name: &ModuleName, resident: &Resident, patience: &Patience, now: Durati
     }
 }
 
-/// How a trial stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TrialVerdict {
-    /// Too early to say.
-    StillRunning,
-    /// Every module ran through, and those that give signs of life gave one.
-    Passed,
-    /// A module ended or gave no sign of life.
-    Failed {
-        /// Which and how, for a person.
-        reason: String,
-    },
-}
-
-/// Judges a new release that was started at `since` and must run well for `trial`.
-#[must_use]
-pub fn judge_trial(
-    residents: &BTreeMap<ModuleName, Resident>,
-    since: Duration,
-    trial: Duration,
-    patience: &Patience,
-    now: Duration,
-) -> TrialVerdict {
-    let ran = now.saturating_sub(since);
-    let mut silent = None;
-    for (name, resident) in residents {
-        match &resident.run {
-            Run::Down { how, .. } => {
-                return TrialVerdict::Failed { reason: format!("module {name} {how} during its trial") };
-            }
-            Run::New => {
-                return TrialVerdict::Failed { reason: format!("module {name} could not be started") };
-            }
-            Run::Up { beat: None, .. } if resident.beats => silent = silent.or(Some(name)),
-            Run::Up { .. } => {}
+/// What the center is to know of a module: once that it ends too often, and once that this is over.
+fn speak_of(name: &ModuleName, resident: &Resident, patience: &Patience, now: Duration) -> Option<Step> {
+    let often = resident.ends_lately(now) >= usize::try_from(patience.alarm_after).unwrap_or(usize::MAX);
+    match (&resident.run, resident.told) {
+        (Run::Down { how, .. }, false) if often => {
+            Some(Step::Alarm { module: name.clone(), how: how.clone() })
         }
-    }
-    match silent {
-        _ if ran < trial => TrialVerdict::StillRunning,
-        None => TrialVerdict::Passed,
-        // The time between two signs of life may be longer than the trial.
-        Some(_) if ran <= patience.hung_after => TrialVerdict::StillRunning,
-        Some(name) => TrialVerdict::Failed {
-            reason: format!("module {name} gave no sign of life for {} s", ran.as_secs()),
-        },
+        (Run::Up { .. }, true) if resident.ends_lately(now) == 0 => Some(Step::AllClear(name.clone())),
+        _ => None,
     }
 }
 

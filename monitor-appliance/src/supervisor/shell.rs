@@ -1,17 +1,21 @@
 //! What the supervisor does: starts and ends processes, changes the release, stores what came of it.
 
+mod swapping;
+
 use super::children::{self, Job};
+use super::guard::Guard;
 use super::plan::{Patience, Resident, Run, Step, UpdateView, View, plan};
 use super::processes::{boot_id, exists, kill_group};
-use super::{End, SupervisorError};
+use super::pulse::Pulse;
+use super::trial::Evidence;
+use super::{End, Start, SupervisorError};
 use crate::context::Context;
-use crate::release::{Releases, SUPERVISOR};
-use crate::store::{Store, StoreError, UpdateOrderRow};
-use crate::update::{
-    self, STARTS_MAX, Swap, UpdateError, UpdateEvent, UpdateState, advance, next_order, reason,
-};
-use mailfmt::{Digest, ModuleName};
-use std::collections::BTreeMap;
+use crate::release::Releases;
+use crate::store::{Store, StoreError, UpdateOrderRow, Work};
+use crate::update::{self, UpdateError, UpdateEvent, UpdateState, WaitFor, advance, next_order, reason};
+use mailfmt::message::report::AlarmReport;
+use mailfmt::{ModuleName, Report};
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -26,10 +30,12 @@ const REBOOT_LIMIT: Duration = Duration::from_secs(60);
 
 /// A supervisor at work.
 pub(super) struct Supervisor<'a> {
-    context: &'a Context,
+    context: Context,
     patience: &'a Patience,
+    start: Start,
     releases: Releases,
     store: Store,
+    pulse: Pulse,
     residents: BTreeMap<ModuleName, Resident>,
     children: BTreeMap<ModuleName, Child>,
     /// The number of the last sign of life seen of each module.
@@ -41,21 +47,32 @@ pub(super) struct Supervisor<'a> {
     tidied: Option<Duration>,
     /// Which order's trial this supervisor began, and when.
     trial: Option<(i64, Duration)>,
+    /// The new supervisor that runs that trial instead.
+    guard: Option<Guard>,
     begun: Instant,
 }
 
 impl<'a> Supervisor<'a> {
     /// Clears up after an earlier supervisor and reads what is to be kept running.
-    pub(super) fn begin(context: &'a Context, patience: &'a Patience) -> Result<Self, SupervisorError> {
+    pub(super) fn begin(
+        context: &Context,
+        patience: &'a Patience,
+        start: Start,
+    ) -> Result<Self, SupervisorError> {
         let left = children::end_leftovers(context.layout.root(), &context.layout.updates_dir());
         if left > 0 {
             tracing::warn!(left, "ended what an earlier supervisor left running");
         }
+        let watchdog = match start {
+            Start::Fresh | Start::TakenOver => Some(&context.settings.watchdog),
+            Start::OnTrial { .. } => None,
+        };
         let mut supervisor = Self {
-            context,
             patience,
+            start,
             releases: Releases::below(context.layout.root()),
             store: context.open_store()?,
+            pulse: Pulse::open(watchdog),
             residents: BTreeMap::new(),
             children: BTreeMap::new(),
             beats_seen: BTreeMap::new(),
@@ -65,10 +82,14 @@ impl<'a> Supervisor<'a> {
             reboot_begun: false,
             tidied: None,
             trial: None,
+            guard: None,
             begun: Instant::now(),
+            context: context.clone(),
         };
         supervisor.read_release()?;
-        logged("update orders", update::restarted(context, &mut supervisor.store));
+        if start == Start::Fresh {
+            logged("update orders", update::restarted(context, &mut supervisor.store));
+        }
         Ok(supervisor)
     }
 
@@ -91,35 +112,31 @@ impl<'a> Supervisor<'a> {
     /// Looks at everything once and does what is to be done.
     pub(super) fn tick(&mut self) -> Option<End> {
         let now = self.uptime();
+        let orders = logged("update orders", self.store.update_orders_open());
+        self.pulse.beat(orders.is_some(), now);
+        let orders = orders.unwrap_or_default();
+        if self.guard.is_some() {
+            return self.tend_guard(&orders, now);
+        }
         self.look_at_children(now);
         self.look_at_signs(now);
         self.reboot_if_wanted(now);
         if self.tidied.is_none_or(|at| now.saturating_sub(at) >= TIDY_EVERY) {
-            tidy(self.context, &self.store);
+            tidy(&self.context, &self.store);
             self.tidied = Some(now);
         }
-
-        let orders = logged("update orders", self.store.update_orders_open()).unwrap_or_default();
-        let order = next_order(&orders, self.context.now());
-        let busy = logged("busy modules", self.store.busy()).unwrap_or_default();
-        let busy = busy.iter().find(|row| exists(row.pid));
-        let wanted = logged("version requests", self.store.version_requests()).unwrap_or_default();
-        let update = order.map(|row| UpdateView {
-            state: &row.state,
-            trial_since: self.trial.filter(|(id, _)| *id == row.id).map(|(_, since)| since),
-        });
-        let steps = plan(
-            &View {
-                residents: &self.residents,
-                update,
-                busy: busy.map(|row| row.reason.as_str()),
-                version_wanted: !wanted.is_empty(),
-                installer_occupied: self.installer.is_occupied(now),
-                reporter_occupied: self.reporter.is_occupied(now),
-                now,
+        let order = match self.start {
+            Start::Fresh | Start::TakenOver => next_order(&orders, self.context.now()),
+            Start::OnTrial { order } => match orders.iter().find(|row| row.id == order) {
+                None => return Some(End::NotProven),
+                Some(row) if matches!(row.state, UpdateState::RollingBack { .. }) => {
+                    return Some(End::NotProven);
+                }
+                row => row,
             },
-            self.patience,
-        );
+        };
+        self.pulse.status(&order.map_or_else(|| "watching".to_owned(), |row| status(row)));
+        let steps = self.plan(order, now);
         for step in steps {
             match self.take(step, order) {
                 Ok(None) => {}
@@ -128,7 +145,50 @@ impl<'a> Supervisor<'a> {
                 Err(error) => tracing::error!(reason = reason(&error), "a step failed"),
             }
         }
+        self.pulse.ready();
         None
+    }
+
+    fn plan(&self, order: Option<&UpdateOrderRow>, now: Duration) -> Vec<Step> {
+        let busy = logged("busy modules", self.store.busy()).unwrap_or_default();
+        let busy = busy.into_iter().find(|row| exists(row.pid));
+        let on_trial = matches!(self.start, Start::OnTrial { .. });
+        let wanted = logged("version requests", self.store.version_requests()).unwrap_or_default();
+        let stopped = match order {
+            Some(row) if matches!(row.state, UpdateState::Staged { .. }) && self.installer.is_running() => {
+                logged("modules that a script stopped", self.store.module_stops(row.id)).unwrap_or_default()
+            }
+            _ => BTreeSet::new(),
+        };
+        let shown = order.and_then(|row| row.state.swap()).map(|swap| self.evidence(&swap.release));
+        let evidence = shown.unwrap_or_default();
+        let update = order.map(|row| UpdateView {
+            state: &row.state,
+            trial_since: self.trial.filter(|(id, _)| *id == row.id).map(|(_, since)| since),
+            evidence: &evidence,
+        });
+        let view = View {
+            residents: &self.residents,
+            update,
+            busy: busy.map(|row| WaitFor::Work { module: row.module, work: row.reason, billing: row.billing }),
+            stopped: &stopped,
+            version_wanted: !wanted.is_empty(),
+            installer_occupied: on_trial || self.installer.is_occupied(now),
+            reporter_occupied: on_trial || self.reporter.is_occupied(now),
+            now,
+            clock: self.context.now(),
+        };
+        plan(&view, self.patience)
+    }
+
+    /// What the release in the folder called `release` has shown to work.
+    fn evidence(&self, release: &str) -> Evidence {
+        let shown = |work| logged("proofs", self.store.proof(work, release)).unwrap_or_default();
+        Evidence {
+            fetch: shown(Work::MailFetch),
+            send: shown(Work::MailSend),
+            device: shown(Work::DeviceRead),
+        }
     }
 
     fn look_at_children(&mut self, now: Duration) {
@@ -177,7 +237,7 @@ impl<'a> Supervisor<'a> {
         }
         let command = &self.context.settings.reboot_command;
         match command.split_first() {
-            Some((program, arguments)) if boot == boot_id() => {
+            Some((program, arguments)) if boot == boot_id() && !matches!(self.start, Start::OnTrial { .. }) => {
                 tracing::info!("restarting the box, as the update asks");
                 let mut command = std::process::Command::new(program);
                 command.args(arguments).stdin(std::process::Stdio::null());
@@ -203,6 +263,9 @@ impl<'a> Supervisor<'a> {
         match (step, order) {
             (Step::Start(name), _) => self.start(&name),
             (Step::EndHung(name), _) => self.end_hung(&name),
+            (Step::Stop(name), _) => self.stop_one(&name),
+            (Step::Alarm { module, how }, _) => self.raise_alarm(&module, &how)?,
+            (Step::AllClear(module), _) => self.clear_alarm(&module)?,
             (Step::RunReporter, _) => {
                 let now = self.uptime();
                 let child = self.start_on_demand(self.reporter.module, &[]);
@@ -213,13 +276,17 @@ impl<'a> Supervisor<'a> {
                 let child = self.start_on_demand(self.installer.module, &["--order", &order.id.to_string()]);
                 self.installer.started(child, now);
             }
-            (Step::BeginSwap, Some(order)) => self.advance(order, UpdateEvent::SwapBegins)?,
-            (Step::GiveUp { reason }, Some(order)) => self.advance(order, UpdateEvent::Failed { reason })?,
+            (Step::AwaitSwap { why }, Some(order)) => self.await_swap(order, why)?,
+            (Step::ReportWait, Some(order)) => self.advance(order, UpdateEvent::WaitReported)?,
+            (Step::BeginSwap, Some(order)) => self.begin_swap(order)?,
+            (Step::GiveUp { reason }, Some(order)) => self.give_up(order, reason)?,
             (Step::Swap | Step::RestartTrial, Some(order)) => self.swap(order)?,
             (Step::Commit, Some(order)) => return self.commit(order),
             (Step::TakeBack, Some(order)) => self.take_back(order)?,
             (
                 Step::RunInstaller
+                | Step::AwaitSwap { .. }
+                | Step::ReportWait
                 | Step::BeginSwap
                 | Step::GiveUp { .. }
                 | Step::Swap
@@ -233,7 +300,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn advance(&mut self, order: &UpdateOrderRow, event: UpdateEvent) -> Result<(), UpdateError> {
-        let state = advance(self.context, &mut self.store, order, event, None)?;
+        let state = advance(&self.context, &mut self.store, order, event, None)?;
         tracing::info!(target = %order.target, ?state, "update");
         Ok(())
     }
@@ -270,86 +337,72 @@ impl<'a> Supervisor<'a> {
         }
         let now = self.uptime();
         if let Some(resident) = self.residents.get_mut(name) {
-            resident.ended("hung and was ended".to_owned(), self.patience, now);
+            resident.hung(self.patience, now);
         }
     }
 
-    fn stop_residents(&mut self) {
-        let children = std::mem::take(&mut self.children).into_values().collect();
-        children::stop(children, self.patience.stop_grace);
+    /// As an install script asked for; it is started again when the script lets it run.
+    fn stop_one(&mut self, name: &ModuleName) {
+        tracing::info!(module = %name, "stopped for the install script");
+        children::stop(self.children.remove(name).into_iter().collect(), self.patience.stop_grace);
+        if let Some(resident) = self.residents.get_mut(name) {
+            resident.run = Run::New;
+        }
     }
 
-    fn start_residents(&mut self) -> Result<(), UpdateError> {
-        match self.read_release() {
-            Ok(()) => {}
-            Err(SupervisorError::Release(error)) => return Err(error.into()),
-            Err(SupervisorError::Store(error)) => return Err(error.into()),
-            Err(error) => tracing::error!(%error, "the release cannot be read"),
-        }
-        let names: Vec<_> = self.residents.keys().cloned().collect();
-        names.iter().for_each(|name| self.start(name));
+    fn raise_alarm(&mut self, name: &ModuleName, how: &str) -> Result<(), UpdateError> {
+        let Some(resident) = self.residents.get_mut(name) else { return Ok(()) };
+        let count = resident.ends.len();
+        let first = resident.ends.first().copied().unwrap_or_default();
+        let ago = jiff::SignedDuration::try_from(self.begun.elapsed().saturating_sub(first));
+        let now = self.context.now();
+        let report = AlarmReport {
+            alarm: format!("module-fails:{name}"),
+            description: format!("module {name} failed {count} times within the last hour; the last time it {how}"),
+            since: now.saturating_sub(ago.unwrap_or_default()).unwrap_or(now),
+            over: false,
+        };
+        let report = self.context.outgoing(Report::Alarm(report), None);
+        self.store.change(|change| change.enqueue(&report))?;
+        resident.told = true;
         Ok(())
     }
 
-    /// Begins the trial, or begins it anew after this supervisor's predecessor was killed in it.
-    fn swap(&mut self, order: &UpdateOrderRow) -> Result<(), UpdateError> {
-        let (UpdateState::Swapped { swap } | UpdateState::OnTrial { swap, .. }) = &order.state else {
-            return Ok(());
+    fn clear_alarm(&mut self, name: &ModuleName) -> Result<(), UpdateError> {
+        let Some(resident) = self.residents.get_mut(name) else { return Ok(()) };
+        let report = AlarmReport {
+            alarm: format!("module-fails:{name}"),
+            description: format!("module {name} has run well for an hour"),
+            since: self.context.now(),
+            over: true,
         };
-        let starts = self.store.change(|change| change.begin_update_work(order.id))?;
-        if starts > STARTS_MAX {
-            let reason = format!("the supervisor was interrupted {STARTS_MAX} times at the same place");
-            return self.advance(order, UpdateEvent::Failed { reason });
+        let report = self.context.outgoing(Report::Alarm(report), None);
+        self.store.change(|change| change.enqueue(&report))?;
+        resident.told = false;
+        Ok(())
+    }
+
+    /// Ends all that was started. The hardware watchdog goes on watching, and expects the next supervisor, unless this
+    /// end was asked for.
+    pub(super) fn stop(mut self, end: &End) {
+        if let Some(guard) = self.guard.take() {
+            guard.end(self.patience.stop_grace.saturating_mul(2));
         }
-        self.stop_residents();
-        let swapped = update::swap_in(self.context, swap).and_then(|()| self.start_residents());
-        if let Err(error) = swapped {
-            return self.advance(order, UpdateEvent::Failed { reason: reason(&error) });
-        }
-        self.trial = Some((order.id, self.uptime()));
-        self.advance(order, UpdateEvent::TrialBegins { now: self.context.now() })
-    }
-
-    fn commit(&mut self, order: &UpdateOrderRow) -> Result<Option<End>, UpdateError> {
-        self.advance(order, UpdateEvent::TrialPassed)?;
-        self.trial = None;
-        tidy(self.context, &self.store);
-        let UpdateState::OnTrial { swap, .. } = &order.state else { return Ok(None) };
-        Ok(self.new_supervisor(swap).map(|by| End::Replaced { by }))
-    }
-
-    /// The new release's supervisor, if it is another one.
-    fn new_supervisor(&self, swap: &Swap) -> Option<std::path::PathBuf> {
-        let supervisor = |folder: &str| -> Option<Digest> {
-            let release = crate::release::read_release(&self.releases.folder(folder)).ok()?;
-            release
-                .modules
-                .iter()
-                .find(|module| module.name.as_str() == SUPERVISOR)
-                .map(|module| module.sha256)
-        };
-        let new = supervisor(&swap.release)?;
-        (supervisor(&swap.previous) != Some(new))
-            .then(|| self.releases.folder(&swap.release).join(SUPERVISOR))
-    }
-
-    fn take_back(&mut self, order: &UpdateOrderRow) -> Result<(), UpdateError> {
-        let UpdateState::RollingBack { swap, .. } = &order.state else { return Ok(()) };
-        self.stop_residents();
-        self.trial = None;
-        update::swap_back(self.context, swap)?;
-        self.start_residents()?;
-        self.advance(order, UpdateEvent::TakenBack)
-    }
-
-    /// Ends all that was started.
-    pub(super) fn stop(mut self) {
         let jobs = [self.installer.take_child(), self.reporter.take_child(), self.rebooter.take_child()];
         let children = std::mem::take(&mut self.children).into_values().chain(jobs.into_iter().flatten());
         children::stop(children.collect(), self.patience.stop_grace);
         // A script has a group of its own; its installer goes on from the stored state when we come back.
         children::end_leftovers(self.context.layout.root(), &self.context.layout.updates_dir());
+        if *end == End::Stopped {
+            self.pulse.end();
+        }
     }
+}
+
+/// What an update is at, in a line.
+fn status(row: &UpdateOrderRow) -> String {
+    let waits = row.state.waits().map(|wait| format!(" for: {}", wait.why)).unwrap_or_default();
+    format!("update to {} is {}{waits}", row.target, row.state.name())
 }
 
 #[expect(

@@ -1,29 +1,36 @@
 //! The work of `update-install`: open the package, wait, build the new release, run its script.
 
-use super::queue::{PAUSE_MAX, is_due, next_order};
-use super::script::{Script, ScriptEnd, run_script};
-use super::state::{STARTS_MAX, Swap, Turn, UpdateEvent, UpdateState, Wait};
-use super::swap::advance;
+use super::aside::Aside;
+use super::queue::{is_due, next_order};
+use super::confinement::Bounds;
+use super::control::Control;
+use super::script::{Keeper, Script, ScriptEnd, run_script};
+use super::state::{STARTS_MAX, Swap, Turn, UpdateEvent, UpdateState};
+use super::swap::{advance, tidy_releases};
+use super::wait::{Due, Wait, WaitFor, WaitLimits, growing_pause};
 use super::{UpdateError, reason};
 use crate::context::Context;
 use crate::outbox::after;
-use crate::release::{Release, Releases, remove_tree, sync_folder, write_durably};
+use crate::release::{OnDisk, Release, ReleaseError, Releases, remove_tree, residents, sync_folder, write_durably};
+use crate::settings::{Settings, UpdateSettings};
 use crate::store::{Store, UpdateOrderRow};
 use crate::supervisor::processes::{exists, running_file};
-use jiff::Timestamp;
-use mailfmt::package::{self, ModuleKind, SCRIPT_NAME, Site, VerifiedPackage, When};
+use crate::trust;
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use mailfmt::ModuleName;
+use mailfmt::package::{self, DailyWindow, ModuleKind, SCRIPT_NAME, Site, VerifiedPackage, When};
+use mailfmt::trust::SignedPermit;
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::time::Duration;
 
 /// Name of the module whose program this is.
 const INSTALLER: &str = "update-install";
-/// How soon a busy module is looked at again.
-const BUSY_PAUSE: Duration = Duration::from_secs(2);
-/// How soon a script that asked for it is run again; doubled each time, up to [`PAUSE_MAX`].
-const SCRIPT_PAUSE: Duration = Duration::from_secs(1);
-/// Longest that any script may run, whatever its package says.
-const SCRIPT_LIMIT_MAX: Duration = Duration::from_secs(3 * 3600);
+/// Modules without which no further update, and no mail, would ever reach the appliance: a release that has them is
+/// followed only by one that has them, too.
+const ESSENTIAL: [&str; 4] = ["supervisor", "mail-agent", INSTALLER, "version-report"];
 /// Steps of one run: a bound for a loop that ends long before.
 const STEPS_MAX: u32 = 100;
 
@@ -72,7 +79,7 @@ pub fn work_once(context: &Context, order: i64) -> Result<UpdateState, UpdateErr
 }
 
 /// Two installers would build the same folders. The lock goes with its holder, however that ends.
-fn lock(context: &Context) -> Result<File, UpdateError> {
+pub(super) fn lock(context: &Context) -> Result<File, UpdateError> {
     let folder = context.layout.updates_dir();
     let path = folder.join("lock");
     let io = |source| UpdateError::Io { path: path.clone(), source };
@@ -103,6 +110,10 @@ fn step(
         installation.work(opened, &mut output)?
     };
     tracing::info!(package = %row.package, target = %row.target, ?event, "update");
+    if !matches!(event, UpdateEvent::ScriptSucceeded | UpdateEvent::CheckPassed) {
+        // Whatever its script did outside the release is undone before that is stored.
+        Aside::of(&context.layout, row.id).put_back()?;
+    }
     advance(context, store, row, event, output.as_deref())
 }
 
@@ -120,8 +131,11 @@ impl Installation<'_> {
         opened: &mut Option<VerifiedPackage>,
         output: &mut Option<String>,
     ) -> Result<UpdateEvent, UpdateError> {
-        if let UpdateState::Waiting { wait, .. } = &self.row.state {
-            return self.look_again(wait);
+        match &self.row.state {
+            // Neither needs the package, which may be large.
+            UpdateState::Waiting { wait, .. } => return self.look_again(wait),
+            UpdateState::ScriptRun { swap } => return Ok(self.check(swap)),
+            _ => {}
         }
         let package = match opened {
             Some(package) => package,
@@ -131,7 +145,7 @@ impl Installation<'_> {
             },
         };
         match &self.row.state {
-            UpdateState::Verified { wait } => self.build(package, wait.as_ref()),
+            UpdateState::Verified { .. } => self.build(package),
             UpdateState::Staged { wait, swap } => {
                 let (event, said) = self.run_script(package, wait.as_ref(), swap)?;
                 *output = Some(said);
@@ -139,6 +153,10 @@ impl Installation<'_> {
             }
             _ => self.accept(package),
         }
+    }
+
+    fn settings(&self) -> &UpdateSettings {
+        &self.context.settings.update
     }
 
     fn open(&self) -> Result<VerifiedPackage, String> {
@@ -150,12 +168,17 @@ impl Installation<'_> {
             .and_then(|opened| opened.take(limit.saturating_add(1)).read_to_end(&mut file))
             .map_err(|error| format!("the package file cannot be read: {error}"))?;
         let (_, running) = self.releases.current().map_err(|error| text(&error))?;
-        let counter = self.store.installed_counter().map_err(|error| text(&error))?;
+        let (counter, noted_under) = self.store.installed_counter_and_root().map_err(|error| text(&error))?;
+        let root = trust::read(&self.context.layout, &self.context.settings.center)
+            .map_err(|error| text(&error))?;
+        let permit = self.permit()?;
         let site = Site {
-            trusted: &self.context.settings.release_keys,
+            root: &root,
+            agent: &self.context.settings.agent,
+            permit: permit.as_ref(),
             running: &running.software,
             hardware: &self.context.settings.hardware,
-            installed_counter: counter.max(running.release_counter),
+            installed_counter: root.installed_counter(counter.max(running.release_counter), noted_under),
             now: self.context.now(),
         };
         let package =
@@ -166,43 +189,80 @@ impl Installation<'_> {
         Ok(package)
     }
 
+    /// What came with the order to let an older release follow.
+    fn permit(&self) -> Result<Option<SignedPermit>, String> {
+        match std::fs::read(self.context.layout.permit_file(&self.row.package)) {
+            Ok(octets) => Ok(Some(SignedPermit::from_octets(octets))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("the permit to go back cannot be read: {error}")),
+        }
+    }
+
     fn accept(&self, package: &VerifiedPackage) -> Result<UpdateEvent, UpdateError> {
         let (_, running) = self.releases.current()?;
         let release = Release::of_manifest(package.manifest(), &running.rom);
+        if let Some(lost) = lost_module(&running, &release) {
+            let reason = format!("the package would leave the appliance without its module {lost}");
+            return Ok(UpdateEvent::Failed { reason });
+        }
         if self.releases.runs_already(&release) {
             return Ok(UpdateEvent::AlreadyRuns);
         }
-        let at_next_restart = package.manifest().rules.when == When::AtNextRestart;
-        Ok(UpdateEvent::Accepted { at_next_restart })
-    }
-
-    /// Without opening the package, which may be large.
-    fn look_again(&self, wait: &Wait) -> Result<UpdateEvent, UpdateError> {
-        let now = self.context.now();
-        if now >= wait.report_at && !wait.reported {
-            return Ok(UpdateEvent::WaitReported);
-        }
-        Ok(match self.in_the_way()? {
-            Some(reason) => self.blocked(reason, wait.report_at, BUSY_PAUSE),
-            None => UpdateEvent::Free,
+        Ok(match package.manifest().rules.when {
+            When::Now => UpdateEvent::Accepted,
+            When::AtNextRestart => self.blocked(WaitFor::NextRestart, self.limits(package), None),
         })
     }
 
-    fn blocked(&self, reason: String, report_at: Timestamp, pause: Duration) -> UpdateEvent {
+    fn look_again(&self, wait: &Wait) -> Result<UpdateEvent, UpdateError> {
         let now = self.context.now();
-        UpdateEvent::Blocked { reason, now, report_at, retry_at: after(now, pause) }
+        // Both count from the first look and are stored with it.
+        let limits = WaitLimits { report_after: SignedDuration::ZERO, give_up_at: now };
+        Ok(match wait.due(now) {
+            Due::GiveUp => UpdateEvent::Failed { reason: wait.given_up() },
+            Due::Report => UpdateEvent::WaitReported,
+            Due::Look => {
+                let hours = match &wait.why {
+                    WaitFor::Window { hours } => Some(*hours),
+                    _ => None,
+                };
+                match self.in_the_way(hours)? {
+                    Some((why, pause)) => self.blocked(why, limits, Some(pause)),
+                    None => UpdateEvent::Free,
+                }
+            }
+        })
     }
 
-    fn report_at(&self, package: &VerifiedPackage) -> Timestamp {
-        let limit = Duration::from_secs(u64::from(package.manifest().rules.wait_limit_secs));
-        after(self.context.now(), limit)
+    fn blocked(&self, why: WaitFor, limits: WaitLimits, pause: Option<Duration>) -> UpdateEvent {
+        let now = self.context.now();
+        UpdateEvent::Blocked { why, now, limits, retry_at: pause.map(|pause| after(now, pause)) }
     }
 
-    /// What has to be waited for: work that a module must not be disturbed in, or a module that is replaced only
-    /// while it does not run.
-    fn in_the_way(&self) -> Result<Option<String>, UpdateError> {
+    fn limits(&self, package: &VerifiedPackage) -> WaitLimits {
+        let manifest = package.manifest();
+        let give_up_at = match manifest.rules.when {
+            When::Now => manifest.expires.min(after(self.context.now(), self.settings().wait_max)),
+            // Nobody knows when a box is restarted.
+            When::AtNextRestart => manifest.expires,
+        };
+        WaitLimits { report_after: SignedDuration::from_secs(manifest.rules.wait_limit_secs.into()), give_up_at }
+    }
+
+    /// What has to be waited for, and when to look again: the hours of the day, work that a module must not be disturbed
+    /// in, or a module that is replaced only while it does not run.
+    fn in_the_way(&self, hours: Option<DailyWindow>) -> Result<Option<(WaitFor, Duration)>, UpdateError> {
+        let settings = self.settings();
+        if let Some(hours) = hours {
+            let here = self.context.now().to_zoned(TimeZone::system()).datetime();
+            if let Some(opens) = hours.opens(here) {
+                let pause = Duration::try_from(opens.duration_since(here)).unwrap_or_default();
+                return Ok(Some((WaitFor::Window { hours }, pause.min(settings.retry_max))));
+            }
+        }
+        let waiting_for = |why| Ok(Some((why, settings.busy_look)));
         if let Some(busy) = self.store.busy()?.into_iter().find(|busy| exists(busy.pid)) {
-            return Ok(Some(format!("module {} is busy: {}", busy.module, busy.reason)));
+            return waiting_for(WaitFor::Work { module: busy.module, work: busy.reason, billing: busy.billing });
         }
         let (folder, running) = self.releases.current()?;
         // What the system tells of a running process is the real path.
@@ -212,22 +272,27 @@ impl Installation<'_> {
                 && module.name.as_str() != INSTALLER
                 && !running_file(&folder.join(module.name.as_str())).is_empty()
         });
-        Ok(runs.map(|module| format!("module {} runs", module.name)))
+        match runs {
+            Some(module) => waiting_for(WaitFor::Module { module: module.name.to_string() }),
+            None => Ok(None),
+        }
     }
 
-    fn build(&self, package: &VerifiedPackage, wait: Option<&Wait>) -> Result<UpdateEvent, UpdateError> {
-        if let Some(reason) = self.in_the_way()? {
-            let report_at = wait.map_or_else(|| self.report_at(package), |wait| wait.report_at);
-            return Ok(self.blocked(reason, report_at, BUSY_PAUSE));
+    fn build(&self, package: &VerifiedPackage) -> Result<UpdateEvent, UpdateError> {
+        let hours = package.manifest().rules.window.or(self.settings().window);
+        if let Some((why, pause)) = self.in_the_way(hours)? {
+            return Ok(self.blocked(why, self.limits(package), Some(pause)));
         }
         let (_, running) = self.releases.current()?;
         let manifest = package.manifest();
         let release = Release::of_manifest(manifest, &running.rom);
         let mark: String = self.row.package.to_string().chars().take(8).collect();
         let name = self.releases.free_name(&release, &mark)?;
-        if let Err(error) = self.releases.build(&release, package.modules(), &name) {
+        if let Err(error) = self.put_together(&release, package, &name) {
             return Ok(UpdateEvent::Failed { reason: reason(&error) });
         }
+        let aside = Aside::of(&self.context.layout, self.row.id);
+        aside.keep(&self.context.layout, &self.settings().saved_files)?;
         let rules = &manifest.rules;
         let swap = Swap {
             release: name,
@@ -237,8 +302,54 @@ impl Installation<'_> {
             drop_shared_data: rules.drop_shared_data,
             reboot_after: rules.reboot_after,
             report_by_itself: rules.report_by_itself,
+            wait_limits: Some(self.limits(package)),
         };
         Ok(UpdateEvent::Built { swap })
+    }
+
+    /// Builds the release; where the disk is too full for it, without the older of the old releases.
+    fn put_together(
+        &self,
+        release: &Release,
+        package: &VerifiedPackage,
+        name: &str,
+    ) -> Result<(), ReleaseError> {
+        let reserve = self.settings().disk_reserve;
+        match self.releases.build(release, package.modules(), name, reserve) {
+            Err(ReleaseError::NoSpace { .. } | ReleaseError::NoFiles { .. }) => {
+                tidy_releases(self.context, self.store, 0);
+                self.releases.build(release, package.modules(), name, reserve)
+            }
+            built => built,
+        }
+    }
+
+    /// What a script must not have done to the running release and the settings, whatever it says of itself; `None` when
+    /// it has not. What can be set right is.
+    fn harm(
+        &self,
+        running_before: &BTreeMap<ModuleName, OnDisk>,
+        swap: &Swap,
+    ) -> Result<Option<String>, UpdateError> {
+        if self.releases.current_name().ok().as_ref() != Some(&swap.previous) {
+            self.releases.swap_to(&swap.previous)?;
+            return Ok(Some("it changed which release runs; that was set right".to_owned()));
+        }
+        if let Some(name) = self.releases.mend_running(running_before, &swap.release)? {
+            return Ok(Some(format!("it changed the file of module {name} of the running release")));
+        }
+        // The modules of the release before go on with them if the new one has to be taken back.
+        Ok(Settings::load(&self.context.layout.settings_file()).err().map(|error| reason(&error)))
+    }
+
+    /// The script may add files, but what the manifest names must be what was signed. Afterwards both releases share
+    /// what they have in common.
+    fn check(&self, swap: &Swap) -> UpdateEvent {
+        let checked = self.releases.check(&swap.release).and_then(|()| self.releases.settle(&swap.release));
+        match checked {
+            Ok(()) => UpdateEvent::CheckPassed,
+            Err(error) => UpdateEvent::Failed { reason: format!("after its script: {}", reason(&error)) },
+        }
     }
 
     fn run_script(
@@ -261,7 +372,8 @@ impl Installation<'_> {
         sync_folder(&package_dir)?;
 
         let limit = Duration::from_secs(u64::from(package.manifest().script.time_limit_secs));
-        let (end, output) = run_script(&Script {
+        let settings = &self.context.settings;
+        let script = Script {
             file,
             release_dir: self.releases.folder(&swap.release),
             current_dir,
@@ -269,25 +381,57 @@ impl Installation<'_> {
             package_dir,
             from_version: running.software.to_string(),
             to_version: self.row.target.to_string(),
-            time_limit: limit.min(SCRIPT_LIMIT_MAX),
-        });
+            bounds: Bounds {
+                time: limit.min(settings.update.script_time_max),
+                processes: settings.script.processes,
+                memory: settings.script.memory,
+                disk: settings.script.disk,
+                files: settings.script.files,
+            },
+            may_write: settings.script.may_write.iter().chain(&settings.update.saved_files).cloned().collect(),
+            without: settings.script.without.clone(),
+        };
+        let aside = Aside::of(&self.context.layout, self.row.id);
+        aside.begin_again()?;
+        let running_before = self.releases.running_files()?;
+        let mut control = Control::begin(self.context, self.row.id)?;
+        let (end, output) =
+            run_script(&script, Keeper::of_this_program(), &mut |request| control.answer(request));
+        control.end(end == ScriptEnd::Succeeded)?;
+        aside.note_after()?;
         let event = match end {
-            // The script may add files, but what the manifest names must be what was signed.
-            ScriptEnd::Succeeded => match self.releases.check(&swap.release) {
-                Ok(()) => UpdateEvent::ScriptSucceeded,
-                Err(error) => UpdateEvent::Failed { reason: format!("after its script: {}", reason(&error)) },
+            ScriptEnd::Succeeded => match self.harm(&running_before, swap)? {
+                None => UpdateEvent::ScriptSucceeded,
+                Some(what) => UpdateEvent::Failed { reason: format!("after its script: {what}") },
             },
             ScriptEnd::TryLater => {
-                let report_at = wait.map_or_else(|| self.report_at(package), |wait| wait.report_at);
-                let doublings = wait.map_or(0, |wait| wait.tries).min(16);
-                let pause = SCRIPT_PAUSE.saturating_mul(1 << doublings).min(PAUSE_MAX);
-                self.blocked(end.to_string(), report_at, pause)
+                let settings = self.settings();
+                let secs = package.manifest().rules.retry_secs;
+                let first = secs.map_or(settings.script_retry, |secs| Duration::from_secs(secs.into()));
+                let tries = wait.filter(|wait| wait.why == WaitFor::Script).map_or(0, |wait| wait.tries);
+                let pause = growing_pause(first, tries, settings.retry_max.max(first));
+                self.blocked(WaitFor::Script, self.limits(package), Some(pause))
             }
             ScriptEnd::Failed { .. }
             | ScriptEnd::Killed { .. }
             | ScriptEnd::TimedOut { .. }
+            | ScriptEnd::Exceeded { .. }
+            | ScriptEnd::KeeperLost { .. }
             | ScriptEnd::NotStarted { .. } => UpdateEvent::Failed { reason: end.to_string() },
         };
         Ok((event, output))
     }
+}
+
+/// The first module that only the old release has and without which the appliance could not be reached or mended.
+fn lost_module(running: &Release, new: &Release) -> Option<&'static str> {
+    let kind = |release: &Release, name: &str| {
+        let mut modules = release.modules.iter();
+        modules.find(|module| module.name.as_str() == name).map(|module| module.kind)
+    };
+    let all_residents = residents(running).count() > 0 && residents(new).count() == 0;
+    ESSENTIAL
+        .into_iter()
+        .find(|name| kind(running, name).is_some_and(|before| kind(new, name) != Some(before)))
+        .or_else(|| all_residents.then_some("that runs all the time"))
 }

@@ -6,8 +6,8 @@ use crate::store::UpdateOrderRow;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// Longest pause between two looks at an update that waits.
-pub(super) const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
+/// Longest pause between two looks at an update that waits, whatever the settings and the package say.
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether a time to look again has come. One further away than any pause comes from a clock that was set back.
 pub(super) fn is_due(at: Option<Timestamp>, now: Timestamp) -> bool {
@@ -22,7 +22,7 @@ pub fn next_order(orders: &[UpdateOrderRow], now: Timestamp) -> Option<&UpdateOr
     let urgency = |order: &&UpdateOrderRow| match (order.state.turn(), &order.state) {
         (Turn::Supervisor, _) => Some(0),
         // Its release stands and its script may have run already.
-        (Turn::Installer { .. }, UpdateState::Staged { .. }) => Some(1),
+        (Turn::Installer { .. }, UpdateState::Staged { .. } | UpdateState::ScriptRun { .. }) => Some(1),
         (Turn::Installer { at: None }, _) => Some(2),
         (Turn::Installer { at }, _) if is_due(at, now) => Some(3),
         (Turn::Installer { .. } | Turn::NextRestart | Turn::Nobody, _) => None,
@@ -34,7 +34,7 @@ pub fn next_order(orders: &[UpdateOrderRow], now: Timestamp) -> Option<&UpdateOr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::update::Wait;
+    use crate::update::{Wait, WaitFor};
     use mailfmt::package::PackageId;
     use mailfmt::{MessageId, SoftwareVersion};
 
@@ -56,9 +56,13 @@ mod tests {
         }
     }
 
+    fn waiting_for(why: WaitFor, retry_at: Option<Timestamp>) -> UpdateState {
+        let wait = Wait { why, since: at(0), report_at: at(9), give_up_at: None, reported: false, tries: 1 };
+        UpdateState::Waiting { wait, retry_at }
+    }
+
     fn waiting(until: i64) -> UpdateState {
-        let wait = Wait { since: at(0), report_at: at(9), reported: false, tries: 1 };
-        UpdateState::Waiting { wait, reason: "busy".into(), retry_at: at(until) }
+        waiting_for(WaitFor::Module { module: "refresh".into() }, Some(at(until)))
     }
 
     fn chosen(orders: &[UpdateOrderRow], now: i64) -> Option<i64> {
@@ -73,7 +77,7 @@ mod tests {
 
     #[test]
     fn one_that_waits_lets_a_later_one_pass() {
-        let orders = [order(1, waiting(60)), order(2, UpdateState::AwaitingRestart)];
+        let orders = [order(1, waiting(60)), order(2, waiting_for(WaitFor::NextRestart, None))];
         assert_eq!(chosen(&orders, 59), None);
         assert_eq!(chosen(&orders, 60), Some(1));
         let later = [orders.to_vec(), vec![order(3, UpdateState::Received)]].concat();
@@ -90,6 +94,7 @@ mod tests {
             drop_shared_data: false,
             reboot_after: false,
             report_by_itself: false,
+            wait_limits: None,
         };
         let orders = [
             order(1, UpdateState::Received),

@@ -3,6 +3,7 @@
 //! A state names what is done next; it is stored before that is begun, and every such piece of work may be begun
 //! again after a kill. `update-install` owns the states up to [`UpdateState::ScriptRun`], the supervisor the rest.
 
+use super::wait::{Wait, WaitFor, WaitLimits};
 use jiff::Timestamp;
 use mailfmt::message::report::UpdateOutcome;
 use serde::{Deserialize, Serialize};
@@ -10,12 +11,16 @@ use serde::{Deserialize, Serialize};
 /// How far one update came, stored as JSON.
 ///
 /// ```text
-/// Received -> Verified -> Staged -> ScriptRun -> Swapped -> OnTrial -> Committed
-///      |        |  ^ |       |          |           |          |
-///      |        v  | |       v          |           '----------+-> RollingBack -> Undone
-///      |      Waiting/AwaitingRestart   |
-///      '-> Refused (nothing begun)      '-> Undone (nothing swapped)
+/// Received -> Verified -> Staged -> ScriptRun -> Checked -> Swapped -> OnTrial -> Committed
+///    |  |        |  ^      |  |         |           |          |          |
+///    |  |        v  |      |  v         |           |          '----------+-> RollingBack -> Undone
+///    |  '-----> Waiting <--'  '---------+-----------+
+///    |             |                    |
+///    v             v                    v
+///  Refused (nothing was begun)       Undone (nothing was swapped)
 /// ```
+/// An order is stored when its package is complete: the parts of a package that came in several mails are put
+/// together before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum UpdateState {
@@ -27,18 +32,18 @@ pub enum UpdateState {
         #[serde(default)]
         wait: Option<Wait>,
     },
-    /// Acceptable here, but to be begun only after the next restart of the appliance.
-    AwaitingRestart,
-    /// Something is in the way; looked at again at `retry_at`.
+    /// Something has to be waited for. Orders of versions that knew only one such thing are read, too.
+    #[serde(alias = "awaiting-restart")]
     Waiting {
-        /// Since when and how long.
+        /// What for, since when and how long.
+        #[serde(default = "Wait::for_restart")]
         wait: Wait,
-        /// What for, for a person.
-        reason: String,
-        /// When to look again.
-        retry_at: Timestamp,
+        /// When to look again; `None` while only a restart ends it.
+        #[serde(default)]
+        retry_at: Option<Timestamp>,
     },
-    /// The new release stands complete beside the running one; its script runs next.
+    /// The new release stands complete beside the running one, and what the script may change outside it is kept
+    /// aside; the script runs next.
     Staged {
         /// What was waited for so far.
         #[serde(default)]
@@ -46,24 +51,38 @@ pub enum UpdateState {
         /// What is to be swapped in.
         swap: Swap,
     },
-    /// The script succeeded; the supervisor swaps next.
+    /// The script succeeded; what it left is checked next.
     ScriptRun {
         /// What is to be swapped in.
         swap: Swap,
+    },
+    /// All is as it was signed; the supervisor swaps next, unless work goes on that must not be disturbed.
+    Checked {
+        /// What is to be swapped in.
+        swap: Swap,
+        /// What the swap waits for.
+        #[serde(default)]
+        wait: Option<Wait>,
     },
     /// The swap was begun: the modules stop, the link changes, the modules start.
     Swapped {
         /// What is swapped in.
         swap: Swap,
+        /// What the new release has to show in its trial.
+        #[serde(default)]
+        expected: Expected,
     },
     /// The new release runs and is watched.
     OnTrial {
         /// What was swapped in.
         swap: Swap,
+        /// What the new release has to show.
+        #[serde(default)]
+        expected: Expected,
         /// When its modules were started.
         since: Timestamp,
     },
-    /// The new release failed: the modules stop, the link goes back, the modules start.
+    /// The new release failed: the modules stop, the link and the settings go back, the modules start.
     RollingBack {
         /// What is taken back.
         swap: Swap,
@@ -84,19 +103,6 @@ pub enum UpdateState {
     },
 }
 
-/// What has been waited for, over several looks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wait {
-    /// Since when.
-    pub since: Timestamp,
-    /// When the center is told that it takes longer.
-    pub report_at: Timestamp,
-    /// Whether the center was told.
-    pub reported: bool,
-    /// How often it was looked at again in vain.
-    pub tries: u32,
-}
-
 /// What is swapped in, and what is done around it. The supervisor knows nothing else of the package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swap {
@@ -114,30 +120,58 @@ pub struct Swap {
     pub reboot_after: bool,
     /// Whether a version report is sent at the end.
     pub report_by_itself: bool,
+    /// How long the swap may be waited for; `None` in orders of versions that waited for ever.
+    #[serde(default)]
+    pub wait_limits: Option<WaitLimits>,
+}
+
+/// What a new release has to show in its trial beyond running. It is decided just before the swap, by what worked
+/// under the release before: a good release is not taken back for what was broken already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// A session with the mailbox.
+    #[serde(default)]
+    pub fetch: Proving,
+    /// A mail that the server took.
+    #[serde(default)]
+    pub send: Proving,
+    /// An answer of a device.
+    #[serde(default)]
+    pub device: Proving,
+}
+
+/// Whether and how soon something has to be shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proving {
+    /// Not at all.
+    #[default]
+    Nothing,
+    /// Soon after the trial: it worked before.
+    Soon,
+    /// It did not work before either: it is given more time.
+    InTime,
 }
 
 /// What can happen to an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpdateEvent {
     /// The package was opened: signed, fresh, for this appliance.
-    Accepted {
-        /// Whether it is to begin only after the next restart.
-        at_next_restart: bool,
-    },
+    Accepted,
     /// The target runs here already.
     AlreadyRuns,
     /// The appliance started again.
     Restarted,
     /// Something is in the way.
     Blocked {
-        /// What, for a person.
-        reason: String,
+        /// What.
+        why: WaitFor,
         /// When that was seen.
         now: Timestamp,
-        /// When the center is told, if this is the first look.
-        report_at: Timestamp,
-        /// When to look again.
-        retry_at: Timestamp,
+        /// How long it may last, if this is the first look.
+        limits: WaitLimits,
+        /// When to look again; `None`: after the next restart.
+        retry_at: Option<Timestamp>,
     },
     /// The center was told that it takes longer.
     WaitReported,
@@ -150,14 +184,19 @@ pub enum UpdateEvent {
     },
     /// The script succeeded.
     ScriptSucceeded,
+    /// What the script left is as it was signed.
+    CheckPassed,
     /// The swap begins.
-    SwapBegins,
+    SwapBegins {
+        /// What the new release has to show.
+        expected: Expected,
+    },
     /// The new release's modules were started.
     TrialBegins {
         /// When.
         now: Timestamp,
     },
-    /// The new release ran well for its trial time.
+    /// The new release ran well for its trial time and showed what it had to.
     TrialPassed,
     /// It cannot go on.
     Failed {
@@ -168,7 +207,7 @@ pub enum UpdateEvent {
     TakenBack,
 }
 
-/// An event that cannot happen in that state; the state is kept.
+/// An event that cannot happen in the state that the update is in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the update is {state}, where {event:?} cannot happen")]
 pub struct Misfit {
@@ -189,57 +228,64 @@ impl UpdateState {
         let misfit = |event| Err(Misfit { state: name, event });
         match self {
             Self::Received => match event {
-                E::Accepted { at_next_restart: false } => Ok(Self::Verified { wait: None }),
-                E::Accepted { at_next_restart: true } => Ok(Self::AwaitingRestart),
+                E::Accepted => Ok(Self::Verified { wait: None }),
+                E::Blocked { why, now, limits, retry_at } => {
+                    Ok(Self::Waiting { wait: Wait::another(None, why, now, limits), retry_at })
+                }
                 E::AlreadyRuns => Ok(Self::Committed),
                 E::Failed { reason } => Ok(Self::Refused { reason }),
                 other => misfit(other),
             },
             Self::Verified { wait } => match event {
-                E::Blocked { reason, now, report_at, retry_at } => {
-                    Ok(Self::blocked(wait, reason, now, report_at, retry_at))
+                E::Blocked { why, now, limits, retry_at } => {
+                    Ok(Self::Waiting { wait: Wait::another(wait, why, now, limits), retry_at })
                 }
                 E::Built { swap } => Ok(Self::Staged { wait, swap }),
                 E::Failed { reason } => Ok(Self::Refused { reason }),
                 other => misfit(other),
             },
-            Self::AwaitingRestart => match event {
-                E::Restarted => Ok(Self::Verified { wait: None }),
-                E::Failed { reason } => Ok(Self::Refused { reason }),
-                other => misfit(other),
-            },
-            Self::Waiting { wait, reason, retry_at } => match event {
-                E::Blocked { reason, now, report_at, retry_at } => {
-                    Ok(Self::blocked(Some(wait), reason, now, report_at, retry_at))
+            Self::Waiting { wait, retry_at } => match event {
+                E::Blocked { why, now, limits, retry_at } => {
+                    Ok(Self::Waiting { wait: Wait::another(Some(wait), why, now, limits), retry_at })
                 }
-                E::WaitReported => {
-                    Ok(Self::Waiting { wait: Wait { reported: true, ..wait }, reason, retry_at })
-                }
+                E::WaitReported => Ok(Self::Waiting { wait: Wait { reported: true, ..wait }, retry_at }),
+                E::Restarted if wait.why == WaitFor::NextRestart => Ok(Self::Verified { wait: None }),
                 E::Free => Ok(Self::Verified { wait: Some(wait) }),
                 E::Failed { reason } => Ok(Self::Refused { reason }),
                 other => misfit(other),
             },
             Self::Staged { wait, swap } => match event {
                 E::ScriptSucceeded => Ok(Self::ScriptRun { swap }),
-                E::Blocked { reason, now, report_at, retry_at } => {
-                    Ok(Self::blocked(wait, reason, now, report_at, retry_at))
+                E::Blocked { why, now, limits, retry_at } => {
+                    Ok(Self::Waiting { wait: Wait::another(wait, why, now, limits), retry_at })
                 }
                 E::Failed { reason } => Ok(Self::Undone { reason }),
                 other => misfit(other),
             },
             Self::ScriptRun { swap } => match event {
-                E::SwapBegins => Ok(Self::Swapped { swap }),
+                E::CheckPassed => Ok(Self::Checked { swap, wait: None }),
                 E::Failed { reason } => Ok(Self::Undone { reason }),
                 other => misfit(other),
             },
-            Self::Swapped { swap } => match event {
-                E::TrialBegins { now } => Ok(Self::OnTrial { swap, since: now }),
+            Self::Checked { swap, wait } => match event {
+                E::Blocked { why, now, limits, retry_at: _ } => {
+                    Ok(Self::Checked { swap, wait: Some(Wait::another(wait, why, now, limits)) })
+                }
+                E::WaitReported => {
+                    Ok(Self::Checked { swap, wait: wait.map(|wait| Wait { reported: true, ..wait }) })
+                }
+                E::SwapBegins { expected } => Ok(Self::Swapped { swap, expected }),
+                E::Failed { reason } => Ok(Self::Undone { reason }),
+                other => misfit(other),
+            },
+            Self::Swapped { swap, expected } => match event {
+                E::TrialBegins { now } => Ok(Self::OnTrial { swap, expected, since: now }),
                 E::Failed { reason } => Ok(Self::RollingBack { swap, reason }),
                 other => misfit(other),
             },
-            Self::OnTrial { swap, since: _ } => match event {
+            Self::OnTrial { swap, expected, since: _ } => match event {
                 // After a restart the whole trial time begins again.
-                E::TrialBegins { now } => Ok(Self::OnTrial { swap, since: now }),
+                E::TrialBegins { now } => Ok(Self::OnTrial { swap, expected, since: now }),
                 E::TrialPassed => Ok(Self::Committed),
                 E::Failed { reason } => Ok(Self::RollingBack { swap, reason }),
                 other => misfit(other),
@@ -252,34 +298,60 @@ impl UpdateState {
         }
     }
 
-    fn blocked(
-        wait: Option<Wait>,
-        reason: String,
-        now: Timestamp,
-        report_at: Timestamp,
-        retry_at: Timestamp,
-    ) -> Self {
-        let wait = wait.unwrap_or(Wait { since: now, report_at, reported: false, tries: 0 });
-        let wait = Wait { tries: wait.tries.saturating_add(1), ..wait };
-        Self::Waiting { wait, reason, retry_at }
-    }
-
     /// The state in a word or two, for tables and logs.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Received => "received",
             Self::Verified { .. } => "verified",
-            Self::AwaitingRestart => "awaiting the next restart",
             Self::Waiting { .. } => "waiting",
             Self::Staged { .. } => "staged",
-            Self::ScriptRun { .. } => "ready to be swapped in",
+            Self::ScriptRun { .. } => "being checked",
+            Self::Checked { .. } => "ready to be swapped in",
             Self::Swapped { .. } => "being swapped in",
             Self::OnTrial { .. } => "on trial",
             Self::RollingBack { .. } => "being taken back",
             Self::Committed => "installed",
             Self::Refused { .. } => "refused",
             Self::Undone { .. } => "undone",
+        }
+    }
+
+    /// What is waited for; `None` where nothing is.
+    #[must_use]
+    pub fn waits(&self) -> Option<&Wait> {
+        match self {
+            Self::Waiting { wait, .. } | Self::Checked { wait: Some(wait), .. } => Some(wait),
+            Self::Received
+            | Self::Verified { .. }
+            | Self::Staged { .. }
+            | Self::ScriptRun { .. }
+            | Self::Checked { wait: None, .. }
+            | Self::Swapped { .. }
+            | Self::OnTrial { .. }
+            | Self::RollingBack { .. }
+            | Self::Committed
+            | Self::Refused { .. }
+            | Self::Undone { .. } => None,
+        }
+    }
+
+    /// What is swapped in; `None` before the new release stands, and at the end.
+    #[must_use]
+    pub fn swap(&self) -> Option<&Swap> {
+        match self {
+            Self::Staged { swap, .. }
+            | Self::ScriptRun { swap }
+            | Self::Checked { swap, .. }
+            | Self::Swapped { swap, .. }
+            | Self::OnTrial { swap, .. }
+            | Self::RollingBack { swap, .. } => Some(swap),
+            Self::Received
+            | Self::Verified { .. }
+            | Self::Waiting { .. }
+            | Self::Committed
+            | Self::Refused { .. }
+            | Self::Undone { .. } => None,
         }
     }
 
@@ -292,10 +364,10 @@ impl UpdateState {
             Self::Undone { reason } => Some(UpdateOutcome::Undone { reason: reason.clone() }),
             Self::Received
             | Self::Verified { .. }
-            | Self::AwaitingRestart
             | Self::Waiting { .. }
             | Self::Staged { .. }
             | Self::ScriptRun { .. }
+            | Self::Checked { .. }
             | Self::Swapped { .. }
             | Self::OnTrial { .. }
             | Self::RollingBack { .. } => None,
@@ -306,13 +378,15 @@ impl UpdateState {
     #[must_use]
     pub fn turn(&self) -> Turn {
         match self {
-            Self::Received | Self::Verified { .. } | Self::Staged { .. } => Turn::Installer { at: None },
-            Self::Waiting { retry_at, .. } => Turn::Installer { at: Some(*retry_at) },
-            Self::AwaitingRestart => Turn::NextRestart,
-            Self::ScriptRun { .. }
-            | Self::Swapped { .. }
-            | Self::OnTrial { .. }
-            | Self::RollingBack { .. } => Turn::Supervisor,
+            Self::Received | Self::Verified { .. } | Self::Staged { .. } | Self::ScriptRun { .. } => {
+                Turn::Installer { at: None }
+            }
+            Self::Waiting { retry_at: Some(at), .. } => Turn::Installer { at: Some(*at) },
+            Self::Waiting { wait, retry_at: None } if wait.why == WaitFor::NextRestart => Turn::NextRestart,
+            Self::Waiting { retry_at: None, .. } => Turn::Installer { at: None },
+            Self::Checked { .. } | Self::Swapped { .. } | Self::OnTrial { .. } | Self::RollingBack { .. } => {
+                Turn::Supervisor
+            }
             Self::Committed | Self::Refused { .. } | Self::Undone { .. } => Turn::Nobody,
         }
     }
@@ -324,11 +398,11 @@ impl UpdateState {
             Self::Received
             | Self::Verified { .. }
             | Self::Staged { .. }
+            | Self::ScriptRun { .. }
             | Self::Swapped { .. }
             | Self::OnTrial { .. } => true,
-            Self::AwaitingRestart
-            | Self::Waiting { .. }
-            | Self::ScriptRun { .. }
+            Self::Waiting { .. }
+            | Self::Checked { .. }
             | Self::RollingBack { .. }
             | Self::Committed
             | Self::Refused { .. }

@@ -1,14 +1,19 @@
 //! Moving an update on in the store, and changing the running release.
 
+use super::aside::Aside;
+use super::install::lock;
 use super::UpdateError;
-use super::state::{Swap, Turn, UpdateEvent, UpdateState};
+use super::state::{Expected, Proving, Swap, Turn, UpdateEvent, UpdateState};
+use super::wait::WaitFor;
 use crate::context::Context;
-use crate::release::{Releases, remove_tree};
-use crate::store::{Change, Store, StoreError, UpdateOrderRow};
+use crate::release::{Releases, read_release, remove_tree};
+use crate::store::{Change, ScriptWish, Store, StoreError, UpdateOrderRow};
 use crate::supervisor::processes::boot_id;
 use crate::trust;
 use mailfmt::message::report::{UpdateOutcome, UpdateResultReport};
 use mailfmt::{Report, SoftwareVersion};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -27,19 +32,13 @@ pub fn advance(
     event: UpdateEvent,
     output: Option<&str>,
 ) -> Result<UpdateState, UpdateError> {
-    let told = match (&row.state, &event) {
-        (UpdateState::Waiting { reason, .. }, UpdateEvent::WaitReported) => {
-            Some(UpdateOutcome::Waiting { reason: reason.clone() })
-        }
-        (_, UpdateEvent::Accepted { at_next_restart: true }) => {
-            Some(UpdateOutcome::Waiting { reason: "the next restart of the appliance".to_owned() })
-        }
-        _ => None,
-    };
+    let told = told(&row.state, &event);
     let next = row.state.clone().step(event)?;
     let report = next.outcome().or(told).map(|outcome| {
-        let running = match outcome {
-            UpdateOutcome::Installed => row.target.clone(),
+        let running = match (&outcome, &next) {
+            (UpdateOutcome::Installed, _) => row.target.clone(),
+            // Until it is kept, what runs is the release before, as far as anybody else is concerned.
+            (_, UpdateState::OnTrial { swap, .. }) => version_of(context, &swap.previous),
             _ => running_version(context),
         };
         let report = Report::UpdateResult(UpdateResultReport {
@@ -62,34 +61,65 @@ pub fn advance(
             change.enqueue(report)?;
         }
         if let (UpdateState::OnTrial { swap, .. }, UpdateState::Committed) = (&row.state, &next) {
-            follow_up(context, change, swap)?;
+            follow_up(context, change, row.id, swap)?;
         }
         Ok(())
     })?;
     Ok(next)
 }
 
+/// What the center is told on the way: that it takes longer, and why; and that a trial has begun, which is at the same
+/// time the mail that the new release has to hand in.
+fn told(state: &UpdateState, event: &UpdateEvent) -> Option<UpdateOutcome> {
+    let reason = match (state, event) {
+        (_, UpdateEvent::WaitReported) => state.waits().map(|wait| wait.why.to_string()),
+        (_, UpdateEvent::Blocked { why: why @ WaitFor::NextRestart, .. }) => Some(why.to_string()),
+        (
+            UpdateState::Swapped { expected, swap } | UpdateState::OnTrial { expected, swap, .. },
+            UpdateEvent::TrialBegins { .. },
+        ) if expected.send != Proving::Nothing => {
+            Some(format!("the new release is on trial for {} s", swap.trial_secs))
+        }
+        _ => None,
+    };
+    reason.map(|reason| UpdateOutcome::Waiting { reason })
+}
+
 /// What a package asks for at its successful end.
-fn follow_up(context: &Context, change: &Change<'_>, swap: &Swap) -> Result<(), StoreError> {
+fn follow_up(context: &Context, change: &Change<'_>, order: i64, swap: &Swap) -> Result<(), StoreError> {
     let trusted = trust::read(&context.layout, &context.settings.center).ok();
     change.raise_installed_counter(swap.release_counter, trusted.as_ref())?;
     if swap.report_by_itself {
         change.request_version(None, None, context.now())?;
     }
-    if swap.reboot_after {
+    if swap.reboot_after || change.has_wish(order, ScriptWish::Reboot)? {
         change.want_reboot(&boot_id())?;
     }
     Ok(())
 }
 
 fn running_version(context: &Context) -> SoftwareVersion {
-    match Releases::below(context.layout.root()).current() {
-        Ok((_, release)) => release.software,
+    match Releases::below(context.layout.root()).current_name() {
+        Ok(name) => version_of(context, &name),
         Err(error) => {
-            tracing::error!(%error, "the running release cannot be read");
-            SoftwareVersion::new("0.0.0").expect("three numbers are a version")
+            tracing::error!(%error, "the running release cannot be told");
+            unknown_version()
         }
     }
+}
+
+fn version_of(context: &Context, release: &str) -> SoftwareVersion {
+    match read_release(&Releases::below(context.layout.root()).folder(release)) {
+        Ok(release) => release.software,
+        Err(error) => {
+            tracing::error!(%error, release, "the release cannot be read");
+            unknown_version()
+        }
+    }
+}
+
+fn unknown_version() -> SoftwareVersion {
+    SoftwareVersion::new("0.0.0").expect("three numbers are a version")
 }
 
 /// Lets the updates begin that wait for a restart of the appliance; called once at its start.
@@ -119,11 +149,13 @@ pub fn swap_in(context: &Context, swap: &Swap) -> Result<(), UpdateError> {
     Ok(())
 }
 
-/// Makes the release before the running one again; the modules must not run meanwhile. Harmless when it is already.
+/// Makes the release before the running one again, and the settings what they were before the script of `order`; the
+/// modules must not run meanwhile. Harmless when that was done already.
 ///
 /// # Errors
 /// [`UpdateError`].
-pub fn swap_back(context: &Context, swap: &Swap) -> Result<(), UpdateError> {
+pub fn swap_back(context: &Context, order: i64, swap: &Swap) -> Result<(), UpdateError> {
+    Aside::of(&context.layout, order).put_back()?;
     Ok(Releases::below(context.layout.root()).swap_to(&swap.previous)?)
 }
 
@@ -137,14 +169,15 @@ pub fn complete(context: &Context, order: i64) -> Result<UpdateState, UpdateErro
     loop {
         let row = store.update_order(order)?.ok_or(UpdateError::NoSuchOrder { id: order })?;
         let event = match &row.state {
-            UpdateState::ScriptRun { .. } => UpdateEvent::SwapBegins,
-            UpdateState::Swapped { swap } => match swap_in(context, swap) {
+            // There are no modules whose proof could be waited for.
+            UpdateState::Checked { .. } => UpdateEvent::SwapBegins { expected: Expected::default() },
+            UpdateState::Swapped { swap, .. } => match swap_in(context, swap) {
                 Ok(()) => UpdateEvent::TrialBegins { now: context.now() },
                 Err(error) => UpdateEvent::Failed { reason: super::reason(&error) },
             },
             UpdateState::OnTrial { .. } => UpdateEvent::TrialPassed,
             UpdateState::RollingBack { swap, .. } => {
-                swap_back(context, swap)?;
+                swap_back(context, order, swap)?;
                 UpdateEvent::TakenBack
             }
             state => return Ok(state.clone()),
@@ -153,34 +186,47 @@ pub fn complete(context: &Context, order: i64) -> Result<UpdateState, UpdateErro
     }
 }
 
-/// Removes releases, package files and working folders that nobody needs any more. What cannot be removed is left
-/// for the next time and logged.
+/// Removes what no update needs any more: half-built and old releases, package files, working folders, what was kept
+/// aside. What cannot be removed is left for the next time and logged.
 pub fn tidy(context: &Context, store: &Store, now: SystemTime) {
-    let open = match store.update_orders_open() {
-        Ok(open) => open,
-        Err(error) => {
-            tracing::warn!(%error, "not tidying: the update orders cannot be read");
-            return;
-        }
-    };
-    if !open.is_empty() {
-        return;
+    // A release that is just being built is in nobody's list.
+    let Ok(_lock) = lock(context) else { return };
+    let Some(open) = open_orders(store) else { return };
+    tidy_releases(context, store, context.settings.update.releases_kept);
+    let layout = &context.layout;
+    let mut needed: BTreeSet<OsString> = BTreeSet::from(["lock".into()]);
+    for row in &open {
+        let paths = [layout.package_file(&row.package), layout.update_dir(&row.package), layout.permit_file(&row.package)];
+        needed.extend(paths.iter().filter_map(|path| path.file_name()).map(OsString::from));
+        needed.extend(Aside::of(layout, row.id).name().map(OsString::from));
     }
-    match Releases::below(context.layout.root()).tidy() {
+    remove_old(&layout.packages_dir(), &needed, now);
+    remove_old(&layout.updates_dir(), &needed, now);
+}
+
+/// Removes the releases that neither run nor are needed by an update under way, but for the newest `old_kept`.
+pub(super) fn tidy_releases(context: &Context, store: &Store, old_kept: usize) {
+    let Some(open) = open_orders(store) else { return };
+    let swaps = open.iter().filter_map(|row| row.state.swap());
+    let needed = swaps.flat_map(|swap| [swap.release.clone(), swap.previous.clone()]).collect();
+    match Releases::below(context.layout.root()).tidy(old_kept, &needed) {
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => tracing::info!(?removed, "removed old releases"),
         Err(error) => tracing::warn!(reason = super::reason(&error), "cannot remove old releases"),
     }
-    remove_old(&context.layout.packages_dir(), now);
-    remove_old(&context.layout.updates_dir(), now);
+}
+
+fn open_orders(store: &Store) -> Option<Vec<UpdateOrderRow>> {
+    let open = store.update_orders_open();
+    open.map_err(|error| tracing::warn!(%error, "not tidying: the update orders cannot be read")).ok()
 }
 
 /// By age, since a package file is written before its order is stored.
-fn remove_old(folder: &Path, now: SystemTime) {
+fn remove_old(folder: &Path, needed: &BTreeSet<OsString>, now: SystemTime) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let age = entry.metadata().and_then(|about| about.modified()).map(|at| now.duration_since(at));
         if matches!(age, Ok(Ok(age)) if age > FILES_KEPT)
-            && entry.file_name() != "lock"
+            && !needed.contains(&entry.file_name())
             && let Err(error) = remove_tree(&entry.path())
         {
             tracing::warn!(reason = super::reason(&error), "cannot remove an old file");

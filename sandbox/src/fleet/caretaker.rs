@@ -205,8 +205,9 @@ mod tests {
             drop_shared_data: false,
             reboot_after: false,
             report_by_itself: false,
+            wait_limits: None,
         };
-        UpdateState::ScriptRun { swap }
+        UpdateState::Checked { swap, wait: None }
     }
 
     #[test]
@@ -218,8 +219,10 @@ mod tests {
 
     #[test]
     fn an_order_that_waits_for_a_restart_is_no_errand() {
+        let waiting: UpdateState =
+            serde_json::from_value(serde_json::json!({"state": "awaiting-restart"})).expect("a state");
         assert_eq!(next_errand(false, &[order(1, UpdateState::Received)], now()), Some(Errand::Install));
-        assert_eq!(next_errand(false, &[order(1, UpdateState::AwaitingRestart)], now()), None);
+        assert_eq!(next_errand(false, &[order(1, waiting)], now()), None);
         assert_eq!(next_errand(false, &[], now()), None);
     }
 }

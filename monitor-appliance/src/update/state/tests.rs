@@ -1,7 +1,12 @@
 use super::*;
+use jiff::SignedDuration;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn limits() -> WaitLimits {
+    WaitLimits { report_after: SignedDuration::from_secs(60), give_up_at: at(10_000) }
 }
 
 fn swap() -> Swap {
@@ -13,51 +18,77 @@ fn swap() -> Swap {
         drop_shared_data: false,
         reboot_after: false,
         report_by_itself: false,
+        wait_limits: Some(limits()),
     }
 }
 
+fn busy() -> WaitFor {
+    WaitFor::Work { module: "mail-agent".into(), work: "sending counters".into(), billing: true }
+}
+
 fn blocked(now: i64) -> UpdateEvent {
-    UpdateEvent::Blocked {
-        reason: "busy".into(),
-        now: at(now),
-        report_at: at(now + 60),
-        retry_at: at(now + 1),
-    }
+    UpdateEvent::Blocked { why: busy(), now: at(now), limits: limits(), retry_at: Some(at(now + 1)) }
+}
+
+fn for_restart() -> UpdateEvent {
+    UpdateEvent::Blocked { why: WaitFor::NextRestart, now: at(0), limits: limits(), retry_at: None }
 }
 
 fn failed() -> UpdateEvent {
     UpdateEvent::Failed { reason: "why".into() }
 }
 
+fn swap_begins() -> UpdateEvent {
+    UpdateEvent::SwapBegins { expected: Expected { fetch: Proving::Soon, ..Expected::default() } }
+}
+
 fn run(events: Vec<UpdateEvent>) -> UpdateState {
     events.into_iter().fold(UpdateState::Received, |state, event| state.step(event).unwrap())
 }
 
+/// Up to the swap.
+fn checked() -> Vec<UpdateEvent> {
+    let built = UpdateEvent::Built { swap: swap() };
+    vec![UpdateEvent::Accepted, built, UpdateEvent::ScriptSucceeded, UpdateEvent::CheckPassed]
+}
+
+/// One of every state.
+fn all_states() -> Vec<UpdateState> {
+    let wait = Wait::another(None, busy(), at(0), limits());
+    vec![
+        UpdateState::Received,
+        UpdateState::Verified { wait: None },
+        UpdateState::Waiting { wait: wait.clone(), retry_at: Some(at(1)) },
+        run(vec![for_restart()]),
+        UpdateState::Staged { wait: Some(wait.clone()), swap: swap() },
+        UpdateState::ScriptRun { swap: swap() },
+        UpdateState::Checked { swap: swap(), wait: Some(wait) },
+        UpdateState::Swapped { swap: swap(), expected: Expected::default() },
+        UpdateState::OnTrial { swap: swap(), expected: Expected::default(), since: at(3) },
+        UpdateState::RollingBack { swap: swap(), reason: "crash".into() },
+        UpdateState::Committed,
+        UpdateState::Refused { reason: "old".into() },
+        UpdateState::Undone { reason: "crash".into() },
+    ]
+}
+
 #[test]
 fn an_update_that_meets_nothing_in_its_way_ends_installed() {
-    let state = run(vec![
-        UpdateEvent::Accepted { at_next_restart: false },
-        UpdateEvent::Built { swap: swap() },
-        UpdateEvent::ScriptSucceeded,
-        UpdateEvent::SwapBegins,
-        UpdateEvent::TrialBegins { now: at(0) },
-        UpdateEvent::TrialPassed,
-    ]);
+    let way = [checked(), vec![swap_begins(), UpdateEvent::TrialBegins { now: at(0) }, UpdateEvent::TrialPassed]];
+    let state = run(way.concat());
     assert_eq!(state.outcome(), Some(UpdateOutcome::Installed));
     assert_eq!(state.turn(), Turn::Nobody);
 }
 
 #[test]
 fn a_failure_before_anything_has_run_is_a_refusal_and_later_an_undoing() {
-    let accepted = UpdateEvent::Accepted { at_next_restart: false };
-    let before = [vec![], vec![accepted.clone()], vec![accepted.clone(), blocked(0)]];
-    for mut events in before {
+    for mut events in [vec![], vec![UpdateEvent::Accepted], vec![UpdateEvent::Accepted, blocked(0)]] {
         events.push(failed());
         assert!(matches!(run(events).outcome(), Some(UpdateOutcome::Refused { .. })));
     }
-    let built = vec![accepted, UpdateEvent::Built { swap: swap() }];
-    let after = [built.clone(), [built, vec![UpdateEvent::ScriptSucceeded]].concat()];
-    for mut events in after {
+    for length in 2..=checked().len() {
+        let mut events = checked();
+        events.truncate(length);
         events.push(failed());
         assert!(matches!(run(events).outcome(), Some(UpdateOutcome::Undone { .. })));
     }
@@ -65,9 +96,8 @@ fn a_failure_before_anything_has_run_is_a_refusal_and_later_an_undoing() {
 
 #[test]
 fn a_failure_after_the_swap_is_first_taken_back() {
-    for state in [UpdateState::Swapped { swap: swap() }, UpdateState::OnTrial { swap: swap(), since: at(0) }]
-    {
-        let state = state.step(failed()).unwrap();
+    for events in [vec![swap_begins()], vec![swap_begins(), UpdateEvent::TrialBegins { now: at(0) }]] {
+        let state = run([checked(), events, vec![failed()]].concat());
         assert_eq!(state, UpdateState::RollingBack { swap: swap(), reason: "why".into() });
         assert_eq!(state.outcome(), None);
         assert_eq!(
@@ -80,72 +110,85 @@ fn a_failure_after_the_swap_is_first_taken_back() {
 #[test]
 fn the_wait_is_counted_from_the_first_look_and_told_once() {
     let state = run(vec![
-        UpdateEvent::Accepted { at_next_restart: false },
+        UpdateEvent::Accepted,
         blocked(0),
         UpdateEvent::Free,
         blocked(10),
         UpdateEvent::WaitReported,
         blocked(70),
     ]);
-    let UpdateState::Waiting { wait, retry_at, .. } = state else { panic!("{state:?}") };
-    assert_eq!(wait, Wait { since: at(0), report_at: at(60), reported: true, tries: 3 });
-    assert_eq!(retry_at, at(71));
+    let UpdateState::Waiting { wait, retry_at } = state else { panic!("{state:?}") };
+    assert_eq!((wait.why, wait.since, wait.report_at), (busy(), at(0), at(60)));
+    assert_eq!((wait.reported, wait.tries, retry_at), (true, 3, Some(at(71))));
 }
 
 #[test]
-fn a_package_for_the_next_restart_waits_for_it() {
-    let state = run(vec![UpdateEvent::Accepted { at_next_restart: true }]);
+fn work_that_must_not_be_disturbed_is_waited_for_just_before_the_swap_too() {
+    let state = run([checked(), vec![blocked(0)]].concat());
+    assert_eq!(state.turn(), Turn::Supervisor);
+    assert_eq!(state.waits().map(|wait| wait.why.clone()), Some(busy()));
+    let told = state.step(UpdateEvent::WaitReported).unwrap();
+    assert!(told.waits().is_some_and(|wait| wait.reported));
+    assert!(matches!(told.clone().step(swap_begins()).unwrap(), UpdateState::Swapped { .. }));
+    assert!(matches!(told.step(failed()).unwrap(), UpdateState::Undone { .. }));
+}
+
+#[test]
+fn a_package_for_the_next_restart_waits_for_it_and_for_nothing_else() {
+    let state = run(vec![for_restart()]);
     assert_eq!(state.turn(), Turn::NextRestart);
     assert_eq!(state.step(UpdateEvent::Restarted).unwrap(), UpdateState::Verified { wait: None });
+    assert!(run(vec![UpdateEvent::Accepted, blocked(0)]).step(UpdateEvent::Restarted).is_err());
 }
 
 #[test]
 fn an_update_that_is_over_takes_no_more_events() {
-    for state in [
-        UpdateState::Committed,
-        UpdateState::Refused { reason: "a".into() },
-        UpdateState::Undone { reason: "b".into() },
-    ] {
-        for event in [failed(), UpdateEvent::Free, UpdateEvent::SwapBegins, UpdateEvent::TakenBack] {
+    for state in all_states().into_iter().filter(|state| state.outcome().is_some()) {
+        for event in [failed(), UpdateEvent::Free, swap_begins(), UpdateEvent::TakenBack, blocked(0)] {
             assert!(state.clone().step(event).is_err());
         }
     }
 }
 
 #[test]
-fn the_supervisors_part_cannot_be_reached_without_the_script() {
-    let states = [
-        UpdateState::Received,
-        UpdateState::Verified { wait: None },
-        UpdateState::Staged { wait: None, swap: swap() },
-    ];
-    for state in states {
-        for event in
-            [UpdateEvent::SwapBegins, UpdateEvent::TrialBegins { now: at(0) }, UpdateEvent::TrialPassed]
-        {
-            assert!(state.clone().step(event).is_err());
+fn the_swap_cannot_be_reached_without_the_script_and_the_check() {
+    let before = all_states().into_iter().take(6);
+    for state in before {
+        for event in [swap_begins(), UpdateEvent::TrialBegins { now: at(0) }, UpdateEvent::TrialPassed] {
+            assert!(state.clone().step(event).is_err(), "{state:?}");
         }
+    }
+}
+
+#[test]
+fn every_state_but_the_last_ones_has_somebody_whose_turn_it_is() {
+    for state in all_states() {
+        assert_eq!(state.turn() == Turn::Nobody, state.outcome().is_some(), "{state:?}");
     }
 }
 
 #[test]
 fn every_state_is_stored_and_read_back_the_same() {
-    let wait = Wait { since: at(0), report_at: at(9), reported: true, tries: 2 };
-    for state in [
-        UpdateState::Received,
-        UpdateState::Verified { wait: None },
-        UpdateState::AwaitingRestart,
-        UpdateState::Waiting { wait: wait.clone(), reason: "busy".into(), retry_at: at(1) },
-        UpdateState::Staged { wait: Some(wait), swap: swap() },
-        UpdateState::ScriptRun { swap: swap() },
-        UpdateState::Swapped { swap: swap() },
-        UpdateState::OnTrial { swap: swap(), since: at(3) },
-        UpdateState::RollingBack { swap: swap(), reason: "crash".into() },
-        UpdateState::Committed,
-        UpdateState::Refused { reason: "old".into() },
-        UpdateState::Undone { reason: "crash".into() },
-    ] {
+    for state in all_states() {
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<UpdateState>(&text).unwrap(), state, "{text}");
     }
+}
+
+#[test]
+fn orders_stored_by_the_version_before_are_read() {
+    let swap = r#"{"release":"1.0.02-0","previous":"1.0.00-1","release_counter":2,"trial_secs":1,
+        "drop_shared_data":false,"reboot_after":false,"report_by_itself":false}"#;
+    let wait = r#"{"since":"2026-01-02T03:04:05Z","report_at":"2026-01-02T04:04:05Z","reported":false,"tries":1}"#;
+    let turn = |text: &str| serde_json::from_str::<UpdateState>(text).unwrap().turn();
+    assert_eq!(turn(r#"{"state":"awaiting-restart"}"#), Turn::NextRestart);
+    let waiting = format!(
+        r#"{{"state":"waiting","wait":{wait},"reason":"busy","retry_at":"2026-01-02T03:04:07Z"}}"#
+    );
+    assert!(matches!(turn(&waiting), Turn::Installer { at: Some(_) }));
+    // What was ready to be swapped in is checked once more.
+    assert_eq!(turn(&format!(r#"{{"state":"script-run","swap":{swap}}}"#)), Turn::Installer { at: None });
+    let on_trial = format!(r#"{{"state":"on-trial","swap":{swap},"since":"2026-01-02T03:04:05Z"}}"#);
+    assert_eq!(turn(&on_trial), Turn::Supervisor);
+    assert_eq!(turn(&format!(r#"{{"state":"swapped","swap":{swap}}}"#)), Turn::Supervisor);
 }
