@@ -10,6 +10,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::tls::{TlsClock, TlsTime};
+
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -188,19 +190,32 @@ impl fmt::Debug for Password {
 /// Settings and password together: all that is needed to send and fetch.
 ///
 /// Clones share the TLS configuration, so that sessions can be resumed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Account {
     /// What the settings file says.
     pub settings: AccountSettings,
     /// The password of `settings.username`.
     pub password: Password,
     pub(crate) tls: Arc<OnceLock<Arc<rustls::ClientConfig>>>,
+    pub(crate) clock: TlsClock,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 impl Account {
-    /// Puts both together. Nothing is read or connected yet.
+    /// Puts both together; certificates are judged by the system's clock. Nothing is read or connected yet.
     pub fn new(settings: AccountSettings, password: Password) -> Self {
-        Self { settings, password, tls: Arc::default() }
+        Self { settings, password, tls: Arc::default(), clock: Arc::new(TlsTime::system) }
+    }
+
+    /// The same, with certificates judged by the time that `clock` tells at each handshake.
+    #[must_use]
+    pub fn with_clock(self, clock: TlsClock) -> Self {
+        Self { clock, tls: Arc::default(), ..self }
     }
 }
 

@@ -55,6 +55,9 @@ fn connecting(error: &ConnectError) -> Option<&'static str> {
         ConnectError::Tcp { .. } => "check host and port, and that the server runs",
         ConnectError::TimedOut { .. } => "check host and port; a firewall may be in between",
         ConnectError::Handshake { source, .. } => return Some(handshake(source)),
+        ConnectError::CertificateDates { .. } => {
+            "check the clock of this machine, then ask who runs the server for a new certificate"
+        }
         ConnectError::NoStartTls => "check `security` and the port; tls needs no STARTTLS",
         ConnectError::Greeting { .. } | ConnectError::Broken(_) => {
             "check that port and `security` belong together, and that it is a mail server"
@@ -73,12 +76,6 @@ fn handshake(error: &std::io::Error) -> &'static str {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "write the host as it stands in the certificate"
             }
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => {
-                "check the clock of this machine, then ask who runs the server for a new certificate"
-            }
             _ => "ask who runs the server for a certificate that is in order",
         },
         _ => "check that port and `security` belong together: this port may not speak TLS at once",
@@ -88,7 +85,7 @@ fn handshake(error: &std::io::Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::advice;
-    use crate::{ConnectError, FetchError, SendError};
+    use crate::{CertificateDates, ConnectError, FetchError, SendError};
     use std::io;
 
     fn handshake(reason: rustls::CertificateError) -> ConnectError {
@@ -100,8 +97,18 @@ mod tests {
     fn a_certificate_of_an_unknown_authority_leads_to_the_setting_for_it() {
         let error = FetchError::Connect(handshake(rustls::CertificateError::UnknownIssuer));
         assert!(advice(&error).unwrap().contains("ca_file"));
-        let error = SendError::Connect(handshake(rustls::CertificateError::Expired));
-        assert!(advice(&error).unwrap().contains("clock"));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_valid_now_leads_to_the_clock() {
+        let source = CertificateDates {
+            not_before: None,
+            not_after: Some(jiff::Timestamp::UNIX_EPOCH),
+            now: jiff::Timestamp::MAX,
+            proven: false,
+        };
+        let error = ConnectError::CertificateDates { host: "mail.example".to_owned(), port: 465, source };
+        assert!(advice(&SendError::Connect(error)).unwrap().contains("clock"));
     }
 
     #[test]

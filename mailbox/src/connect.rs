@@ -19,7 +19,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use crate::{
     account::{Account, Security, Server},
     limits::Limits,
-    tls::{self, TlsError},
+    tls::{self, CertificateDates, TlsError},
 };
 
 /// Why no usable connection came about. Nothing was sent yet that matters.
@@ -53,6 +53,16 @@ pub enum ConnectError {
         port: u16,
         /// The reason.
         source: io::Error,
+    },
+    /// The certificate is in order, but not at the time that it is here.
+    #[error("no TLS connection to {host}, port {port}")]
+    CertificateDates {
+        /// The name.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Its dates and the time.
+        source: CertificateDates,
     },
     /// TLS cannot even be tried.
     #[error(transparent)]
@@ -167,10 +177,14 @@ fn tcp_error(server: &Server, source: io::Error) -> ConnectError {
 
 async fn handshake(account: &Account, server: &Server, tcp: TcpStream) -> Result<Socket, ConnectError> {
     let name: ServerName<'static> = tls::server_name(&server.host)?;
-    let tls = TlsConnector::from(tls::account_config(account)?)
-        .connect(name, tcp)
-        .await
-        .map_err(|source| ConnectError::Handshake { host: server.host.clone(), port: server.port, source })?;
+    let tls =
+        TlsConnector::from(tls::account_config(account)?).connect(name, tcp).await.map_err(|source| {
+            let (host, port) = (server.host.clone(), server.port);
+            match tls::wrong_dates(&source) {
+                Some(dates) => ConnectError::CertificateDates { host, port, source: dates.clone() },
+                None => ConnectError::Handshake { host, port, source },
+            }
+        })?;
     Ok(Socket::Tls(Box::new(tls)))
 }
 

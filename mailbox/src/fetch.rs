@@ -24,6 +24,15 @@ pub struct Item {
     pub(crate) handle: u32,
 }
 
+/// Both ends of a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The mails, the oldest first.
+    pub items: Vec<Item>,
+    /// Whether these are all; otherwise mails between the two ends are left out.
+    pub complete: bool,
+}
+
 /// What came of asking for a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Retrieved {
@@ -115,6 +124,17 @@ impl FetchSession {
         match self {
             Self::Pop3(session) => session.list().await,
             Self::Imap(session) => session.list().await,
+        }
+    }
+
+    /// The `per_end` oldest and the `per_end` newest mails, the oldest first: a full mailbox costs no more memory than that.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn list_ends(&mut self, per_end: usize) -> Result<Listing, FetchError> {
+        match self {
+            Self::Pop3(session) => session.list_ends(per_end).await,
+            Self::Imap(session) => session.list_ends(per_end).await,
         }
     }
 

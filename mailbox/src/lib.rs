@@ -60,9 +60,10 @@ pub mod tls;
 pub use account::{Account, AccountSettings, Password, PasswordError, Protocol, Security, Server};
 pub use advice::advice;
 pub use connect::ConnectError;
-pub use fetch::{FetchError, FetchSession, Item, LoginReport, Retrieved, Woke};
+pub use fetch::{FetchError, FetchSession, Item, Listing, LoginReport, Retrieved, Woke};
 pub use limits::Limits;
 pub use smtp::{OutgoingMail, RecipientOutcome, SendError, Submission};
+pub use tls::{CertificateDates, TlsClock, TlsTime};
 
 /// Log targets of the libraries below that print credentials or mail content at level TRACE.
 ///

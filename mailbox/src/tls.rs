@@ -1,5 +1,10 @@
 //! TLS for every connection: one provider, the system's certificate authorities, and those of the settings.
 
+mod time;
+
+pub(crate) use time::wrong_dates;
+pub use time::{CertificateDates, TlsClock, TlsTime};
+
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -7,6 +12,7 @@ use std::{
 
 use rustls::{
     ClientConfig, RootCertStore,
+    client::{VerifierBuilderError, WebPkiServerVerifier},
     pki_types::{CertificateDer, InvalidDnsNameError, ServerName, pem::PemObject as _},
 };
 
@@ -44,13 +50,17 @@ pub enum TlsError {
     /// rustls refuses its own settings.
     #[error("TLS cannot be set up")]
     Setup(#[source] rustls::Error),
+    /// The authorities cannot be used together.
+    #[error("the certificate authorities cannot be used")]
+    Verifier(#[source] VerifierBuilderError),
 }
 
-/// The client configuration: ring, TLS 1.2 and 1.3, the system's roots and those in `ca_file`.
+/// The client configuration: ring, TLS 1.2 and 1.3, the system's roots and those in `ca_file`; certificates are judged
+/// by the time that `clock` tells.
 ///
 /// # Errors
 /// [`TlsError`] when the file is unusable or nobody is trusted.
-pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+pub fn client_config(ca_file: Option<&Path>, clock: TlsClock) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
     // Single odd certificates in the system's store are normal and skipped.
     roots.add_parsable_certificates(native_roots().iter().cloned());
@@ -70,10 +80,16 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsErr
         return Err(TlsError::NoRoots);
     }
     // The provider is named here: a second one in the dependency tree would make the implicit choice panic.
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .build()
+        .map_err(TlsError::Verifier)?;
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Setup)?
-        .with_root_certificates(roots)
+        // It takes nothing away from webpki's checks but the choice of the time.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(time::TimedVerifier { inner, clock }))
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
@@ -95,7 +111,7 @@ pub(crate) fn account_config(account: &Account) -> Result<Arc<ClientConfig>, Tls
     if let Some(config) = account.tls.get() {
         return Ok(config.clone());
     }
-    let config = client_config(account.settings.ca_file.as_deref())?;
+    let config = client_config(account.settings.ca_file.as_deref(), account.clock.clone())?;
     Ok(account.tls.get_or_init(|| config).clone())
 }
 
@@ -111,6 +127,10 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
 mod tests {
     use super::*;
 
+    fn config(ca_file: &Path) -> Result<Arc<ClientConfig>, TlsError> {
+        client_config(Some(ca_file), Arc::new(TlsTime::system))
+    }
+
     #[test]
     fn a_server_name_may_be_an_ip_address() {
         assert!(matches!(server_name("127.0.0.2").unwrap(), ServerName::IpAddress(_)));
@@ -123,9 +143,9 @@ mod tests {
     fn a_ca_file_without_a_certificate_is_an_error_not_a_silent_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
-        assert!(matches!(client_config(Some(&path)), Err(TlsError::CaFile { .. })));
+        assert!(matches!(config(&path), Err(TlsError::CaFile { .. })));
         std::fs::write(&path, "just text\n").unwrap();
-        assert!(matches!(client_config(Some(&path)), Err(TlsError::CaUnusable { .. })));
+        assert!(matches!(config(&path), Err(TlsError::CaUnusable { .. })));
     }
 
     #[test]
@@ -134,6 +154,6 @@ mod tests {
         let path = folder.path().join("ca.pem");
         let made = rcgen::generate_simple_self_signed(vec!["mail.example".into()]).unwrap();
         std::fs::write(&path, made.cert.pem()).unwrap();
-        assert!(client_config(Some(&path)).is_ok());
+        assert!(config(&path).is_ok());
     }
 }

@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     account::{Password, fits_a_line},
-    fetch::{FetchError, Item, Retrieved, Woke, batch_len},
+    fetch::{FetchError, Item, Listing, Retrieved, Woke, batch_len},
     imap::{
         guard::Guarded,
         login::login,
@@ -148,7 +148,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
     /// # Errors
     /// [`FetchError`].
     pub async fn list(&mut self) -> Result<Vec<Item>, FetchError> {
-        const DURING: &str = "listing";
         // A session sees mail that came since SELECT only after the server was given the word.
         self.noop().await?;
         if self.exists == 0 {
@@ -160,11 +159,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
         } else {
             "UID FETCH 1:* (UID RFC822.SIZE)".to_owned()
         };
-        let (uid_validity, kept_max) = (self.uid_validity, self.limits.listing_max);
+        self.list_by(&command, self.limits.listing_max).await
+    }
+
+    /// The `per_end` oldest and the `per_end` newest mails, the oldest first. No others are asked for.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn list_ends(&mut self, per_end: usize) -> Result<Listing, FetchError> {
+        self.noop().await?;
+        let (exists, per_end) = (self.exists, u32::try_from(per_end).unwrap_or(u32::MAX).max(1));
+        if exists <= per_end.saturating_mul(2) {
+            return Ok(Listing { items: self.list().await?, complete: true });
+        }
+        let newest = exists.saturating_sub(per_end).saturating_add(1);
+        let command = format!("FETCH 1:{per_end},{newest}:{exists} (UID RFC822.SIZE)");
+        let kept_max = usize::try_from(per_end.saturating_mul(2)).unwrap_or(usize::MAX);
+        Ok(Listing { items: self.list_by(&command, kept_max).await?, complete: false })
+    }
+
+    /// Runs a FETCH of UIDs and sizes and keeps at most `kept_max` mails of what comes.
+    async fn list_by(&mut self, command: &str, kept_max: usize) -> Result<Vec<Item>, FetchError> {
+        const DURING: &str = "listing";
+        let uid_validity = self.uid_validity;
         let mut items =
-            Vec::with_capacity(usize::try_from(self.exists.min(listing_max)).unwrap_or(0).min(100_000));
+            Vec::with_capacity(usize::try_from(self.exists).unwrap_or(0).min(kept_max).min(100_000));
         let mut extra = 0_usize;
-        self.run(&command, DURING, |response| {
+        self.run(command, DURING, |response| {
             let Response::Fetch(_, attributes) = response else { return Ok(()) };
             let (mut uid, mut size) = (None, None);
             for attribute in attributes {

@@ -1,11 +1,14 @@
 //! POP3 after the login: listing, reading, deleting.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fmt::Write as _,
+};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    fetch::{FetchError, Item, Retrieved},
+    fetch::{FetchError, Item, Listing, Retrieved},
     pop3::{
         reply::{Capabilities, Reply, parse_list_line, parse_uidl_line},
         substitute_id,
@@ -56,35 +59,55 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
     /// # Errors
     /// Connection, time, refusal, gibberish.
     pub async fn list(&mut self) -> Result<Vec<Item>, FetchError> {
+        Ok(self.list_parts(self.wire.limits.listing_max, 0).await?.items)
+    }
+
+    /// The `per_end` oldest and the `per_end` newest mails, the oldest first. No others are kept in memory.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn list_ends(&mut self, per_end: usize) -> Result<Listing, FetchError> {
+        self.list_parts(per_end, per_end).await
+    }
+
+    async fn list_parts(&mut self, oldest: usize, newest: usize) -> Result<Listing, FetchError> {
         const DURING: &str = "listing";
-        let kept_max = self.wire.limits.listing_max;
         // Entries above the cap are read and dropped, so that a full mailbox can still be emptied; but not for ever.
-        let lines_max = kept_max.saturating_mul(10);
+        let lines_max = self.wire.limits.listing_max.saturating_mul(10);
 
         self.wire.check_in_step()?;
         self.wire.send(DURING, b"LIST\r\n").await?;
         self.wire.expect_ok(DURING).await?;
         let mut sizes = Vec::new();
-        let mut gibberish = 0_usize;
+        let mut last = VecDeque::new();
+        let (mut gibberish, mut left_out) = (0_usize, 0_usize);
         self.wire
             .listing(DURING, lines_max, |line| match parse_list_line(line) {
-                Some(entry) if sizes.len() < kept_max => sizes.push(entry),
-                Some(_) => {}
+                Some(entry) if sizes.len() < oldest => sizes.push(entry),
+                Some(entry) => {
+                    last.push_back(entry);
+                    if last.len() > newest {
+                        last.pop_front();
+                        left_out += 1;
+                    }
+                }
                 None => gibberish += 1,
             })
             .await?;
+        sizes.extend(last);
         if gibberish > 0 {
             let detail = format!("{gibberish} lines that are not number and size");
             return Err(FetchError::Protocol { during: DURING, detail });
         }
 
+        let wanted: HashSet<u32> = sizes.iter().map(|(number, _)| *number).collect();
         let mut ids = HashMap::with_capacity(sizes.len());
         self.wire.send(DURING, b"UIDL\r\n").await?;
         if let Reply::Ok(_) = self.wire.reply(DURING).await? {
             self.wire
                 .listing(DURING, lines_max, |line| {
                     if let Some((number, id)) = parse_uidl_line(line)
-                        && ids.len() < kept_max
+                        && wanted.contains(&number)
                     {
                         ids.insert(number, substitute_id::of_server_id(id));
                     }
@@ -100,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
             };
             items.push(Item { id, size_octets, handle: number });
         }
-        Ok(items)
+        Ok(Listing { items, complete: left_out == 0 })
     }
 
     /// The same mail gives the same id in every session: a hash of its header as TOP shows it, or of all of it.
