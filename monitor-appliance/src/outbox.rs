@@ -1,5 +1,6 @@
 //! What to do with the outbox now: pure, over its rows and the time.
 
+use crate::clock::ClockState;
 use crate::settings::Timers;
 use crate::store::OutboxRow;
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +13,7 @@ use std::time::Duration;
 pub enum Priority {
     /// A fault, or its end: somebody is waiting at the device.
     Fault,
-    /// An answer to a command.
+    /// An answer to a command, or an alarm about the appliance itself.
     Answer,
     /// Everything else.
     Rest,
@@ -24,6 +25,7 @@ impl Priority {
     pub fn of(report: &Report, is_answer: bool) -> Self {
         match report {
             Report::Fault(_) | Report::FaultCleared(_) => Self::Fault,
+            Report::Alarm(_) => Self::Answer,
             _ if is_answer => Self::Answer,
             _ => Self::Rest,
         }
@@ -65,15 +67,20 @@ pub enum Step {
 /// A time before this was told by a clock that nobody had set: a box without a battery starts in 1970.
 pub const CLOCK_FLOOR: Timestamp = Timestamp::constant(1_735_689_600, 0);
 
+/// A report that was made further in the future than this was dated by a wrong clock.
+const MADE_AHEAD_MAX: Duration = Duration::from_secs(3600);
+
 /// Most reports that wait for a receipt at the same time; beyond that the oldest are given up, so that a device which
 /// fails and recovers every minute does not fill the disk while the center is away. About 15 MB.
 pub const WAITING_MAX: u32 = 20_000;
 
 /// What to do now, in this order; an empty plan if nothing is due. `rows` are those that wait for a receipt.
 ///
-/// While the clock is not set nothing is sent: the center would take it for expired.
+/// Nothing is given up by a time that is doubted, and what was made in the future was made by a clock that has been
+/// set back since. While the clock is not set nothing is sent: the center would take it for expired.
 #[must_use]
-pub fn plan(rows: &[OutboxRow], timers: &Timers, now: Timestamp) -> Vec<Step> {
+pub fn plan(rows: &[OutboxRow], timers: &Timers, clock: &ClockState) -> Vec<Step> {
+    let now = clock.now;
     if now < CLOCK_FLOOR {
         return Vec::new();
     }
@@ -81,15 +88,19 @@ pub fn plan(rows: &[OutboxRow], timers: &Timers, now: Timestamp) -> Vec<Step> {
     rows.sort_by_key(|row| (row.priority, row.id));
     rows.into_iter()
         .filter_map(|row| {
-            if row.created < CLOCK_FLOOR {
+            if row.created < CLOCK_FLOOR || is_made_ahead(row, clock) {
                 Some(Step::Redate { id: row.id })
-            } else if row.expires <= now {
+            } else if row.expires <= clock.for_forgetting() {
                 Some(Step::Expire { id: row.id })
             } else {
                 is_due(row, timers, now).then_some(Step::Send { id: row.id })
             }
         })
         .collect()
+}
+
+fn is_made_ahead(row: &OutboxRow, clock: &ClockState) -> bool {
+    !clock.is_doubted() && row.created > after(clock.now, MADE_AHEAD_MAX)
 }
 
 fn is_due(row: &OutboxRow, timers: &Timers, now: Timestamp) -> bool {
@@ -118,6 +129,19 @@ pub fn next_try(refusals: u32, timers: &Timers, now: Timestamp) -> Timestamp {
     let pause = timers.mail_poll.saturating_mul(1 << doublings);
     after(now, pause.min(timers.resend_pause_max.max(timers.mail_poll)))
 }
+
+/// The account, by its place, that a report of this kind tries first. An alarm goes over another than the first, and each
+/// repetition over the next one: the first may be the one that withholds mail.
+#[must_use]
+pub fn preferred_account(kind: &str, sendings: u32, accounts: usize) -> Option<usize> {
+    let count = u32::try_from(accounts).ok().filter(|count| *count > 1)?;
+    (kind == ALARM_KIND)
+        .then(|| sendings.wrapping_add(1) % count)
+        .and_then(|place| usize::try_from(place).ok())
+}
+
+/// Wire name of the alarm.
+const ALARM_KIND: &str = "alarm";
 
 pub(crate) fn after(now: Timestamp, pause: Duration) -> Timestamp {
     SignedDuration::try_from(pause)

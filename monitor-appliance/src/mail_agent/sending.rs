@@ -3,11 +3,11 @@
 use super::{Agent, MODULE, account_failed};
 use crate::context::system_random;
 use crate::outbox::{self, Step};
-use crate::store::{Moment, OutboxRow, StoreError};
+use crate::store::{Moment, OutboxRow, StoreError, Work};
 use jiff::Timestamp;
 use mailbox::accounts::{Choice, Failure};
 use mailbox::{Account, OutgoingMail, RecipientOutcome, SendError, Submission};
-use mailfmt::envelope::{Addressee, Header, seal};
+use mailfmt::envelope::{Addressee, Extras, Header, seal_with};
 use mailfmt::mail::{Letter, compose};
 use mailfmt::message::Message;
 use std::collections::VecDeque;
@@ -42,6 +42,7 @@ impl Agent {
             }
         }
         queue.truncate(MAILS_PER_PLAN);
+        self.send_elsewhere(&mut queue).await?;
         while !queue.is_empty() {
             let Choice::Use(place) = self.outward.choose(Instant::now()) else { break };
             self.progress.made();
@@ -54,8 +55,46 @@ impl Agent {
                         error = &error as &dyn std::error::Error,
                         "mail could not be sent"
                     );
+                    self.note_failure(Work::MailSend, crate::update::reason(&error)).await;
                     account_failed(&mut self.outward, place, Failure::from(&error));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends those that prefer another account than the first by that one; what it does not take stays in the queue.
+    async fn send_elsewhere(&mut self, queue: &mut VecDeque<i64>) -> Result<(), StoreError> {
+        if self.accounts.len() < 2 {
+            return Ok(());
+        }
+        let (ids, accounts) = (Vec::from_iter(queue.iter().copied()), self.accounts.len());
+        let preferences = self.store.read(move |store| {
+            let preference = |id: i64| {
+                let row = store.outbox_row(id)?;
+                let place = row.and_then(|row| outbox::preferred_account(&row.kind, row.sendings, accounts));
+                Ok(place.map(|place| (id, place)))
+            };
+            ids.into_iter().filter_map(|id| preference(id).transpose()).collect::<Result<Vec<_>, StoreError>>()
+        });
+        for (id, place) in preferences.await? {
+            // One that has just failed rests.
+            let Some(account) = self.accounts.get(place).filter(|_| self.outward.failures(place) == 0).cloned()
+            else {
+                continue;
+            };
+            let mut one = VecDeque::from([id]);
+            let sent = self.send_by(&account, &mut one).await?;
+            if one.is_empty() {
+                queue.retain(|waiting| *waiting != id);
+            }
+            if let Err(error) = sent {
+                tracing::warn!(
+                    account = account.settings.name,
+                    error = &error as &dyn std::error::Error,
+                    "an alarm could not be sent by its own account"
+                );
+                account_failed(&mut self.outward, place, Failure::from(&error));
             }
         }
         Ok(())
@@ -91,15 +130,19 @@ impl Agent {
         };
         while let Some(id) = queue.front().copied() {
             self.progress.made();
+            let center = self.context.settings.center.clone();
             let found = self
                 .store
                 .read(move |store| match store.outbox_row(id)? {
-                    Some(row) => Ok(Some((store.outbox_message(id)?, row))),
+                    Some(row) => {
+                        let follows = store.follows(&center, row.sequence)?;
+                        Ok(Some((store.outbox_message(id)?, row, follows)))
+                    }
                     None => Ok::<_, StoreError>(None),
                 })
                 .await;
             // A row that cannot be read must not hold up those behind it.
-            let (message, row) = match found {
+            let (message, row, follows) = match found {
                 Ok(Some(found)) => found,
                 Ok(None) => {
                     queue.pop_front();
@@ -111,17 +154,19 @@ impl Agent {
                     continue;
                 }
             };
-            let sent = self.send_one(account, &mut submission, &row, &message).await?;
+            let sent = self.send_one(account, &mut submission, &row, follows, &message).await?;
             let now = self.context.now();
             let timers = &self.context.settings.timers;
             match sent {
                 Sent::Taken => {
                     tracing::info!(message = %row.message, kind = row.kind, "report sent");
+                    let release = self.release.clone();
                     let due = outbox::next_sending(row.sendings.saturating_add(1), timers, now);
                     self.store
                         .change(move |change| {
                             change.mark_sent(id, now, due)?;
-                            change.note(Moment::LastSend, now)
+                            change.note(Moment::LastSend, now)?;
+                            change.prove(Work::MailSend, &release, now)
                         })
                         .await?;
                 }
@@ -148,9 +193,10 @@ impl Agent {
         account: &Account,
         submission: &mut Submission,
         row: &OutboxRow,
+        follows: Option<u64>,
         message: &Message,
     ) -> Result<Sent, StoreError> {
-        let raw = match self.write_mail(account, row, message) {
+        let raw = match self.write_mail(account, row, follows, message) {
             Ok(raw) => raw,
             Err(reason) => return Ok(Sent::Refused(reason)),
         };
@@ -159,6 +205,10 @@ impl Agent {
             recipients: vec![self.context.settings.center_address.clone()],
             raw,
         };
+        if row.sendings == 0 {
+            let (id, uptime) = (row.id, self.context.reading().uptime());
+            self.store.change(move |change| change.hand_in(id, &uptime)).await?;
+        }
         let billing = row.kind == COUNTERS_KIND;
         if billing {
             let now = self.context.now();
@@ -172,15 +222,23 @@ impl Agent {
     }
 
     /// Seals and writes the mail: fresh keys each time, the same id and sequence number as ever.
-    fn write_mail(&self, account: &Account, row: &OutboxRow, message: &Message) -> Result<Arc<[u8]>, String> {
+    fn write_mail(
+        &self,
+        account: &Account,
+        row: &OutboxRow,
+        follows: Option<u64>,
+        message: &Message,
+    ) -> Result<Arc<[u8]>, String> {
         let settings = &self.context.settings;
         // The envelope keeps whole milliseconds, and so does the store.
-        let header =
-            Header::new(message, settings.agent.clone().into(), row.message, row.created, row.expires)
-                .answering(row.in_reply_to);
-        let addressee = Addressee { key: &self.keys.to_center, sequence: row.sequence };
-        let sealed =
-            seal(&header, message, &[addressee], &mut system_random).map_err(|error| error.to_string())?;
+        let expires = self.context.clock_state().expiry_on_the_way(row.expires);
+        let header = Header::new(message, settings.agent.clone().into(), row.message, row.created, expires)
+            .answering(row.in_reply_to);
+        let keys = self.keys.keys();
+        let addressee = Addressee { key: &keys.current.to_center, sequence: row.sequence };
+        let extras = Extras { signer: None, follows };
+        let sealed = seal_with(&header, message, &[addressee], &extras, &mut system_random)
+            .map_err(|error| error.to_string())?;
         let letter = Letter {
             from: &account.settings.address,
             to: Some(&settings.center_address),

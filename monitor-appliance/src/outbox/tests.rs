@@ -31,7 +31,7 @@ fn row(id: i64, priority: Priority) -> OutboxRow {
 }
 
 fn planned(rows: &[OutboxRow], now: Timestamp) -> Vec<Step> {
-    plan(rows, &Timers::default(), now)
+    plan(rows, &Timers::default(), &ClockState::certain(now))
 }
 
 #[test]

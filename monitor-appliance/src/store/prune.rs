@@ -9,11 +9,12 @@ const JOURNAL_MARGIN: SignedDuration = SignedDuration::from_hours(24);
 
 impl Change<'_> {
     /// Deletes what is older than the settings say. Never: a report that waits for its receipt, an open fault, the
-    /// latest reading of a device, a message that could still be acted on if it came again.
+    /// latest reading of a device, a message that could still be acted on if it came again: by `earliest`, the time that
+    /// it is at least, so that no clock that is set ahead makes old orders new.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub fn prune(&self, retention: &Retention, now: Timestamp) -> Result<usize, StoreError> {
+    pub fn prune(&self, retention: &Retention, now: Timestamp, earliest: Timestamp) -> Result<usize, StoreError> {
         let before = |age: SignedDuration| now.saturating_sub(age).unwrap_or(Timestamp::MIN).as_millisecond();
         let mut deleted = self
             .transaction
@@ -22,7 +23,7 @@ impl Change<'_> {
         deleted += self
             .transaction
             .prepare_cached("DELETE FROM journal WHERE expires_ms < ?1")?
-            .execute((before(JOURNAL_MARGIN),))?;
+            .execute((earliest.saturating_sub(JOURNAL_MARGIN).unwrap_or(Timestamp::MIN).as_millisecond(),))?;
         deleted += self
             .transaction
             .prepare_cached(
@@ -34,6 +35,7 @@ impl Change<'_> {
             .transaction
             .prepare_cached("DELETE FROM fault WHERE cleared_ms < ?1")?
             .execute((before(retention.fault_cleared),))?;
+        deleted += self.prune_epochs()?;
         Ok(deleted)
     }
 }
