@@ -3,14 +3,21 @@
 //! The default and the source of each value stand in one place: the doc of its field. Keys in the file end in their
 //! unit (`_secs`, `_days`, `_octets`); unknown keys are refused, so that a typing error does not pass for a default.
 
+mod access;
 mod file;
+mod script;
+mod update;
+mod ranges;
 
 pub use file::{is_device_address, is_mail_address};
+pub use script::ScriptSettings;
+pub use update::{UpdateSettings, WatchdogSettings};
+pub use ranges::{Discovery, RangeEntry, check_credentials};
 
 use crate::snmp::{AuthProtocol, PrivacyProtocol, Secret};
 use jiff::SignedDuration;
-use mailfmt::package::PublicKey;
 use mailfmt::{AgentId, CenterId};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,8 +30,6 @@ pub struct Settings {
     pub center: CenterId,
     /// Where reports are mailed to.
     pub center_address: String,
-    /// The keys whose packages are installed; none means that no update is ever accepted.
-    pub release_keys: Vec<PublicKey>,
     /// Hardware class that packages are matched against. Default: the processor architecture, such as `x86_64`.
     pub hardware: String,
     /// Command that restarts the box after an update that asks for it; empty: never. Default `systemctl reboot`.
@@ -33,6 +38,10 @@ pub struct Settings {
     pub accounts: Vec<AccountEntry>,
     /// Devices to watch; at most 1,000.
     pub devices: Vec<DeviceEntry>,
+    /// Where further devices are looked for; at most 64.
+    pub ranges: Vec<RangeEntry>,
+    /// How they are looked for, and when a device counts as gone.
+    pub discovery: Discovery,
     /// How often and how long.
     pub timers: Timers,
     /// How long things are kept.
@@ -41,7 +50,18 @@ pub struct Settings {
     pub limits: mailfmt::Limits,
     /// Bounds of one connection to a mail server.
     pub mail_limits: mailbox::Limits,
+    /// How updates go on here.
+    pub update: UpdateSettings,
+    /// What install scripts may use and do.
+    pub script: ScriptSettings,
+    /// The watch over the modules.
+    pub watchdog: WatchdogSettings,
+    /// How long the center may say nothing fresh before an alarm. Key `freshness_days`; 1 to 365 days, default 7.
+    pub freshness: SignedDuration,
 }
+
+/// Default of [`Settings::freshness`].
+pub const FRESHNESS_DEFAULT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// One mail account, and where its password lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +82,8 @@ pub struct DeviceEntry {
 }
 
 /// How a device lets itself be read by SNMP; passwords lie in files of their own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "version", rename_all = "lowercase")]
 pub enum SnmpAccess {
     /// SNMPv1 (RFC 1157).
     V1 {

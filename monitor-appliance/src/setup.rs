@@ -4,6 +4,7 @@
 //! unless the caller says otherwise.
 
 mod first_release;
+mod first_settings;
 
 pub use first_release::{FIRST_MODULES, FirstRelease, FirstReleaseError};
 
@@ -11,9 +12,11 @@ use crate::context::Context;
 use crate::layout::Layout;
 use crate::release::ReleaseError;
 use crate::replace_file::replace_file;
-use crate::settings::{AccountEntry, DeviceEntry, Retention, Settings, SettingsError, Timers};
+use crate::settings::{AccountEntry, DeviceEntry, Discovery, RangeEntry, Retention, Settings, SettingsError, Timers};
 use crate::store::StoreError;
+use crate::trust::{self, TrustError};
 use mailfmt::Introduction;
+use mailfmt::message::enrolment::FirstSettings;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
@@ -37,17 +40,24 @@ pub struct Answers {
     pub password: Option<Zeroizing<String>>,
     /// Devices to add; one that is there already under the same address is replaced.
     pub devices: Vec<DeviceEntry>,
+    /// Ranges in which to look for devices; one that is there already is replaced.
+    pub ranges: Vec<RangeEntry>,
+    /// What the center gives to a new appliance.
+    pub first_settings: FirstSettings,
     /// Where the programs of the first release come from.
     pub release: Option<FirstRelease>,
 }
 
 /// What a set-up did.
-#[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Done {
     /// Files and folders that were written.
     pub written: Vec<PathBuf>,
     /// What was there already and was kept.
     pub kept: Vec<PathBuf>,
+    /// Settings of the center that are out of their range here and were left as they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_alone: Vec<String>,
 }
 
 /// A set-up that cannot be done.
@@ -75,6 +85,9 @@ pub enum SetupError {
     /// The settings.
     #[error("the settings cannot be used")]
     Settings(#[from] SettingsError),
+    /// The roots of the introduction.
+    #[error("the introduction's roots cannot be trusted; ask the center for a new one")]
+    Trust(#[from] TrustError),
     /// A file.
     #[error("a file cannot be written")]
     File(#[from] ReleaseError),
@@ -96,11 +109,12 @@ pub fn set_up(layout: &Layout, answers: &Answers, existing: Existing) -> Result<
         Err(SettingsError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
+    let mut done = Done::default();
     let settings = merge(before.as_ref(), answers, existing)?;
+    let settings = first_settings::apply(settings, &answers.first_settings, &mut done);
     // What cannot be read back must not be written.
     Settings::parse(&settings.write(), &layout.settings_file())?;
 
-    let mut done = Done::default();
     for (folder, mode) in [
         (layout.root().to_owned(), 0o755),
         (layout.secrets_dir(), 0o700),
@@ -113,6 +127,7 @@ pub fn set_up(layout: &Layout, answers: &Answers, existing: Existing) -> Result<
     if let Some(introduction) = &answers.introduction {
         let hex = Zeroizing::new(introduction.credential.expose_hex());
         write(layout.credential_file(), hex.as_bytes(), existing, &mut done)?;
+        put_roots(layout, introduction, existing, &mut done)?;
     }
     if let (Some(password), Some(entry)) = (&answers.password, settings.accounts.first()) {
         // A new password is the reason to give one, so it always replaces the old.
@@ -171,6 +186,12 @@ fn merge(before: Option<&Settings>, answers: &Answers, existing: Existing) -> Re
             None => settings.devices.push(device.clone()),
         }
     }
+    for range in &answers.ranges {
+        match settings.ranges.iter_mut().find(|entry| entry.range == range.range) {
+            Some(entry) => *entry = range.clone(),
+            None => settings.ranges.push(range.clone()),
+        }
+    }
     Ok(settings)
 }
 
@@ -179,7 +200,6 @@ fn introduce(settings: Settings, introduction: &Introduction) -> Settings {
         agent: introduction.agent.clone(),
         center: introduction.center.clone(),
         center_address: introduction.center_address.clone(),
-        release_keys: introduction.release_keys.clone(),
         ..settings
     }
 }
@@ -190,7 +210,6 @@ fn blank(introduction: &Introduction) -> Settings {
         agent: introduction.agent.clone(),
         center: introduction.center.clone(),
         center_address: String::new(),
-        release_keys: Vec::new(),
         hardware: std::env::consts::ARCH.to_owned(),
         reboot_command: vec!["systemctl".to_owned(), "reboot".to_owned()],
         accounts: Vec::new(),
@@ -198,8 +217,39 @@ fn blank(introduction: &Introduction) -> Settings {
         timers: Timers::default(),
         retention: Retention::default(),
         limits,
+        ranges: Vec::new(),
+        update: crate::settings::UpdateSettings::default(),
+        script: crate::settings::ScriptSettings::default(),
+        watchdog: crate::settings::WatchdogSettings::default(),
+        freshness: crate::settings::FRESHNESS_DEFAULT,
+        discovery: Discovery::default(),
         mail_limits: mailbox::Limits::default(),
     }
+}
+
+/// Without roots nothing is ever installed, but everything else works.
+fn put_roots(
+    layout: &Layout,
+    introduction: &Introduction,
+    existing: Existing,
+    done: &mut Done,
+) -> Result<(), TrustError> {
+    let (path, center, roots) = (layout.trust_file(), &introduction.center, &introduction.roots);
+    if roots.is_empty() {
+        return Ok(());
+    }
+    if existing == Existing::Keep && path.exists() {
+        match trust::follow(layout, center, roots) {
+            // What is trusted here is newer than the introduction.
+            Ok(_) | Err(TrustError::Root(mailfmt::trust::RootError::Older { .. })) => {}
+            Err(error) => return Err(error),
+        }
+        done.kept.push(path);
+        return Ok(());
+    }
+    trust::replace(layout, center, roots)?;
+    done.written.push(path);
+    Ok(())
 }
 
 fn make_folder(path: PathBuf, mode: u32, done: &mut Done) -> Result<(), ReleaseError> {

@@ -6,27 +6,36 @@
 //! Reading is done on [`Store`], writing inside [`Store::change`], so that everything that belongs together goes into
 //! one transaction. Times are whole milliseconds since 1970 (columns `*_ms`); ids are lower-case hex.
 
+mod clock;
+mod control;
 mod devices;
 mod faults;
+mod history;
+mod inventory;
 mod journal;
 mod outbox;
 mod presence;
+mod proofs;
 mod prune;
 mod requests;
 mod row;
 mod shared;
 mod updates;
 
+pub use control::ScriptWish;
 pub use devices::{DeviceRow, ReadingRow};
 pub use faults::FaultRow;
+pub use history::AlarmRow;
 pub use journal::{JournalEntry, Outcome, Seen};
 pub use outbox::{OutboxRow, OutboxState, Outgoing};
 pub use presence::{Busy, Heartbeat};
+pub use proofs::{Proof, Work};
 pub use requests::VersionRequestRow;
 pub use shared::SharedStore;
 pub use updates::*;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
+use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -36,7 +45,12 @@ use std::time::Duration;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 2] = [include_str!("store/schema.sql"), include_str!("store/updates.sql")];
+const MIGRATIONS: [&str; 7] = [include_str!("store/schema.sql"), include_str!("store/updates.sql"), include_str!("store/clock.sql"), include_str!("store/proofs.sql"), include_str!("store/inventory.sql"), include_str!("store/control.sql"), include_str!("store/trust.sql")];
+
+/// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It
+/// stays as long as changes only add: so the release that an update replaced can go on with the store when it is
+/// taken back.
+const OLDEST_READER: u32 = 1;
 
 /// The store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +64,7 @@ pub enum StoreError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
-    /// Written by a newer version.
+    /// Written by a newer version, which says that this one must not use it.
     #[error("the store {} has schema {found}, this version knows {known}; it was written by a newer version", path.display())]
     Newer {
         /// The file.
@@ -75,12 +89,15 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    /// Whether this connection has begun an epoch of numbers.
+    begun: Cell<bool>,
 }
 
 /// One open transaction: everything written through it happens, or nothing does.
 #[derive(Debug)]
 pub struct Change<'a> {
     transaction: &'a Transaction<'a>,
+    begun: Cell<bool>,
 }
 
 impl Store {
@@ -105,7 +122,7 @@ impl Store {
         connection.pragma_update(None, "foreign_keys", true)?;
         // The WAL is cut back to this after a checkpoint, so that one large transaction does not keep its space for ever.
         connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
-        let mut store = Self { connection };
+        let mut store = Self { connection, begun: Cell::new(false) };
         store.migrate(path)?;
         Ok(store)
     }
@@ -122,12 +139,14 @@ impl Store {
         // Read again inside the lock: another process may have been faster.
         let found = done(&transaction)?;
         if found > known {
-            return Err(StoreError::Newer { path: path.into(), found, known });
+            let oldest: u32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+            return if oldest <= known { Ok(()) } else { Err(StoreError::Newer { path: path.into(), found, known }) };
         }
         for (_, change) in (0..).zip(MIGRATIONS).filter(|(number, _)| found <= *number) {
             transaction.execute_batch(change)?;
         }
         transaction.pragma_update(None, "user_version", known)?;
+        transaction.pragma_update(None, "application_id", OLDEST_READER)?;
         transaction.commit()?;
         Ok(())
     }
@@ -144,8 +163,11 @@ impl Store {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(StoreError::Sql)?;
-        let result = work(&Change { transaction: &transaction })?;
+        let change = Change { transaction: &transaction, begun: self.begun.clone() };
+        let result = work(&change)?;
+        let begun = change.begun.get();
         transaction.commit().map_err(StoreError::Sql)?;
+        self.begun.set(begun);
         Ok(result)
     }
 
@@ -185,13 +207,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`], [`StoreError::Damaged`].
     pub fn moment(&self, moment: Moment) -> Result<Option<jiff::Timestamp>, StoreError> {
-        let at: Option<i64> = self
-            .connection
-            .prepare_cached("SELECT at_ms FROM moment WHERE name = ?1")?
-            .query_row((moment.name(),), |row| row.get(0))
-            .optional()?;
-        at.map(|ms| row::time(ms, "time")).transpose()
+        noted(&self.connection, moment)
     }
+}
+
+fn noted(connection: &Connection, moment: Moment) -> Result<Option<jiff::Timestamp>, StoreError> {
+    let at: Option<i64> = connection
+        .prepare_cached("SELECT at_ms FROM moment WHERE name = ?1")?
+        .query_row((moment.name(),), |row| row.get(0))
+        .optional()?;
+    at.map(|ms| row::time(ms, "time")).transpose()
 }
 
 /// Things that are counted until a health report has told them.
@@ -221,6 +246,10 @@ pub enum Moment {
     LastSend,
     /// A health report was written.
     LastHealth,
+    /// Date of the center's newest word on the newest release.
+    Fresh,
+    /// Since when such a word is waited for.
+    FreshWatched,
 }
 
 impl Moment {
@@ -229,6 +258,8 @@ impl Moment {
             Self::LastFetch => "last-fetch",
             Self::LastSend => "last-send",
             Self::LastHealth => "last-health",
+            Self::Fresh => "fresh",
+            Self::FreshWatched => "fresh-watched",
         }
     }
 }
@@ -239,12 +270,20 @@ impl Change<'_> {
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn count(&self, tally: Tally) -> Result<(), StoreError> {
+        self.count_more(tally, 1)
+    }
+
+    /// Counts several more.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn count_more(&self, tally: Tally, more: u32) -> Result<(), StoreError> {
         self.transaction
             .prepare_cached(
-                "INSERT INTO tally (name, count) VALUES (?1, 1)
-                 ON CONFLICT (name) DO UPDATE SET count = count + 1",
+                "INSERT INTO tally (name, count) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET count = count + excluded.count",
             )?
-            .execute((tally.name(),))?;
+            .execute((tally.name(), more))?;
         Ok(())
     }
 
@@ -256,6 +295,40 @@ impl Change<'_> {
         self.transaction
             .prepare_cached("UPDATE tally SET count = MAX(0, count - ?2) WHERE name = ?1")?
             .execute((tally.name(), told))?;
+        Ok(())
+    }
+
+    /// When something came; `None` if it never did.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn noted(&self, moment: Moment) -> Result<Option<jiff::Timestamp>, StoreError> {
+        noted(self.transaction, moment)
+    }
+
+    /// When something began, which is `now` if nothing was noted yet, or only a time that is still to come.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn first_noted(&self, moment: Moment, now: jiff::Timestamp) -> Result<jiff::Timestamp, StoreError> {
+        if let Some(begun) = self.noted(moment)?.filter(|begun| *begun <= now) {
+            return Ok(begun);
+        }
+        self.note(moment, now)?;
+        Ok(now)
+    }
+
+    /// Notes the time of something, unless a later one is noted.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn note_latest(&self, moment: Moment, at: jiff::Timestamp) -> Result<(), StoreError> {
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO moment (name, at_ms) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET at_ms = MAX(at_ms, excluded.at_ms)",
+            )?
+            .execute((moment.name(), at.as_millisecond()))?;
         Ok(())
     }
 

@@ -4,17 +4,26 @@
 //! kill at any instruction. The last move of an order and its result in the outbox are one transaction, so a result
 //! is reported exactly once. Reporting is never a reason to undo.
 
+mod aside;
+pub mod confinement;
+mod control;
 mod install;
 mod queue;
 mod script;
 mod state;
 mod swap;
+mod wait;
 
 pub use install::{install, install_next, work_once};
 pub use queue::next_order;
-pub use script::{EXIT_TRY_LATER, OUTPUT_KEPT, Script, ScriptEnd, run_script};
-pub use state::{Misfit, STARTS_MAX, Swap, Turn, UpdateEvent, UpdateState, Wait};
+pub use confinement::Fence;
+pub use script::{
+    Answer, Ask, EXIT_TRY_LATER, Keeper, OUTPUT_KEPT, Request, Script, ScriptEnd, run_script,
+};
+pub use aside::Aside;
+pub use state::{Expected, Misfit, Proving, STARTS_MAX, Swap, Turn, UpdateEvent, UpdateState};
 pub use swap::{advance, complete, restarted, swap_back, swap_in, tidy};
+pub use wait::{Due, Wait, WaitFor, WaitLimits, growing_pause};
 
 use crate::release::ReleaseError;
 use crate::store::StoreError;

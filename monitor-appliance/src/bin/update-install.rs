@@ -1,7 +1,7 @@
 //! `update-install`: builds and prepares the release of one update order. Run by the supervisor.
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use monitor_appliance::{Context, logging, update};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +19,19 @@ struct Arguments {
     /// Row number of the order; without it the one whose turn it is.
     #[arg(long)]
     order: Option<i64>,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What this program starts itself as, to run a script.
+#[derive(Clone, Copy, Subcommand)]
+enum Part {
+    /// Stands outside of the fences.
+    #[command(hide = true)]
+    KeepScript,
+    /// Is the first within them.
+    #[command(hide = true)]
+    RunScript,
 }
 
 fn main() -> ExitCode {
@@ -27,7 +40,15 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    logging::start(&arguments.log);
+    match arguments.part {
+        // Its standard error is where it tells how the script ended.
+        Some(Part::RunScript) => return Ok(update::confinement::run_in_cell()?),
+        Some(Part::KeepScript) => {
+            logging::start(&arguments.log);
+            return Ok(update::confinement::keep_script()?);
+        }
+        None => logging::start(&arguments.log),
+    }
     let context = Context::load(&arguments.root).context("the settings cannot be used")?;
     match arguments.order {
         Some(order) => {

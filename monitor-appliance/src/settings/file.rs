@@ -1,9 +1,12 @@
 //! The settings file as written: options and plain values, checked once into [`Settings`].
 
-use super::{AccountEntry, DeviceEntry, Retention, Settings, SettingsError, SnmpAccess, Timers, shape};
+use super::access::FileAccess;
+use super::ranges::{FileDiscovery, FileRange, RANGES_MAX};
+use super::script::FileScript;
+use super::update::{FileUpdate, FileWatchdog};
+use super::{AccountEntry, DeviceEntry, FRESHNESS_DEFAULT, Retention, Settings, SettingsError, Timers, shape};
 use crate::snmp::{AuthProtocol, PrivacyProtocol, Secret};
 use jiff::SignedDuration;
-use mailfmt::package::PublicKey;
 use mailfmt::{AgentId, CenterId};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
@@ -21,22 +24,32 @@ pub(super) struct FileSettings {
     agent: String,
     center: String,
     center_address: String,
-    #[serde(default)]
-    release_keys: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hardware: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reboot_command: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freshness_days: Option<u64>,
     #[serde(default, skip_serializing_if = "is_default")]
     timers: FileTimers,
     #[serde(default, skip_serializing_if = "is_default")]
     retention: FileRetention,
     #[serde(default, skip_serializing_if = "is_default")]
     limits: FileLimits,
+    #[serde(default, skip_serializing_if = "is_default")]
+    update: FileUpdate,
+    #[serde(default, skip_serializing_if = "is_default")]
+    script: FileScript,
+    #[serde(default, skip_serializing_if = "is_default")]
+    watchdog: FileWatchdog,
     #[serde(default)]
     accounts: Vec<toml::Table>,
     #[serde(default)]
     devices: Vec<FileDevice>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    discovery: FileDiscovery,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ranges: Vec<FileRange>,
 }
 
 #[derive(Deserialize, Serialize, Default, PartialEq)]
@@ -96,11 +109,11 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-fn bad(key: impl Display, found: impl Display, allowed: impl Display) -> SettingsError {
+pub(super) fn bad(key: impl Display, found: impl Display, allowed: impl Display) -> SettingsError {
     SettingsError::Value { key: key.to_string(), found: found.to_string(), allowed: allowed.to_string() }
 }
 
-fn in_range(
+pub(super) fn in_range(
     key: &str,
     value: Option<u64>,
     unit: &str,
@@ -268,76 +281,19 @@ impl FileDevice {
                 "a host name or IP address, with :port if it is not 161",
             ));
         }
-        // The community itself must not appear in an error.
-        let community = self.community.unwrap_or_else(|| Secret::new("public"));
-        if !(1..=255).contains(&community.expose().len()) {
-            return Err(bad(key("community"), "empty or too long", "1 to 255 octets"));
-        }
-        let access = match self.version.as_deref() {
-            Some("v1") => SnmpAccess::V1 { community },
-            None | Some("v2c") => SnmpAccess::V2c { community },
-            Some("v3") => {
-                let auth = with_file(&key("auth"), self.auth, self.auth_password_file)?;
-                let privacy = with_file(&key("privacy"), self.privacy, self.privacy_password_file)?;
-                if privacy.is_some() && auth.is_none() {
-                    return Err(bad(
-                        key("privacy"),
-                        "set",
-                        "privacy only together with auth (RFC 3414, 1.4.3)",
-                    ));
-                }
-                let user = self
-                    .user
-                    .filter(|user| (1..=32).contains(&user.len()))
-                    .ok_or_else(|| bad(key("user"), "missing or too long", "1 to 32 octets (RFC 3414)"))?;
-                SnmpAccess::V3 { user, auth, privacy }
-            }
-            Some(other) => return Err(bad(key("version"), other, "\"v1\", \"v2c\" or \"v3\"")),
-        };
-        Ok(DeviceEntry { address: self.address, access })
+        let Self { address, version, community, user, auth, auth_password_file, privacy, privacy_password_file } =
+            self;
+        let access =
+            FileAccess { version, community, user, auth, auth_password_file, privacy, privacy_password_file }
+                .check(&key)?;
+        Ok(DeviceEntry { address, access })
     }
 
     fn of(device: &DeviceEntry) -> Self {
-        let mut file = Self {
-            address: device.address.clone(),
-            version: None,
-            community: None,
-            user: None,
-            auth: None,
-            auth_password_file: None,
-            privacy: None,
-            privacy_password_file: None,
-        };
-        match device.access.clone() {
-            SnmpAccess::V1 { community } => {
-                file.version = Some("v1".to_owned());
-                file.community = Some(community);
-            }
-            SnmpAccess::V2c { community } => file.community = Some(community),
-            SnmpAccess::V3 { user, auth, privacy } => {
-                file.version = Some("v3".to_owned());
-                file.user = Some(user);
-                (file.auth, file.auth_password_file) = auth.unzip();
-                (file.privacy, file.privacy_password_file) = privacy.unzip();
-            }
-        }
-        file
-    }
-}
-
-/// A protocol and the file with its password: both or neither.
-fn with_file<P>(
-    key: &str,
-    protocol: Option<P>,
-    file: Option<PathBuf>,
-) -> Result<Option<(P, PathBuf)>, SettingsError> {
-    match (protocol, file) {
-        (None, None) => Ok(None),
-        (Some(protocol), Some(file)) => Ok(Some((protocol, file))),
-        (Some(_), None) => {
-            Err(bad(key, "set without a password file", format_args!("{key} and {key}_password_file")))
-        }
-        (None, Some(_)) => Err(bad(key, "not set", format_args!("{key} and {key}_password_file"))),
+        let FileAccess { version, community, user, auth, auth_password_file, privacy, privacy_password_file } =
+            FileAccess::of(&device.access);
+        let address = device.address.clone();
+        Self { address, version, community, user, auth, auth_password_file, privacy, privacy_password_file }
     }
 }
 
@@ -390,11 +346,6 @@ impl FileSettings {
         if self.devices.len() > DEVICES_MAX {
             return Err(bad("devices", self.devices.len(), format_args!("at most {DEVICES_MAX} devices")));
         }
-        let release_keys = self
-            .release_keys
-            .iter()
-            .map(|key| key.parse::<PublicKey>().map_err(|error| bad("release_keys", key, error)))
-            .collect::<Result<_, _>>()?;
         let hardware = self.hardware.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
         if hardware.is_empty() || hardware.len() > 64 {
             return Err(bad("hardware", hardware, "1 to 64 octets"));
@@ -412,6 +363,13 @@ impl FileSettings {
         if let Some([twice, _]) = addresses.array_windows().find(|[left, right]| left == right) {
             return Err(bad("devices", twice, "each address once"));
         }
+        if self.ranges.len() > RANGES_MAX {
+            return Err(bad("ranges", self.ranges.len(), format_args!("at most {RANGES_MAX} ranges")));
+        }
+        let ranges = (1..)
+            .zip(self.ranges)
+            .map(|(number, range)| range.check(number))
+            .collect::<Result<Vec<_>, _>>()?;
         let limits = self.limits.check()?;
         let mail_limits = mailbox::Limits {
             message_octets_max: u64::try_from(limits.mail_octets).unwrap_or(u64::MAX),
@@ -421,17 +379,24 @@ impl FileSettings {
             agent: AgentId::new(&self.agent).map_err(|error| bad("agent", &self.agent, error))?,
             center: CenterId::new(&self.center).map_err(|error| bad("center", &self.center, error))?,
             center_address: self.center_address,
-            release_keys,
             hardware,
             reboot_command: self
                 .reboot_command
                 .unwrap_or_else(|| vec!["systemctl".to_owned(), "reboot".to_owned()]),
             accounts,
             devices,
+            ranges,
+            discovery: self.discovery.check()?,
             timers: self.timers.check()?,
             retention: self.retention.check()?,
             limits,
             mail_limits,
+            update: self.update.check()?,
+            script: self.script.check()?,
+            watchdog: self.watchdog.check()?,
+            freshness: in_range("freshness_days", self.freshness_days, "days", 1..=365)?
+                .and_then(|days| i64::try_from(days).ok())
+                .map_or(FRESHNESS_DEFAULT, |days| SignedDuration::from_hours(days * 24)),
         })
     }
 
@@ -447,14 +412,20 @@ impl FileSettings {
             agent: settings.agent.to_string(),
             center: settings.center.to_string(),
             center_address: settings.center_address.clone(),
-            release_keys: settings.release_keys.iter().map(ToString::to_string).collect(),
             hardware: Some(settings.hardware.clone()),
             reboot_command: Some(settings.reboot_command.clone()),
+            freshness_days: (settings.freshness != FRESHNESS_DEFAULT)
+                .then(|| u64::try_from(settings.freshness.as_hours() / 24).unwrap_or(1)),
             timers: FileTimers::of(&settings.timers),
             retention: FileRetention::of(&settings.retention),
             limits: FileLimits::of(&settings.limits),
+            update: FileUpdate::of(&settings.update),
+            script: FileScript::of(&settings.script),
+            watchdog: FileWatchdog::of(&settings.watchdog),
             accounts: settings.accounts.iter().map(account).collect(),
             devices: settings.devices.iter().map(FileDevice::of).collect(),
+            discovery: FileDiscovery::of(&settings.discovery),
+            ranges: settings.ranges.iter().map(FileRange::of).collect(),
         }
     }
 

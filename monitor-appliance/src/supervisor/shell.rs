@@ -136,6 +136,7 @@ impl<'a> Supervisor<'a> {
             },
         };
         self.pulse.status(&order.map_or_else(|| "watching".to_owned(), |row| status(row)));
+        self.tell_what_stands(order);
         let steps = self.plan(order, now);
         for step in steps {
             match self.take(step, order) {
@@ -347,6 +348,20 @@ impl<'a> Supervisor<'a> {
         children::stop(self.children.remove(name).into_iter().collect(), self.patience.stop_grace);
         if let Some(resident) = self.residents.get_mut(name) {
             resident.run = Run::New;
+        }
+    }
+
+    /// Tells the script which of the modules that it stopped stand still by now.
+    fn tell_what_stands(&mut self, order: Option<&UpdateOrderRow>) {
+        let Some(row) = order.filter(|row| matches!(row.state, UpdateState::Staged { .. })) else { return };
+        let open = logged("modules that a script stopped", self.store.module_stops_open(row.id)).unwrap_or_default();
+        for name in open {
+            let runs = self.residents.iter().any(|(resident, state)| {
+                resident.as_str() == name && matches!(state.run, Run::Up { .. })
+            });
+            if !runs {
+                logged("a stopped module", self.store.change(|change| change.module_stands(&name)));
+            }
         }
     }
 

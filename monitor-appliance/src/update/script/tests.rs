@@ -1,6 +1,7 @@
 use super::*;
 use crate::release::write_durably;
 use crate::supervisor::processes::marked;
+use std::path::Path;
 
 /// Runs `text` as a script with one second of time, in a folder of its own.
 fn run(text: &str) -> (ScriptEnd, String) {
@@ -8,19 +9,11 @@ fn run(text: &str) -> (ScriptEnd, String) {
     run_in(folder.path(), text)
 }
 
-fn run_in(folder: &std::path::Path, text: &str) -> (ScriptEnd, String) {
+fn run_in(folder: &Path, text: &str) -> (ScriptEnd, String) {
     let file = folder.join("install.sh");
     write_durably(&file, text.as_bytes(), 0o755).unwrap();
-    let (end, output) = run_script(&Script {
-        file,
-        release_dir: folder.to_owned(),
-        current_dir: "/current".into(),
-        state_dir: "/state".into(),
-        package_dir: folder.to_owned(),
-        from_version: "1.0.00-1".into(),
-        to_version: "1.0.02-0".into(),
-        time_limit: Duration::from_secs(1),
-    });
+    let (end, output) =
+        run_script(&Script::in_folder(folder), Keeper::Here, &mut |_| Some(Answer::no("nobody is here")));
     assert_eq!(marked(PACKAGE_MARK, folder), [0u32; 0], "something of the script still runs");
     (end, output)
 }
@@ -30,9 +23,16 @@ fn a_script_sees_only_the_documented_variables_and_an_empty_input() {
     let (end, output) =
         run("#!/bin/sh\nread line && echo got input\nenv | sort | cut -d= -f1 | tr '\\n' ' '\n");
     assert_eq!(end, ScriptEnd::Succeeded);
-    for name in
-        ["CURRENT_DIR", "FROM_VERSION", "PACKAGE_DIR", "PATH", "RELEASE_DIR", "STATE_DIR", "TO_VERSION"]
-    {
+    for name in [
+        "CURRENT_DIR",
+        "FROM_VERSION",
+        "PACKAGE_DIR",
+        "PATH",
+        "RELEASE_DIR",
+        "STATE_DIR",
+        "TMPDIR",
+        "TO_VERSION",
+    ] {
         assert!(output.contains(name), "{name} is missing in {output}");
     }
     for name in ["HOME", "CARGO", "got input"] {
@@ -85,7 +85,7 @@ fn of_a_megabyte_of_output_the_end_is_kept() {
 
 #[test]
 fn output_that_is_no_text_stays_within_the_bound() {
-    let text = text_of(&[0xff; OUTPUT_KEPT]);
+    let text = output::text_of(&[0xff; OUTPUT_KEPT]);
     assert!(text.len() <= OUTPUT_KEPT && text.chars().all(|sign| sign == char::REPLACEMENT_CHARACTER));
 }
 
@@ -97,4 +97,33 @@ fn what_a_killed_run_left_behind_is_ended_before_the_next() {
             .unwrap();
     assert_eq!(run_in(folder.path(), "#!/bin/sh\n").0, ScriptEnd::Succeeded);
     assert!(left.wait().unwrap().signal().is_some());
+}
+
+#[test]
+fn a_script_asks_by_a_helper_and_gets_exit_code_and_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = Script::in_folder(folder.path());
+    let text = "appliance-ctl busy watch; echo $?; appliance-ctl rubbish; echo $?; env -i $PACKAGE_DIR/bin/appliance-ctl ask reboot; echo $?";
+    write_durably(&script.file, text.as_bytes(), 0o755).unwrap();
+    let mut asked = Vec::new();
+    let (end, output) = run_script(&script, Keeper::Here, &mut |request| {
+        asked.push(request.ask.clone());
+        Some(Answer::no("not at all"))
+    });
+    assert_eq!(end, ScriptEnd::Succeeded);
+    let busy = Ask::Busy(mailfmt::ModuleName::new("watch").unwrap());
+    assert_eq!(asked, [busy, Ask::Reboot]);
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(
+        (lines[0], lines[1], lines[3], lines[4], lines[5]),
+        ("not at all", "1", "2", "not at all", "1")
+    );
+    assert!(lines[2].starts_with("usage: appliance-ctl"), "{output}");
+}
+
+#[test]
+fn temporary_files_go_with_the_script() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run_in(folder.path(), "mktemp && echo x > $TMPDIR/file\n").0, ScriptEnd::Succeeded);
+    assert!(!folder.path().join("tmp").exists());
 }
