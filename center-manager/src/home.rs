@@ -182,6 +182,26 @@ pub fn write_secret(path: &Path, octets: &[u8]) -> Result<(), HomeError> {
     write().map_err(|source| HomeError::File { action: "write", path: path.into(), source })
 }
 
+/// Puts a secret in the place of the one that is there, whole or not at all, mode 0600.
+///
+/// # Errors
+/// [`HomeError::File`].
+pub fn replace_secret(path: &Path, octets: &[u8]) -> Result<(), HomeError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let half = PathBuf::from(name);
+    let failed = |action, source| HomeError::File { action, path: path.into(), source };
+    match fs::remove_file(&half) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("replace", error)),
+        _ => {}
+    }
+    write_secret(&half, octets)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs::rename(&half, path)
+        .and_then(|()| File::open(folder.unwrap_or(Path::new(".")))?.sync_all())
+        .map_err(|source| failed("replace", source))
+}
+
 /// Writes a file under another name first, so that nobody ever sees half of it; durable when it returns.
 ///
 /// # Errors

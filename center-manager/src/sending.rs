@@ -6,9 +6,11 @@ use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
 use mailbox::{OutgoingMail, RecipientOutcome, SendError};
 use mailfmt::crypto::{ChannelKey, Random};
-use mailfmt::envelope::{self, Addressee, Header, SealError};
+use mailfmt::envelope::{self, Addressee, Extras, Header, SealError};
 use mailfmt::mail::{Letter, compose};
+use mailfmt::message::receipt::Latest;
 use mailfmt::message::{Family, MessageError};
+use mailfmt::trust::SigningKey;
 use mailfmt::{AgentId, CenterId, Command, Digest, Limits, Message};
 use std::sync::Arc;
 
@@ -61,6 +63,12 @@ pub struct From<'a> {
     pub center: &'a CenterId,
     /// The center's mail address.
     pub address: &'a str,
+    /// The command key; appliances take nothing that is not signed.
+    pub signer: Option<&'a SigningKey>,
+    /// What the numbers of the recipients follow.
+    pub follows: Option<u64>,
+    /// What stands in receipts as the newest release, as of now.
+    pub latest: Option<&'a Latest>,
 }
 
 /// Seals a message for its recipients and writes the mail around it. `sending` makes the mail's own Message-ID
@@ -76,13 +84,18 @@ pub fn write_mail(
     enclosure: Option<&[u8]>,
     random: &mut impl Random,
 ) -> Result<OutgoingMail, ComposeError> {
-    let message = Message::parse(outgoing.family, outgoing.payload.as_bytes())?;
+    let mut message = Message::parse(outgoing.family, outgoing.payload.as_bytes())?;
+    if let Message::Receipt(receipt) = &mut message {
+        // Only the date is fresh: a receipt that goes out again says the same of its report.
+        receipt.latest = from.latest.cloned();
+    }
     let header =
         Header::new(&message, from.center.clone().into(), outgoing.id, outgoing.created, outgoing.expires)
             .answering(outgoing.in_reply_to);
     let addressees: Vec<_> =
         recipients.iter().map(|(due, key)| Addressee { key, sequence: due.sequence }).collect();
-    let mut attachment = envelope::seal(&header, &message, &addressees, random)?;
+    let extras = Extras { signer: from.signer, follows: from.follows };
+    let mut attachment = envelope::seal_with(&header, &message, &addressees, &extras, random)?;
     attachment.extend(enclosure.unwrap_or_default());
     let to = match recipients {
         [(only, _)] => Some(only.address.as_str()),

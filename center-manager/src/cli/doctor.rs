@@ -4,12 +4,14 @@ use super::print::{self, Format};
 use super::{Context, Exit};
 use crate::db::journal::JournalFilter;
 use crate::home::Home;
+use crate::keys;
 use crate::serve::{Lock, LockError, chain};
 use crate::settings::Settings;
 use crate::system::now;
 use clap::Args;
 use jiff::Timestamp;
 use mailbox::{Account, OutgoingMail, Password, Protocol};
+use mailfmt::trust::Root;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -36,6 +38,8 @@ pub struct DoctorArgs {
 struct Finding {
     what: String,
     works: bool,
+    /// It works, but should not stay so.
+    warning: bool,
     /// What was found, or why it does not work and what to do.
     detail: String,
 }
@@ -51,7 +55,11 @@ impl Checks {
             Ok(found) => (true, found),
             Err(error) => (false, format!("{error:#}")),
         };
-        self.findings.push(Finding { what: what.to_owned(), works, detail });
+        self.findings.push(Finding { what: what.to_owned(), works, warning: false, detail });
+    }
+
+    fn warn(&mut self, what: &str, detail: String) {
+        self.findings.push(Finding { what: what.to_owned(), works: true, warning: true, detail });
     }
 
     fn failed(&self) -> usize {
@@ -83,7 +91,7 @@ fn examine(args: &DoctorArgs, context: &Context, checks: &mut Checks) -> anyhow:
     let found = settings.as_ref().map(|settings| format!("center {}, {}", settings.center, settings.address));
     checks.add("settings", found.map_err(|error| chain(error)));
     database(context, checks);
-    checks.add("release keys", release_keys(home));
+    roots(home, checks);
     checks.add("daemon", daemon(home));
     if let Ok(settings) = &settings {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -97,9 +105,11 @@ fn show(checks: &Checks, format: Format, out: &mut dyn Write) -> anyhow::Result<
         return print::json(out, checks);
     }
     let width = checks.findings.iter().map(|finding| finding.what.chars().count()).max().unwrap_or(0);
-    for Finding { what, works, detail } in &checks.findings {
+    for Finding { what, works, warning, detail } in &checks.findings {
         let detail = crate::words::plain(detail);
-        if *works {
+        if *warning {
+            writeln!(out, "WARNING {what}\n        {detail}")?;
+        } else if *works {
             writeln!(out, "ok      {what:width$}  {detail}")?;
         } else {
             // Sentences and paths are too long for a table.
@@ -127,7 +137,7 @@ fn home_folder(home: &Home) -> Result<String, String> {
             home.root().display()
         )
     })?;
-    for secret in [home.database(), home.release_key()] {
+    for secret in [home.database(), home.root_key(), home.release_key(), home.command_key()] {
         let Ok(file) = std::fs::metadata(&secret) else { continue };
         let mode = file.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
@@ -180,10 +190,63 @@ fn clock(now: Timestamp, newest: Option<Timestamp>) -> Result<String, String> {
     }
 }
 
-fn release_keys(home: &Home) -> Result<String, String> {
-    let (_, trusted) = home.roots().map_err(|error| chain(&error))?;
+/// Below so many days a root is called about to expire.
+const ROOT_DAYS_MIN: i64 = 60;
+
+fn roots(home: &Home, checks: &mut Checks) {
+    let trusted = match home.roots() {
+        Ok((_, trusted)) => trusted,
+        Err(error) => return checks.add("roots", Err::<String, _>(chain(&error))),
+    };
     let root = trusted.root();
-    Ok(format!("root {}, {} release keys", root.version, root.release.keys.len()))
+    let left = root.expires.duration_since(now()).as_hours() / 24;
+    let found = format!("root {}, expires in {left} days", root.version);
+    let renew = "make a newer one with `root rotate` and send it with `root send`";
+    if root.is_expired(now()) {
+        let why =
+            format!("root {} expired at {}: appliances install nothing; {renew}", root.version, root.expires);
+        checks.add("roots", Err::<String, _>(why));
+    } else if left < ROOT_DAYS_MIN {
+        checks.warn("roots", format!("{found}; then appliances install nothing: {renew}"));
+    } else {
+        checks.add("roots", Ok::<_, String>(found));
+    }
+    checks.add("command key", command_key(home, root));
+    match keys::dangerous(&home.keys(), root) {
+        Err(error) => checks.add("root and release keys", Err::<String, _>(chain(&error))),
+        Ok(found) if found.is_empty() => {
+            checks.add("root and release keys", Ok::<_, String>("kept elsewhere".to_owned()));
+        }
+        Ok(found) => {
+            let files: Vec<_> = found.iter().map(|(path, _)| path.display().to_string()).collect();
+            checks.warn(
+                "root and release keys",
+                format!(
+                    "{} on this center: whoever breaks into it can put programs on the whole fleet; `center-manager key \
+                     move-out FOLDER` moves them to a stick",
+                    files.join(" and ")
+                ),
+            );
+        }
+    }
+}
+
+fn command_key(home: &Home, root: &Root) -> Result<String, String> {
+    let path = home.command_key();
+    let failed = |error: &dyn std::error::Error| {
+        format!("{}; appliances take nothing that is not signed", chain(error))
+    };
+    let file = keys::read_private(&path).map_err(|error| failed(&error))?;
+    let key = file.open(None).map_err(|error| failed(&error))?.public();
+    if root.command.key(key.id()).is_none() {
+        return Err(format!(
+            "root {} does not name {}: appliances take nothing from this center; add it with `root rotate --add-key command={}`",
+            root.version,
+            key.id(),
+            keys::public_file(&path).display()
+        ));
+    }
+    Ok(format!("{}, named by root {}", key.id(), root.version))
 }
 
 fn daemon(home: &Home) -> Result<String, String> {

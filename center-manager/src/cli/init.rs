@@ -3,6 +3,7 @@
 use super::{Context, Exit, WrongUse};
 use crate::db::Db;
 use crate::home::{self, Home};
+use crate::keys;
 use crate::roots;
 use crate::settings::SettingsFile;
 use crate::system::{SystemRandom, now};
@@ -14,6 +15,9 @@ use mailfmt::CenterId;
 use mailfmt::trust::{Role, Root, SignedRoot, SigningKey};
 use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
+
+/// Days until the root of a quick start expires.
+const ROOT_DAYS: i64 = 730;
 
 /// Longest password file read, in octets.
 const PASSWORD_OCTETS_MAX: u64 = 4096;
@@ -57,9 +61,15 @@ pub struct InitArgs {
     /// Seconds between two looks for mail.
     #[arg(long, value_name = "SECONDS")]
     pub poll_secs: Option<u64>,
-    /// Make no release key; put the public half of yours into keys/NAME.pub.
-    #[arg(long)]
+    /// Make no root and release keys, only the command key; a root that names it is brought later with `root add`.
+    #[arg(long, conflicts_with = "root")]
     pub no_release_key: bool,
+    /// Begin with these roots, made by `root create` on another machine; no root and release keys are made.
+    #[arg(long, value_name = "FILE")]
+    pub root: Option<PathBuf>,
+    /// The command key that the roots name; a new one is made if not given.
+    #[arg(long, value_name = "FILE", requires = "root")]
+    pub command_key: Option<PathBuf>,
 }
 
 /// How a connection is protected.
@@ -94,6 +104,7 @@ pub(super) fn run(args: &InitArgs, context: &Context, out: &mut dyn Write) -> an
     }
     let text = settings(args)?;
     let password = args.password_file.as_deref().map(read_password).transpose()?;
+    let trust = Trust::of(args)?;
     home.create_folders()?;
     if let Some(octets) = password {
         let password = home.password_file(1);
@@ -102,20 +113,15 @@ pub(super) fn run(args: &InitArgs, context: &Context, out: &mut dyn Write) -> an
         Password::from_file(&password)?;
     }
     Db::create(&home.database())?;
-    if !args.no_release_key {
-        make_keys(home, &args.center)?;
-    }
+    let mut told = Vec::new();
+    trust.put(home, &args.center, &mut told)?;
     // The settings come last: a home with settings is a whole one.
     home::write_whole(&home.settings_file(), text.as_bytes())?;
     writeln!(out, "Made {}", home.root().display())?;
     if args.password_file.is_none() {
         writeln!(out, "Now write the mail password into {} (chmod 600)", home.password_file(1).display())?;
     }
-    if args.no_release_key {
-        writeln!(out, "Now put the public half of your release key into {}/NAME.pub", home.keys().display())?;
-    } else {
-        writeln!(out, "Keep a copy of {} in a safe place", home.release_key().display())?;
-    }
+    out.write_all(&told)?;
     writeln!(out, "Then: center-manager doctor")?;
     Ok(Exit::Done)
 }
@@ -190,26 +196,112 @@ fn read_password(file: &Path) -> anyhow::Result<zeroize::Zeroizing<Vec<u8>>> {
     Ok(octets)
 }
 
-fn make_keys(home: &Home, center: &CenterId) -> anyhow::Result<()> {
-    let make = |path: PathBuf| -> anyhow::Result<SigningKey> {
-        let key = SigningKey::generate(&mut SystemRandom);
-        home::write_secret(&path, key.expose_pem().as_bytes())?;
-        home::write_whole(&path.with_extension("pub"), format!("{}\n", key.public()).as_bytes())?;
-        Ok(key)
-    };
-    let (root_key, release, command) =
-        (make(home.root_key())?, make(home.release_key())?, make(home.command_key())?);
+/// Which keys a new home begins with.
+enum Trust {
+    /// All of them: a quick start.
+    Quick,
+    /// A command key only; the roots are made elsewhere and come later.
+    CommandKeyOnly,
+    /// Roots that were made elsewhere, and perhaps the command key that they name.
+    Brought(Vec<SignedRoot>, Option<SigningKey>),
+}
+
+impl Trust {
+    fn of(args: &InitArgs) -> anyhow::Result<Self> {
+        let key = args.command_key.as_deref().map(read_command_key).transpose()?;
+        let Some(file) = &args.root else {
+            return Ok(if args.no_release_key { Self::CommandKeyOnly } else { Self::Quick });
+        };
+        let (chain, trusted) = roots::read_trusted(file)?;
+        let root = trusted.root();
+        if root.center != args.center {
+            return Err(WrongUse(format!("these roots are for center {}: --center {0}", root.center)).into());
+        }
+        if let Some(key) = &key
+            && root.command.key(key.public().id()).is_none()
+        {
+            bail!("root {} does not name the command key {}", root.version, key.public().id());
+        }
+        Ok(Self::Brought(chain, key))
+    }
+
+    fn put(self, home: &Home, center: &CenterId, out: &mut dyn Write) -> anyhow::Result<()> {
+        let make = |path: PathBuf| -> anyhow::Result<SigningKey> {
+            let key = SigningKey::generate(&mut SystemRandom);
+            keys::write_pair(&path, &key, None, &mut SystemRandom)?;
+            Ok(key)
+        };
+        let public = keys::public_file(&home.command_key());
+        match self {
+            Self::Quick => {
+                let (root_key, release, command) =
+                    (make(home.root_key())?, make(home.release_key())?, make(home.command_key())?);
+                let root = first_root(center, &root_key, &release, &command)?;
+                roots::write_chain(&home.roots_file(), &[root])?;
+                writeln!(out, "{QUICK_START}")?;
+                writeln!(
+                    out,
+                    "    center-manager --home {} key move-out /media/STICK --passphrase",
+                    home.root().display()
+                )?;
+            }
+            Self::CommandKeyOnly => {
+                make(home.command_key())?;
+                writeln!(
+                    out,
+                    "Carry {} to the machine with the root key, name it there in a root (`root create --key command=...`),\n\
+                     and bring the root here: center-manager root add FILE. Until then no appliance can be added.",
+                    public.display()
+                )?;
+            }
+            Self::Brought(chain, key) => {
+                roots::write_chain(&home.roots_file(), &chain)?;
+                match key {
+                    Some(key) => keys::write_pair(&home.command_key(), &key, None, &mut SystemRandom)?,
+                    None => {
+                        make(home.command_key())?;
+                        writeln!(
+                            out,
+                            "The roots do not name this center's new command key yet. On the machine with the root key:\n    \
+                             center-manager root rotate --from FILE --add-key command={} --sign KEYFILE --out NEWFILE",
+                            public.display()
+                        )?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Said after a quick start.
+const QUICK_START: &str = "\
+WARNING: for a quick start, the private root and release keys lie in keys/ of this center. Whoever breaks into it can
+put programs on the whole fleet. Before real appliances trust it, move them to a stick that lies in a safe:";
+
+fn first_root(
+    center: &CenterId,
+    root_key: &SigningKey,
+    release: &SigningKey,
+    command: &SigningKey,
+) -> anyhow::Result<SignedRoot> {
+    let created = now();
     let root = Root {
         version: 1,
         center: center.clone(),
-        created: now(),
-        expires: now() + SignedDuration::from_hours(24 * 730),
+        created,
+        expires: created.checked_add(SignedDuration::from_hours(24 * ROOT_DAYS))?,
         root: Role::of(root_key.public()),
         release: Role::of(release.public()),
         command: Role::of(command.public()),
         revoked_packages: Default::default(),
         release_counter_reset: None,
     };
-    roots::write_chain(&home.roots_file(), &[SignedRoot::unsigned(&root)?.sign(&root_key)?])?;
-    Ok(())
+    Ok(SignedRoot::unsigned(&root)?.sign(root_key)?)
+}
+
+/// The daemon uses it when nobody is there, so it can have no passphrase.
+fn read_command_key(path: &Path) -> anyhow::Result<SigningKey> {
+    let file = keys::read_private(path)?;
+    file.open(None).with_context(|| format!("{} can be no command key", path.display()))
 }

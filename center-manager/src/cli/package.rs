@@ -2,16 +2,18 @@
 
 mod build;
 mod describe;
+mod permit;
 
+use super::passphrase::Passphrases;
 use super::print::{self, Format};
 use super::{Context, Exit};
 use crate::db::packages::StoredPackage;
-use crate::home::{self, Home};
+use crate::home;
 use crate::system::now;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use mailfmt::Limits;
-use mailfmt::package::{Inspection, Manifest, ModuleKind, SigningKey, inspect, sign};
+use mailfmt::package::{Inspection, Manifest, ModuleKind, inspect, sign};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,8 @@ pub enum PackageCommand {
     Build(Box<build::BuildArgs>),
     /// Sign a package with a release key; needs no home when file and key are given.
     Sign(SignArgs),
+    /// Let named appliances go back to an older release, for a while; needs no home when files and --center are given.
+    Permit(Box<permit::PermitArgs>),
     /// Show what a package says about itself.
     Inspect(InspectArgs),
     /// Take in a package file that was built or signed elsewhere.
@@ -37,9 +41,12 @@ pub enum PackageCommand {
 pub struct SignArgs {
     /// A package of this center by its id or the beginning of it, or a package file.
     pub package: String,
-    /// Release key, PKCS#8 PEM; keys/release.pem of the home if not given.
+    /// Release key; several times where several must sign. keys/release.pem of the home if not given.
+    #[arg(long = "key", value_name = "FILE")]
+    pub keys: Vec<PathBuf>,
+    /// File with the passphrases of the key files, one per line, or `-`; asked for if needed.
     #[arg(long, value_name = "FILE")]
-    pub key: Option<PathBuf>,
+    pub passphrase_file: Option<PathBuf>,
     /// Output.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -90,6 +97,7 @@ pub(super) fn run(command: &PackageCommand, context: &Context, out: &mut dyn Wri
         PackageCommand::Describe(args) => describe::run(args, out),
         PackageCommand::Build(args) => build::run(args, context, out),
         PackageCommand::Sign(args) => sign_package(args, context, out),
+        PackageCommand::Permit(args) => permit::run(args, context, out),
         PackageCommand::Inspect(args) => {
             let path = find(&args.package, context)?;
             let octets = read(&path)?;
@@ -106,8 +114,11 @@ pub(super) fn run(command: &PackageCommand, context: &Context, out: &mut dyn Wri
 
 fn sign_package(args: &SignArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let path = find(&args.package, context)?;
-    let key = release_key(args.key.as_deref(), &context.home)?;
-    let signed = sign(&read(&path)?, &key, &Limits::default())?;
+    let keys = if args.keys.is_empty() { vec![context.home.release_key()] } else { args.keys.clone() };
+    let mut signed = read(&path)?;
+    for key in Passphrases::read(args.passphrase_file.as_deref())?.open_all(&keys)? {
+        signed = sign(&signed, &key, &Limits::default())?;
+    }
     let inspection = inspected(&signed)?;
     let path = if path == context.home.package(&inspection.id) {
         take_in(&signed, context)?
@@ -146,14 +157,6 @@ fn find(package: &str, context: &Context) -> anyhow::Result<PathBuf> {
         return Ok(path.to_owned());
     }
     Ok(context.db()?.package(package)?.path)
-}
-
-fn release_key(file: Option<&Path>, home: &Home) -> anyhow::Result<SigningKey> {
-    let path = file.map_or_else(|| home.release_key(), Path::to_owned);
-    let pem = std::fs::read_to_string(&path)
-        .map(zeroize::Zeroizing::new)
-        .with_context(|| format!("cannot read the release key {}", path.display()))?;
-    SigningKey::from_pem(&pem).with_context(|| format!("{} is no release key", path.display()))
 }
 
 /// Stores a package file in the home and in the database; answers where it lies.

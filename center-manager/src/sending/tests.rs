@@ -4,6 +4,7 @@ use mailbox::smtp::ServerReply;
 use mailfmt::crypto::{ContentKey, Direction};
 use mailfmt::mail::{Classified, Parcel, classify};
 use mailfmt::message::UpdateOrder;
+use mailfmt::trust::Role;
 use mailfmt::{MessageId, SoftwareVersion};
 use proptest::prelude::*;
 
@@ -56,7 +57,7 @@ fn with_keys(dues: impl IntoIterator<Item = Due>) -> Vec<(Due, ChannelKey)> {
 }
 
 fn from<'a>(center: &'a CenterId) -> From<'a> {
-    From { center, address: "center@center.example" }
+    From { center, address: "center@center.example", signer: None, follows: None, latest: None }
 }
 
 proptest! {
@@ -205,4 +206,45 @@ fn a_server_that_is_away_costs_nobody_the_mail() {
     let error = SendError::Disconnected { during: "greeting" };
     let plan = plan_of(vec![Due { attempts: 50, ..due(1, 1) }]);
     assert!(matches!(failure(&plan, &error, now(), &settings())[0].2, Try::Later { .. }));
+}
+
+#[test]
+fn what_goes_out_is_signed_and_tells_what_it_follows() {
+    let command_key = SigningKey::generate(&mut Numbers::new(1));
+    let stranger = SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(9));
+    let center = center();
+    let from = From { signer: Some(&command_key), follows: Some(17), ..from(&center) };
+    let message = Message::Command(Command::Ping(Default::default()));
+    let recipients = with_keys([due(1, 1)]);
+    let mail = write_mail(&outgoing(&message), 1, &recipients, from, None, &mut Numbers::new(1)).unwrap();
+    let opened = opened(&mail.raw, &recipients[0].1);
+    assert!(opened.is_signed_by(&Role::of(command_key.public())));
+    assert!(!opened.is_signed_by(&Role::of(stranger.public())));
+    assert_eq!(opened.follows(), Some(17));
+}
+
+#[test]
+fn a_receipt_tells_the_latest_release_as_of_now_however_old_it_is() {
+    let receipt = mailfmt::Receipt {
+        report: MessageId::from_bytes([4; 16]),
+        number: 7,
+        received: now(),
+        content: "health".into(),
+        description: "well".into(),
+        latest: None,
+    };
+    let latest = Latest { at: later(1800), software: None, release_counter: 3 };
+    let center = center();
+    let from = From { latest: Some(&latest), ..from(&center) };
+    let recipients = with_keys([due(1, 1)]);
+    let outgoing = outgoing(&Message::Receipt(receipt.clone()));
+    let mail = write_mail(&outgoing, 2, &recipients, from, None, &mut Numbers::new(1)).unwrap();
+    let told = opened(&mail.raw, &recipients[0].1).message().unwrap();
+    assert_eq!(told, Message::Receipt(mailfmt::Receipt { latest: Some(latest), ..receipt }));
+}
+
+fn opened(raw: &[u8], key: &ChannelKey) -> envelope::OpenedEnvelope {
+    let Classified::Ours { attachment } = classify(raw, &Limits::default()) else { panic!("not ours") };
+    let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
+    envelope::open(parcel.envelope, key, &Limits::default(), now()).unwrap()
 }

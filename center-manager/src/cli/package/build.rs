@@ -1,7 +1,8 @@
 //! `center-manager package build`.
 
-use super::{Exit, inspected, release_key, show, take_in};
+use super::{Exit, inspected, show, take_in};
 use crate::cli::Context;
+use crate::cli::passphrase::Passphrases;
 use crate::cli::print::Format;
 use crate::home;
 use crate::release::{Source, read_release};
@@ -110,7 +111,7 @@ pub(super) fn run(args: &BuildArgs, context: &Context, out: &mut dyn Write) -> a
     let limits = Limits::default();
     let mut package = build(&draft, &limits)?;
     if args.sign {
-        package = sign(&package, &release_key(None, &context.home)?, &limits)?;
+        package = sign(&package, &Passphrases::read(None)?.open(&context.home.release_key())?, &limits)?;
     }
     let path = match &args.output {
         Some(file) => {

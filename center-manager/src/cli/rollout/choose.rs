@@ -12,11 +12,13 @@ use crate::system::{SystemRandom, now};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::SignedDuration;
+use mailfmt::message::UpdateOrder;
 use mailfmt::package::{Manifest, check_signatures, inspect};
+use mailfmt::trust::{Downgrade, SignedPermit};
 use mailfmt::{AgentId, Limits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, IsTerminal as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The usual time between two looks of an appliance for mail, in seconds.
 const LOOK_FOR_MAIL_SECS: u32 = 180;
@@ -51,6 +53,9 @@ pub struct StartArgs {
     /// How often the failed are tried again by themselves.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub retries: u32,
+    /// Permit to go back to an older release, made by `package permit`.
+    #[arg(long, value_name = "FILE")]
+    pub permit: Option<PathBuf>,
     /// Begin without asking.
     #[arg(long, short)]
     pub yes: bool,
@@ -70,9 +75,13 @@ pub(super) fn start(
         );
     }
     let appliances = targets(args, db)?;
+    let permit = args.permit.as_deref().map(|file| read_permit(file, &package)).transpose()?;
     let settle = args.settle.unwrap_or(package.manifest.rules.settle_secs);
     writeln!(out, "{}", preview(&package, &appliances, settle, args))?;
     warn(context, db, &package, &appliances, out)?;
+    if let Some(permit) = &permit {
+        warn_of_permit(context, permit, &package, &appliances, out)?;
+    }
     if settle < LOOK_FOR_MAIL_SECS {
         writeln!(
             out,
@@ -89,7 +98,10 @@ pub(super) fn start(
     let manifest = &package.manifest;
     let draft = Draft {
         release: Release::of(manifest),
-        order: rollout::enclose(&file, package.id, manifest.target.clone(), &mut SystemRandom),
+        order: UpdateOrder {
+            permit,
+            ..rollout::enclose(&file, package.id, manifest.target.clone(), &mut SystemRandom)
+        },
         timing: Timing {
             settle: SignedDuration::from_secs(settle.into()),
             answer_timeout: SignedDuration::from_secs(args.answer_timeout.into()),
@@ -218,6 +230,45 @@ fn warn(
     }
     for (id, count) in busy {
         writeln!(out, "note: {count} of them have no verdict yet in rollout {id}")?;
+    }
+    Ok(())
+}
+
+fn read_permit(file: &Path, package: &StoredPackage) -> anyhow::Result<SignedPermit> {
+    let octets = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let permit = SignedPermit::from_octets(octets);
+    let said = permit.peek().with_context(|| format!("{} is no permit", file.display()))?;
+    if said.package != package.id {
+        bail!("{} is for package {}, not for {}", file.display(), said.package, package.id);
+    }
+    Ok(permit)
+}
+
+/// Which appliances would not take the permit, and why.
+fn warn_of_permit(
+    context: &Context,
+    permit: &SignedPermit,
+    package: &StoredPackage,
+    appliances: &[Appliance],
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let (_, trusted) = context.home.roots()?;
+    let from = permit.peek()?.from;
+    let mut refusals = BTreeMap::<String, usize>::new();
+    for appliance in appliances {
+        let downgrade = Downgrade {
+            agent: &appliance.agent,
+            package: package.id,
+            running: appliance.software.as_ref().unwrap_or(&from),
+            target: &package.manifest.target,
+            now: now(),
+        };
+        if let Err(error) = permit.check(trusted.root(), &downgrade) {
+            *refusals.entry(error.to_string()).or_default() += 1;
+        }
+    }
+    for (why, count) in refusals {
+        writeln!(out, "note: {count} of them may refuse it: {why}")?;
     }
     Ok(())
 }
