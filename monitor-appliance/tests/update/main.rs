@@ -5,6 +5,7 @@
 mod bad_packages;
 mod install;
 mod kill;
+mod scripts;
 mod site;
 mod supervisor;
 mod version_report;
