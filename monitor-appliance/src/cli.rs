@@ -1,8 +1,12 @@
 //! Arguments, and what all subcommands share: where the appliance lies and how results are written.
 
+mod account;
 mod device;
 mod doctor;
+mod enrol;
 mod outbox;
+mod programs;
+mod questions;
 mod setup;
 mod status;
 mod table;
@@ -46,6 +50,8 @@ enum Format {
 enum Command {
     /// Set the appliance up, or add to a set-up.
     Setup(Box<setup::Arguments>),
+    /// Enrol the appliance with the code from the center: asks, looks for devices, registers them, sets everything up.
+    Enrol(Box<enrol::Arguments>),
     /// Show devices, open faults, what waits to be sent, and which version runs.
     Status,
     /// Say of each thing that the appliance needs whether it works, and what to do.
@@ -87,6 +93,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Code> {
     let context = || Context::load(&root);
     match command {
         Command::Setup(arguments) => print(format, &setup::run(&root, &arguments)?, Code::Done),
+        Command::Enrol(arguments) => {
+            let (enrolled, code) = enrol::run(&root, *arguments).await?;
+            print(format, &enrolled, code)
+        }
         Command::Status => print(format, &status::look(&context()?)?, Code::Done),
         Command::Doctor(arguments) => {
             let findings = doctor::examine(&root, &arguments).await;
@@ -95,6 +105,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Code> {
         }
         Command::Device(device::Command::Read(arguments)) => {
             print(format, &device::read(&root, &arguments).await?, Code::Done)
+        }
+        Command::Device(device::Command::Scan(arguments)) => {
+            print(format, &device::scan::run(&root, &arguments).await?, Code::Done)
         }
         Command::Outbox(arguments) => print(format, &outbox::list(&context()?, &arguments)?, Code::Done),
     }

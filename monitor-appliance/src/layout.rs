@@ -14,6 +14,7 @@ pub const ROOT_VARIABLE: &str = "MONITOR_APPLIANCE_ROOT";
 /// ```text
 /// appliance.toml            settings
 /// secrets/credential        64 hex digits, mode 0600
+/// secrets/credential.next   the one that was agreed on in a rotation, until the center has used it
 /// secrets/enrolment.json    an enrolment that is not over yet, mode 0600
 /// secrets/mail-1.password   one per mail account, mode 0600
 /// store.db                  the only meeting place of the modules
@@ -23,6 +24,7 @@ pub const ROOT_VARIABLE: &str = "MONITOR_APPLIANCE_ROOT";
 /// packages/<id>.permit      what came with the order to let an older release follow
 /// updates/<id>/             working folder of one installation
 /// trust/roots.json          the chain of roots: whose packages and commands are trusted
+/// trust/counter.json        the greatest release counter installed, a second time beside the store
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -66,6 +68,12 @@ impl Layout {
         self.secrets_dir().join("enrolment.json")
     }
 
+    /// The credential that was agreed on in a rotation, until the center has used it.
+    #[must_use]
+    pub fn next_credential_file(&self) -> PathBuf {
+        self.secrets_dir().join("credential.next")
+    }
+
     /// The store.
     #[must_use]
     pub fn store_file(&self) -> PathBuf {
@@ -106,6 +114,12 @@ impl Layout {
     #[must_use]
     pub fn trust_file(&self) -> PathBuf {
         self.root.join("trust").join("roots.json")
+    }
+
+    /// The greatest release counter installed.
+    #[must_use]
+    pub fn counter_file(&self) -> PathBuf {
+        self.root.join("trust").join("counter.json")
     }
 
     /// The directory of working folders of installations.

@@ -10,7 +10,7 @@ use monitor_appliance::device_watch::{device_id, read_once, target};
 use monitor_appliance::release::{RELEASE_FILE, Releases, hash_file};
 use monitor_appliance::store::{Heartbeat, Moment};
 use monitor_appliance::supervisor::processes::exists;
-use monitor_appliance::{Context, Store, mail_agent};
+use monitor_appliance::{Context, Store, inventory, mail_agent};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) struct Arguments {
 }
 
 /// Everything that was looked at.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Default, serde::Serialize)]
 pub(super) struct Findings {
     findings: Vec<Finding>,
 }
@@ -88,12 +88,14 @@ pub(super) async fn examine(root: &Path, arguments: &Arguments) -> Findings {
     match mail_agent::accounts(&context) {
         Ok(accounts) => {
             for account in &accounts {
-                examine_account(&mut findings, &context, account, arguments).await;
+                let (limits, now) = (&settings.mail_limits, context.now());
+                examine_account(&mut findings, account, limits, now, !arguments.no_send).await;
             }
         }
         Err(error) => findings.add("mail password", Err(error.into())),
     }
-    for entry in &settings.devices {
+    let watched = context.open_store().and_then(|store| inventory::watched(&store, settings));
+    for entry in &watched.unwrap_or_else(|_| settings.devices.clone()) {
         let result = match target(&context, entry) {
             Ok(target) => limited(async { device(&read_once(&target).await?) }).await,
             Err(error) => Err(error.into()),
@@ -194,7 +196,7 @@ pub(super) fn is_alive(context: &Context, sign: &Heartbeat) -> bool {
 }
 
 fn update_keys(context: &Context) -> anyhow::Result<String> {
-    let trusted = crate::trust::read(&context.layout, &context.settings.center)?;
+    let trusted = monitor_appliance::trust::read(&context.layout, &context.settings.center)?;
     let root = trusted.root();
     if root.is_expired(context.now()) {
         anyhow::bail!(
@@ -207,11 +209,13 @@ fn update_keys(context: &Context) -> anyhow::Result<String> {
     Ok(format!("root {}; {} of release keys {}", root.version, root.release.threshold, keys.join(" ")))
 }
 
-async fn examine_account(
+/// Adds what works of one mail account; with `send` it sends a mail to itself.
+pub(super) async fn examine_account(
     findings: &mut Findings,
-    context: &Context,
     account: &Account,
-    arguments: &Arguments,
+    limits: &mailbox::Limits,
+    now: Timestamp,
+    send: bool,
 ) {
     let settings = &account.settings;
     let name = &settings.name;
@@ -221,16 +225,15 @@ async fn examine_account(
         findings
             .add(format!("{name}: name {}", server.host), limited(resolve(&server.host, server.port)).await);
     }
-    let limits = &context.settings.mail_limits;
     let login = limited(async {
         let report = mailbox::smtp::check_login(account, limits).await?;
         Ok(format!("{} takes our login", report.server_name))
     });
     let login = login.await;
-    let may_send = login.is_ok() && !arguments.no_send;
+    let may_send = send && login.is_ok();
     findings.add(format!("{name}: SMTP login"), login);
     if may_send {
-        let sent = limited(send_to_oneself(context, account)).await;
+        let sent = limited(send_to_oneself(account, limits, now)).await;
         findings.add(format!("{name}: SMTP sending"), sent);
     }
     let login = limited(async {
@@ -254,7 +257,11 @@ async fn resolve(host: &str, port: u16) -> anyhow::Result<String> {
 }
 
 /// A mail to the appliance's own address. The mail agent will discard it as no message of the center.
-async fn send_to_oneself(context: &Context, account: &Account) -> anyhow::Result<String> {
+async fn send_to_oneself(
+    account: &Account,
+    limits: &mailbox::Limits,
+    now: Timestamp,
+) -> anyhow::Result<String> {
     let address = &account.settings.address;
     let domain = address.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
     let text = format!(
@@ -262,7 +269,7 @@ async fn send_to_oneself(context: &Context, account: &Account) -> anyhow::Result
          Message-ID: <{id}@{domain}>\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n\
          Content-Type: text/plain; charset=us-ascii\r\n\r\n\
          A device monitor sent this mail to itself to see whether it can. Nothing needs to be done.\r\n",
-        date = context.now().strftime("%a, %d %b %Y %H:%M:%S +0000"),
+        date = now.strftime("%a, %d %b %Y %H:%M:%S +0000"),
         id = MessageId::generate(&mut system_random),
     );
     let mail = OutgoingMail {
@@ -270,7 +277,7 @@ async fn send_to_oneself(context: &Context, account: &Account) -> anyhow::Result
         recipients: vec![address.clone()],
         raw: Arc::from(text.into_bytes()),
     };
-    let outcomes = mailbox::smtp::send(account, &context.settings.mail_limits, &mail).await?;
+    let outcomes = mailbox::smtp::send(account, limits, &mail).await?;
     match outcomes.into_iter().next() {
         Some((_, RecipientOutcome::Accepted)) => Ok(format!("a test mail to {address} was taken")),
         Some((_, RecipientOutcome::Refused(reply) | RecipientOutcome::Deferred(reply))) => {

@@ -89,6 +89,14 @@ impl FirstRelease {
         Ok(())
     }
 
+    /// The software version that will run.
+    ///
+    /// # Errors
+    /// [`FirstReleaseError`].
+    pub fn software(&self) -> Result<SoftwareVersion, FirstReleaseError> {
+        Ok(self.describe()?.software)
+    }
+
     /// What the release will say of itself.
     fn describe(&self) -> Result<Release, FirstReleaseError> {
         if self.folder.join(crate::release::RELEASE_FILE).exists() {

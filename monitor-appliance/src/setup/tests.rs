@@ -12,7 +12,7 @@ fn introduction(agent: &str) -> Introduction {
         center: "CENTER".parse().unwrap(),
         center_address: "center@center.example".into(),
         credential: Credential::from_bytes([7; 32]),
-        release_keys: Vec::new(),
+        roots: Vec::new(),
     }
 }
 
@@ -60,6 +60,7 @@ fn answers(folder: &Path) -> Answers {
         password: Some(Zeroizing::new("open sesame".into())),
         devices: vec![device("192.0.2.1")],
         release: Some(first_release(folder)),
+        ..Answers::default()
     }
 }
 

@@ -1,0 +1,278 @@
+//! The mail account, by flags or by questions: the same for `setup` and `enrol`.
+
+use super::questions::Questions;
+use anyhow::{Context as _, bail};
+use mailbox::{AccountSettings, Protocol, Security, Server};
+use monitor_appliance::settings::is_mail_address;
+use std::io::Read as _;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+#[derive(Debug, Default, Clone, clap::Args)]
+pub(super) struct AccountArguments {
+    /// This appliance's mail address.
+    #[arg(long)]
+    pub(super) address: Option<String>,
+    /// Login name at the mail servers; the mail address if not given.
+    #[arg(long)]
+    pub(super) user: Option<String>,
+    /// File whose first line is the password; it is copied. `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(super) password_file: Option<PathBuf>,
+    /// Server for sending.
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_host)]
+    pub(super) smtp: Option<Host>,
+    /// Server for fetching by POP3.
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_host, conflicts_with = "imap")]
+    pub(super) pop3: Option<Host>,
+    /// Server for fetching by IMAP.
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_host)]
+    pub(super) imap: Option<Host>,
+    /// How the connections are protected; tls if not given.
+    #[arg(long, value_enum)]
+    pub(super) security: Option<Protection>,
+    /// How the connection for sending is protected, where it differs.
+    #[arg(long, value_enum)]
+    pub(super) smtp_security: Option<Protection>,
+    /// The server for sending takes mail without a login.
+    #[arg(long)]
+    pub(super) no_smtp_login: bool,
+    /// Certificate authorities to trust besides the system's, PEM.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+/// How the connections to a mail server are protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Protection {
+    /// TLS from the first octet.
+    Tls,
+    /// STARTTLS or STLS before the login.
+    Starttls,
+    /// None: only for a server on this machine or a closed network.
+    Plain,
+}
+
+impl From<Protection> for Security {
+    fn from(protection: Protection) -> Self {
+        match protection {
+            Protection::Tls => Self::Tls,
+            Protection::Starttls => Self::StartTls,
+            Protection::Plain => Self::Plain,
+        }
+    }
+}
+
+impl Protection {
+    /// The usual ports: sending, IMAP, POP3.
+    fn ports(self) -> (u16, u16, u16) {
+        match self {
+            Self::Tls => (465, 993, 995),
+            Self::Starttls | Self::Plain => (587, 143, 110),
+        }
+    }
+}
+
+/// A server as it is given.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Host {
+    name: String,
+    port: u16,
+}
+
+impl TryFrom<String> for Host {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_host(&text)
+    }
+}
+
+fn parse_host(text: &str) -> Result<Host, String> {
+    let wrong = || "write HOST:PORT, an IPv6 address in brackets".to_owned();
+    let (name, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    if name.is_empty() || name.chars().any(|char| char.is_whitespace() || char.is_control()) {
+        return Err(wrong());
+    }
+    Ok(Host { name: name.to_owned(), port: port.parse().map_err(|_| wrong())? })
+}
+
+/// A check for questions: whether it is a mail address.
+pub(super) fn check_mail_address(text: &str) -> Result<(), String> {
+    is_mail_address(text).then_some(()).ok_or_else(|| "write local@domain".to_owned())
+}
+
+impl AccountArguments {
+    fn is_given(&self) -> bool {
+        self.address.is_some()
+            || self.user.is_some()
+            || self.smtp.is_some()
+            || self.pop3.is_some()
+            || self.imap.is_some()
+    }
+
+    /// The account: what is given, else what was set up before, else what is asked for. `None` if nothing of it is given
+    /// and it is not needed.
+    pub(super) fn account(
+        &self,
+        before: Option<&AccountSettings>,
+        needed: bool,
+        questions: &Questions,
+    ) -> anyhow::Result<Option<AccountSettings>> {
+        let asked = needed && questions.possible();
+        if !self.is_given() && !asked {
+            return Ok(None);
+        }
+        let known = self.address.clone().or_else(|| before.map(|account| account.address.clone()));
+        let address = match known {
+            Some(known) => known,
+            None if questions.possible() => {
+                questions.ask("Mail address of this appliance", check_mail_address)?
+            }
+            None => bail!("--address is missing"),
+        };
+        let username = match (&self.user, before) {
+            (Some(user), _) => user.clone(),
+            (None, Some(before)) => before.username.clone(),
+            (None, None) if asked => {
+                questions.ask_or("Login name at the mail servers", &address, |_| Ok(()))?
+            }
+            (None, None) => address.clone(),
+        };
+        let security = match self.security {
+            Some(security) => security,
+            None if asked && before.is_none() => ask_protection(questions)?,
+            None => Protection::Tls,
+        };
+        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        let smtp = self.smtp_server(before, security, domain, questions)?;
+        let (fetch, fetch_server) = self.fetch_server(before, security, domain, questions)?;
+        let ca_file = match &self.ca_file {
+            Some(file) => {
+                let unreadable = || format!("cannot read the certificate authorities {}", file.display());
+                std::fs::File::open(file).with_context(unreadable)?;
+                Some(std::path::absolute(file).with_context(unreadable)?)
+            }
+            None => before.and_then(|account| account.ca_file.clone()),
+        };
+        Ok(Some(AccountSettings {
+            name: before.map_or_else(|| "main".to_owned(), |account| account.name.clone()),
+            address,
+            username,
+            smtp,
+            fetch,
+            fetch_server,
+            ca_file,
+            hello_name: before.and_then(|account| account.hello_name.clone()),
+            smtp_login: !self.no_smtp_login && before.is_none_or(|account| account.smtp_login),
+        }))
+    }
+
+    fn smtp_server(
+        &self,
+        before: Option<&AccountSettings>,
+        security: Protection,
+        domain: &str,
+        questions: &Questions,
+    ) -> anyhow::Result<Server> {
+        let security = self.smtp_security.unwrap_or(security);
+        match (&self.smtp, before) {
+            (Some(host), _) => Ok(server(host.clone(), security)),
+            (None, Some(before)) => Ok(before.smtp.clone()),
+            (None, None) if questions.possible() => {
+                let usual = format!("smtp.{domain}:{}", security.ports().0);
+                Ok(server(ask_host(questions, "Server for sending (SMTP), HOST:PORT", &usual)?, security))
+            }
+            (None, None) => bail!("--smtp is missing"),
+        }
+    }
+
+    fn fetch_server(
+        &self,
+        before: Option<&AccountSettings>,
+        security: Protection,
+        domain: &str,
+        questions: &Questions,
+    ) -> anyhow::Result<(Protocol, Server)> {
+        match (&self.pop3, &self.imap, before) {
+            (Some(host), _, _) => Ok((Protocol::Pop3, server(host.clone(), security))),
+            (None, Some(host), _) => Ok((Protocol::Imap, server(host.clone(), security))),
+            (None, None, Some(before)) => Ok((before.fetch, before.fetch_server.clone())),
+            (None, None, None) if questions.possible() => {
+                let protocols = [(Protocol::Imap, "IMAP"), (Protocol::Pop3, "POP3")];
+                let protocol = questions.choose("Fetching by", &protocols)?.unwrap_or(Protocol::Imap);
+                let (_, imap, pop3) = security.ports();
+                let usual = match protocol {
+                    Protocol::Imap => format!("imap.{domain}:{imap}"),
+                    Protocol::Pop3 => format!("pop.{domain}:{pop3}"),
+                };
+                let host = ask_host(questions, "Server for fetching, HOST:PORT", &usual)?;
+                Ok((protocol, server(host, security)))
+            }
+            (None, None, None) => bail!("--pop3 or --imap is missing"),
+        }
+    }
+
+    /// The password: from the file given, else asked for if it is needed.
+    pub(super) fn password(
+        &self,
+        needed: bool,
+        questions: &Questions,
+    ) -> anyhow::Result<Option<Zeroizing<String>>> {
+        let mut text = Zeroizing::new(String::new());
+        let limit = u64::try_from(mailbox::Password::OCTETS_MAX + 2)?;
+        match &self.password_file {
+            Some(path) if path.as_os_str() == "-" => {
+                std::io::stdin().take(limit).read_to_string(&mut text).context("cannot read the password")?;
+            }
+            Some(path) => {
+                std::fs::File::open(path)
+                    .and_then(|file| file.take(limit).read_to_string(&mut text))
+                    .with_context(|| format!("cannot read the password file {}", path.display()))?;
+            }
+            None if needed && questions.possible() => {
+                return questions.ask_secret("Password of the mailbox").map(Some);
+            }
+            None => return Ok(None),
+        }
+        let line = text.lines().next().unwrap_or_default();
+        if line.is_empty() {
+            bail!("the password is empty");
+        }
+        Ok(Some(Zeroizing::new(line.to_owned())))
+    }
+}
+
+fn server(host: Host, protection: Protection) -> Server {
+    Server { host: host.name, port: host.port, security: protection.into() }
+}
+
+fn ask_host(questions: &Questions, prompt: &str, usual: &str) -> anyhow::Result<Host> {
+    let text = questions.ask_or(prompt, usual, |text| parse_host(text).map(|_| ()))?;
+    parse_host(&text).map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+fn ask_protection(questions: &Questions) -> anyhow::Result<Protection> {
+    let choices = [
+        (Protection::Tls, "TLS"),
+        (Protection::Starttls, "STARTTLS"),
+        (Protection::Plain, "none (only on this machine or in a closed network)"),
+    ];
+    Ok(questions.choose("Protection of the connections", &choices)?.unwrap_or(Protection::Tls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_host;
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_a_port() {
+        assert_eq!(parse_host("mail.example:465").unwrap().port, 465);
+        assert_eq!(parse_host("[::1]:995").unwrap().name, "::1");
+        for wrong in ["mail.example", ":25", "mail.example:port", "mail.example:99999", "a b:1", ""] {
+            assert!(parse_host(wrong).is_err(), "{wrong}");
+        }
+    }
+}

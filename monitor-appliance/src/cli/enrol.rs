@@ -1,0 +1,331 @@
+//! `monitor-appliance enrol`: from the code on paper to an appliance that its center knows.
+
+mod device_list;
+mod order_file;
+mod outcome;
+mod waiting;
+
+pub(super) use outcome::Enrolled;
+
+use super::account::{AccountArguments, check_mail_address};
+use super::doctor::{Findings, examine_account, is_alive};
+use super::programs::ProgramArguments;
+use super::questions::Questions;
+use super::{Code, Output as _};
+use anyhow::{Context as _, bail};
+use device_list::{DeviceArguments, DeviceList};
+use mailbox::{Account, AccountSettings, Password};
+use mailfmt::enrolment::ProvisionalCode;
+use mailfmt::message::enrolment::Hardware;
+use monitor_appliance::context::{system_clock, system_random};
+use monitor_appliance::enrolment::{
+    Attempt, Ended, Order, Pace, Site, Stage, StateFile, Stored, exchange, finish, machine_id,
+};
+use monitor_appliance::release::Releases;
+use monitor_appliance::replace_file::replace_file;
+use monitor_appliance::setup::FirstRelease;
+use monitor_appliance::{Context, Layout, Settings};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// Octets read of a file with a code.
+const CODE_OCTETS_MAX: u64 = 1000;
+
+/// Where the password lies until there are settings that say so.
+const PASSWORD_FILE: &str = "secrets/mail-1.password";
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 enrolled, 1 failed, 2 wrong use, 3 asked and not answered yet (go on with --resume).
+
+With a terminal, whatever is missing is asked for. Without one, or with --no-questions, give --code-file, --center-address,
+--address, --password-file, --smtp, and --pop3 or --imap; or put all of it into one file for --unattended:
+
+    code = \"XXXX-XXXX-XXXX-XXXX-XXXX-XXXX-XXXX\"
+    center_address = \"center@center.example\"
+    address = \"agent1@site.example\"
+    password = \"...\"                  # or password_file
+    smtp = \"smtp.site.example:465\"
+    imap = \"imap.site.example:993\"    # or pop3
+    # user, security, smtp_security = \"tls\", \"starttls\" or \"plain\", smtp_login = false, ca_file,
+    # scan = false, ranges = [], excludes = [], communities = [], devices = [\"ADDRESS,COMMUNITY\"]";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Arguments {
+    /// File with the code; `-` reads standard input. It never stands on the command line, where others could see it.
+    #[arg(long, value_name = "FILE")]
+    code_file: Option<PathBuf>,
+    /// The center's mail address, as it stands on the sheet with the code.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_mail_address)]
+    center_address: Option<String>,
+    #[command(flatten)]
+    account: AccountArguments,
+    #[command(flatten)]
+    devices: DeviceArguments,
+    #[command(flatten)]
+    programs: ProgramArguments,
+    /// How long to wait for the center's answer, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    wait: u64,
+    /// Go on with the enrolment that was begun here.
+    #[arg(long, conflicts_with_all = ["restart", "unattended"])]
+    resume: bool,
+    /// Give up the enrolment that was begun here, and begin anew.
+    #[arg(long)]
+    restart: bool,
+    /// Enrol a box anew that is set up already: another center, another site, or a lost credential. What is stored here stays.
+    #[arg(long)]
+    replace: bool,
+    /// Take everything from a file, ask nothing, wait for ever; wipe the file when enrolled.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["code_file", "center_address", "address", "password_file"])]
+    unattended: Option<PathBuf>,
+    /// Never ask; fail where something is missing.
+    #[arg(long)]
+    no_questions: bool,
+    /// What stands for the box's own hardware.
+    #[arg(long, hide = true, value_name = "HEX")]
+    machine: Option<String>,
+    /// Shortens the pauses between looks for mail, in milliseconds.
+    #[arg(long, hide = true, value_name = "MILLISECONDS")]
+    look_every: Option<u64>,
+}
+
+fn parse_mail_address(text: &str) -> Result<String, String> {
+    check_mail_address(text).map(|()| text.to_owned())
+}
+
+pub(super) async fn run(root: &Path, mut arguments: Arguments) -> anyhow::Result<(Enrolled, Code)> {
+    let begun = Instant::now();
+    let layout = Layout::new(root);
+    let given = match arguments.unattended.clone() {
+        Some(path) => order_file::take_over(&path, &mut arguments)?,
+        None => order_file::Secrets::default(),
+    };
+    let questions = Questions::new(!arguments.no_questions && arguments.unattended.is_none());
+    let file = StateFile::hold(&layout)?;
+    let pending = pending(&file, &arguments, &questions)?;
+    if pending.is_none() && layout.settings_file().exists() {
+        if arguments.unattended.is_some() && !arguments.replace {
+            return Ok((Enrolled::already(&Settings::load(&layout.settings_file())?), Code::Done));
+        }
+        may_replace(&layout, &arguments, &questions)?;
+    }
+    refuse_while_running(&layout)?;
+    let release = first_release(&layout, &arguments.programs)?;
+    let mut stored = match pending {
+        Some(stored) => stored,
+        None => begin(&layout, &arguments, given, release.as_ref(), &questions).await?,
+    };
+    let devices = stored.attempt.order().devices.len();
+    let waiting = Account::new(stored.site.account.clone(), password_of(&layout)?);
+    let ended = wait(&mut stored, &file, &waiting, &arguments).await?;
+    let outcome = match ended {
+        Ended::Admitted => {
+            let installed = finish(&layout, &file, &stored, release, &system_clock())?;
+            if let Some(path) = &arguments.unattended {
+                order_file::wipe(path);
+            }
+            Enrolled::admitted(root, installed)
+        }
+        Ended::NoAnswer => Enrolled::unanswered(&stored.attempt, arguments.wait),
+    };
+    let code = if ended == Ended::Admitted { Code::Done } else { Code::Partly };
+    Ok((outcome.with(devices, questions.typed(), begun.elapsed()), code))
+}
+
+/// The enrolment that was begun here, if it is to go on.
+fn pending(file: &StateFile, arguments: &Arguments, questions: &Questions) -> anyhow::Result<Option<Stored>> {
+    if arguments.restart {
+        file.wipe()?;
+        return Ok(None);
+    }
+    let stored = file.load()?;
+    let Some(stored) = stored else {
+        if arguments.resume {
+            bail!("no enrolment was begun here");
+        }
+        return Ok(None);
+    };
+    let admitted = matches!(stored.attempt.stage(), Stage::Admitted { .. });
+    if admitted || arguments.resume || arguments.unattended.is_some() {
+        return Ok(Some(stored));
+    }
+    if !questions.possible() {
+        bail!("an enrolment was begun here: go on with --resume, or give it up with --restart");
+    }
+    let prompt =
+        format!("An enrolment with {} was begun here. Go on with it?", stored.attempt.order().center_address);
+    if questions.confirm(&prompt, true)? {
+        return Ok(Some(stored));
+    }
+    file.wipe()?;
+    Ok(None)
+}
+
+fn may_replace(layout: &Layout, arguments: &Arguments, questions: &Questions) -> anyhow::Result<()> {
+    if arguments.replace {
+        return Ok(());
+    }
+    let settings = Settings::load(&layout.settings_file())?;
+    let here = format!("this box is {} of center {}", settings.agent, settings.center);
+    if questions.possible() && questions.confirm(&format!("{here}. Enrol it anew?"), false)? {
+        return Ok(());
+    }
+    bail!("{here} already; to enrol it anew, repeat with --replace")
+}
+
+/// A running mail agent would take the center's answers for junk.
+fn refuse_while_running(layout: &Layout) -> anyhow::Result<()> {
+    let Ok(context) = Context::load(layout.root()) else { return Ok(()) };
+    let signs = context.open_store().and_then(|store| store.heartbeats()).unwrap_or_default();
+    if signs.iter().any(|sign| is_alive(&context, sign)) {
+        bail!("the appliance runs; stop it first (for example `systemctl stop monitor-appliance`)");
+    }
+    Ok(())
+}
+
+/// The programs to put in place: none where some run already, unless others are named.
+fn first_release(layout: &Layout, programs: &ProgramArguments) -> anyhow::Result<Option<FirstRelease>> {
+    if Releases::below(layout.root()).current().is_ok() && !programs.is_given() {
+        return Ok(None);
+    }
+    programs.first_release()
+}
+
+/// Asks, tests, looks around; nothing goes to the center yet.
+async fn begin(
+    layout: &Layout,
+    arguments: &Arguments,
+    given: order_file::Secrets,
+    release: Option<&FirstRelease>,
+    questions: &Questions,
+) -> anyhow::Result<Stored> {
+    let software = match (release, Releases::below(layout.root()).current()) {
+        (Some(release), _) => release.software()?,
+        (None, Ok((_, release))) => release.software,
+        (None, Err(error)) => return Err(error).context("no programs are in place"),
+    };
+    let code = code(arguments, given.code, questions)?;
+    let center_address = match &arguments.center_address {
+        Some(address) => {
+            questions.note_typed();
+            address.clone()
+        }
+        None if questions.possible() => questions.ask("Mail address of the center", check_mail_address)?,
+        None => bail!("--center-address is missing"),
+    };
+    let account = account(layout, arguments, given.password, questions).await?;
+    let DeviceList { devices, entries, ranges } =
+        device_list::look_around(&arguments.devices, questions).await?;
+    let hardware = Hardware {
+        machine: arguments.machine.clone().unwrap_or_else(machine_id),
+        class: std::env::consts::ARCH.to_owned(),
+    };
+    let order = Order { code, center_address, address: account.address.clone(), hardware, software, devices };
+    let attempt = Attempt::begin(order, system_clock().wall, &mut system_random);
+    Ok(Stored { attempt, site: Site { account, devices: entries, ranges } })
+}
+
+fn code(
+    arguments: &Arguments,
+    given: Option<Zeroizing<String>>,
+    questions: &Questions,
+) -> anyhow::Result<ProvisionalCode> {
+    let text = match (&arguments.code_file, given) {
+        (_, Some(text)) => text,
+        (Some(path), None) => {
+            let mut text = Zeroizing::new(String::new());
+            if path.as_os_str() == "-" {
+                if arguments.account.password_file.as_ref().is_some_and(|path| path.as_os_str() == "-") {
+                    bail!("standard input can hold the code or the password, not both");
+                }
+                std::io::stdin().take(CODE_OCTETS_MAX).read_to_string(&mut text)
+            } else {
+                std::fs::File::open(path)
+                    .and_then(|file| file.take(CODE_OCTETS_MAX).read_to_string(&mut text))
+            }
+            .with_context(|| format!("cannot read the code from {}", path.display()))?;
+            questions.note_typed();
+            text
+        }
+        (None, None) if questions.possible() => Zeroizing::new(questions.ask("Code", |text| {
+            ProvisionalCode::parse(text).map(drop).map_err(|error| error.to_string())
+        })?),
+        (None, None) => bail!("--code-file is missing"),
+    };
+    Ok(ProvisionalCode::parse(&text)?)
+}
+
+/// The mail account, tried out. Its password is stored here, so that the enrolment can go on after a power cut.
+async fn account(
+    layout: &Layout,
+    arguments: &Arguments,
+    given: Option<Zeroizing<String>>,
+    questions: &Questions,
+) -> anyhow::Result<AccountSettings> {
+    let before = Settings::load(&layout.settings_file())
+        .ok()
+        .and_then(|settings| settings.accounts.into_iter().next())
+        .map(|entry| entry.account);
+    let path = layout.resolve(Path::new(PASSWORD_FILE));
+    loop {
+        let settings = match arguments.account.account(before.as_ref(), before.is_none(), questions)? {
+            Some(settings) => settings,
+            None => before.clone().context("--address is missing")?,
+        };
+        let needed = before.is_none() || !path.exists();
+        let password = match &given {
+            Some(password) => Some(password.clone()),
+            None => arguments.account.password(needed, questions)?,
+        };
+        match password {
+            Some(password) => replace_file(&path, password.as_bytes(), 0o600)?,
+            None if path.exists() => {}
+            None => bail!("--password-file is missing"),
+        }
+        let account = Account::new(settings.clone(), password_of(layout)?);
+        let mut findings = Findings::default();
+        eprintln!("Trying the mail account ...");
+        examine_account(&mut findings, &account, &mailbox::Limits::default(), system_clock().wall, false).await;
+        eprint!("{}", findings.text());
+        if findings.code() == Code::Done {
+            return Ok(settings);
+        }
+        // Whoever is alone there keeps trying: the network may come up later.
+        if arguments.unattended.is_some() {
+            return Ok(settings);
+        }
+        if !questions.possible() || !questions.confirm("Try again with other answers?", true)? {
+            bail!("the mail account does not work; nothing was sent to the center");
+        }
+    }
+}
+
+fn password_of(layout: &Layout) -> anyhow::Result<Password> {
+    Ok(Password::from_file(&layout.resolve(Path::new(PASSWORD_FILE)))?)
+}
+
+async fn wait(
+    stored: &mut Stored,
+    file: &StateFile,
+    account: &Account,
+    arguments: &Arguments,
+) -> anyhow::Result<Ended> {
+    let mut pace = Pace {
+        patience: arguments.unattended.is_none().then(|| Duration::from_secs(arguments.wait)),
+        ..Pace::default()
+    };
+    if let Some(millis) = arguments.look_every {
+        pace.look = Duration::from_millis(millis);
+        pace.resend_first = pace.look.saturating_mul(20);
+    }
+    let mut line = waiting::Line::new(stored.attempt.order().devices.len());
+    let limits = mailbox::Limits::default();
+    let clock = || system_clock().wall;
+    let ended =
+        exchange(stored, file, account, &limits, &pace, &clock, &mut |progress| line.show(progress)).await;
+    line.end();
+    Ok(ended?)
+}

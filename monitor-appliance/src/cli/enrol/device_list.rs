@@ -1,0 +1,214 @@
+//! Looks around on the LAN and shows what was found; a person may correct it.
+
+use super::super::device::parse_entry;
+use super::super::questions::Questions;
+use super::super::table::{clean, table};
+use indicatif::{ProgressBar, ProgressStyle};
+use mailfmt::message::report::{DeviceState, InventoryDevice};
+use monitor_appliance::device_watch::{device_id, read_once};
+use monitor_appliance::discovery::{self, AddressRange, FoundDevice, ScanProgress, local_ranges};
+use monitor_appliance::settings::{DeviceEntry, Discovery, RangeEntry, SnmpAccess};
+use monitor_appliance::snmp::{DeviceTarget, Secret, SnmpCredential, SnmpReader};
+use std::io::IsTerminal as _;
+
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Devices")]
+pub(super) struct DeviceArguments {
+    /// Where to look for devices, such as 192.168.1.0/24 or 192.168.1.10-20; the networks of this box if not given.
+    #[arg(long = "range", value_name = "RANGE")]
+    ranges: Vec<AddressRange>,
+    /// Addresses that are not asked.
+    #[arg(long = "exclude", value_name = "RANGE")]
+    excludes: Vec<AddressRange>,
+    /// SNMP community to try; `public` if not given.
+    #[arg(long = "community", value_name = "WORD")]
+    communities: Vec<String>,
+    /// Look for no devices.
+    #[arg(long, conflicts_with_all = ["ranges", "excludes"])]
+    no_scan: bool,
+    /// A device by hand; may be given several times.
+    #[arg(long = "device", value_name = "ADDRESS[,COMMUNITY]", value_parser = parse_entry)]
+    devices: Vec<DeviceEntry>,
+}
+
+impl DeviceArguments {
+    /// Takes what stands in a file; an error names the key.
+    pub(super) fn take_over(
+        &mut self,
+        no_scan: bool,
+        ranges: &[String],
+        excludes: &[String],
+        communities: Vec<String>,
+        devices: &[String],
+    ) -> Result<(), (&'static str, String)> {
+        let read = |key: &'static str, texts: &[String]| {
+            let parse = |text: &String| text.parse::<AddressRange>().map_err(|error| (key, error.to_string()));
+            texts.iter().map(parse).collect::<Result<Vec<_>, _>>()
+        };
+        self.no_scan = no_scan;
+        self.ranges.extend(read("ranges", ranges)?);
+        self.excludes.extend(read("excludes", excludes)?);
+        self.communities.extend(communities);
+        for text in devices {
+            self.devices.push(parse_entry(text).map_err(|error| ("devices", error))?);
+        }
+        Ok(())
+    }
+
+    fn accesses(&self) -> Vec<SnmpAccess> {
+        let access = |word: &str| SnmpAccess::V2c { community: Secret::new(word) };
+        match self.communities.as_slice() {
+            [] => vec![access("public")],
+            words => words.iter().map(|word| access(word)).collect(),
+        }
+    }
+
+    fn entry(&self, range: AddressRange) -> RangeEntry {
+        RangeEntry {
+            excludes: self.excludes.clone(),
+            credentials: self.accesses(),
+            ..RangeEntry::new(range)
+        }
+    }
+}
+
+/// What is registered, and what the settings will say.
+pub(super) struct DeviceList {
+    pub(super) devices: Vec<InventoryDevice>,
+    pub(super) entries: Vec<DeviceEntry>,
+    pub(super) ranges: Vec<RangeEntry>,
+}
+
+/// Scans, shows, asks whether to go on with it.
+pub(super) async fn look_around(
+    arguments: &DeviceArguments,
+    questions: &Questions,
+) -> anyhow::Result<DeviceList> {
+    let mut ranges = ranges(arguments, questions)?;
+    let reader = SnmpReader::bind().await?;
+    loop {
+        let found = scan(&reader, &ranges).await;
+        let mut devices: Vec<InventoryDevice> = found.iter().map(registered).collect();
+        for entry in &arguments.devices {
+            devices.push(by_hand(entry).await);
+        }
+        eprint!("{}", shown(&devices));
+        if !questions.possible() || questions.confirm("Register these devices?", true)? {
+            return Ok(DeviceList { devices, entries: arguments.devices.clone(), ranges });
+        }
+        ranges = ask_ranges(arguments, questions)?;
+    }
+}
+
+fn ranges(arguments: &DeviceArguments, questions: &Questions) -> anyhow::Result<Vec<RangeEntry>> {
+    if arguments.no_scan {
+        return Ok(Vec::new());
+    }
+    if !arguments.ranges.is_empty() {
+        return Ok(arguments.ranges.iter().map(|range| arguments.entry(range.clone())).collect());
+    }
+    let own = local_ranges();
+    if !questions.possible() {
+        return Ok(own.into_iter().map(|range| arguments.entry(range)).collect());
+    }
+    let names: Vec<String> = own.iter().map(ToString::to_string).collect();
+    if !own.is_empty()
+        && questions.confirm(&format!("Look for devices in {}?", names.join(" and ")), true)?
+    {
+        return Ok(own.into_iter().map(|range| arguments.entry(range)).collect());
+    }
+    ask_ranges(arguments, questions)
+}
+
+fn ask_ranges(arguments: &DeviceArguments, questions: &Questions) -> anyhow::Result<Vec<RangeEntry>> {
+    let prompt = "Where to look for devices, such as 192.168.1.0/24; empty when done";
+    let check = |text: &str| text.parse::<AddressRange>().map(drop).map_err(|error| error.to_string());
+    let mut ranges = Vec::new();
+    while let Some(text) = questions.ask_more(prompt, check)? {
+        ranges.extend(text.parse::<AddressRange>().ok().map(|range| arguments.entry(range)));
+    }
+    Ok(ranges)
+}
+
+/// Those that are to be watched, of all that answer.
+async fn scan(reader: &SnmpReader, ranges: &[RangeEntry]) -> Vec<FoundDevice> {
+    let order = discovery::order(ranges, &Discovery::default(), |_| false);
+    if order.targets.is_empty() && order.calls.is_empty() {
+        return Vec::new();
+    }
+    let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = ProgressBar::new(0);
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} addresses asked{msg}") {
+            bar.set_style(style);
+        }
+        bar
+    });
+    let progress = |told: ScanProgress| {
+        if let Some(bar) = &bar {
+            bar.set_length(u64::try_from(told.of).unwrap_or(u64::MAX));
+            bar.set_position(u64::try_from(told.asked).unwrap_or(0));
+            bar.set_message(format!(", {} devices", told.found));
+        }
+    };
+    let scan = discovery::scan(reader, &order, &credential, &|_| None, &progress).await;
+    if let Some(bar) = &bar {
+        bar.finish_and_clear();
+    }
+    for problem in &scan.problems {
+        eprintln!("{}", clean(problem));
+    }
+    if !scan.refused.is_empty() {
+        eprintln!(
+            "At {} somebody speaks SNMP but does not take the community; give it with --community.",
+            scan.refused.join(", ")
+        );
+    }
+    if !scan.finished {
+        eprintln!("The scan was ended at its time limit; further devices register by themselves later.");
+    }
+    scan.found.into_iter().filter(|device| device.wanted).collect()
+}
+
+/// Communities only: a user's password is not typed here.
+fn credential(access: &SnmpAccess) -> Result<SnmpCredential, String> {
+    match access {
+        SnmpAccess::V1 { community } => Ok(SnmpCredential::V1 { community: community.clone() }),
+        SnmpAccess::V2c { community } => Ok(SnmpCredential::V2c { community: community.clone() }),
+        SnmpAccess::V3 { .. } => Err("SNMPv3 users are written into appliance.toml afterwards".to_owned()),
+    }
+}
+
+fn registered(found: &FoundDevice) -> InventoryDevice {
+    InventoryDevice {
+        id: found.id(),
+        address: found.address.clone(),
+        mac: found.identity.mac.clone(),
+        state: DeviceState::Present,
+    }
+}
+
+/// A device that does not answer is registered by its address alone; it tells who it is later.
+async fn by_hand(entry: &DeviceEntry) -> InventoryDevice {
+    let mut device =
+        InventoryDevice { id: None, address: entry.address.clone(), mac: None, state: DeviceState::Present };
+    let Ok(credential) = credential(&entry.access) else { return device };
+    match read_once(&DeviceTarget { address: entry.address.clone(), credential }).await {
+        Ok(reading) => {
+            device.id = device_id(&reading.identity);
+            device.mac = reading.identity.mac;
+        }
+        Err(error) => eprintln!("{} does not answer now: {error}", entry.address),
+    }
+    device
+}
+
+fn shown(devices: &[InventoryDevice]) -> String {
+    let rows = devices.iter().map(|device| {
+        let [vendor, model, serial] = match &device.id {
+            Some(id) => [id.vendor.clone(), id.model.clone(), id.serial.clone()],
+            None => ["-".to_owned(), "-".to_owned(), "not told".to_owned()],
+        };
+        [device.address.clone(), vendor, model, serial]
+    });
+    format!("{}{} devices\n", table(["address", "vendor", "model", "serial"], rows), devices.len())
+}
