@@ -31,7 +31,7 @@ mod terms;
 mod tick;
 mod verdict;
 
-pub use compare::{Finding, Release};
+pub use compare::{Composition, Finding, Release, composition};
 pub use hooks::{Origin, on_refused, on_transport, on_update_result, on_version_report};
 pub use judge::judge;
 pub use ladder::{Progress, Transport, TransportOutcome};

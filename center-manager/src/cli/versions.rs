@@ -4,11 +4,13 @@ use super::ask::ask;
 use super::print::{self, Format, TableFormat};
 use super::which::Which;
 use super::{Context, Exit};
+use crate::db::rollouts::Known;
 use crate::report::modules_table;
+use crate::rollout::{Composition, Release, composition};
 use crate::system::SystemRandom;
 use clap::{Args, Subcommand};
 use mailfmt::message::VersionRequest;
-use mailfmt::{AgentId, Command, Nonce};
+use mailfmt::{AgentId, Command, ModuleName, Nonce};
 use serde::Serialize;
 use std::io::Write;
 
@@ -52,6 +54,15 @@ struct Module {
     sha256: Option<String>,
 }
 
+/// One appliance: what it says, and what its modules make.
+#[derive(Serialize)]
+struct Line {
+    #[serde(flatten)]
+    known: Known,
+    #[serde(flatten)]
+    made_of: Option<Composition>,
+}
+
 pub(super) fn run(command: &VersionsCommand, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     match command {
         VersionsCommand::Request(args) => {
@@ -67,13 +78,21 @@ pub(super) fn run(command: &VersionsCommand, context: &Context, out: &mut dyn Wr
 }
 
 fn show(format: TableFormat, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let known = context.db()?.known_versions()?;
-    let names = ["agent id", "mail address", "version", "last version check", "remarks (customer)"];
-    let rows = known.iter().map(|known| {
+    let db = context.db()?;
+    let releases: Vec<_> = db.packages()?.iter().map(|package| Release::of(&package.manifest)).collect();
+    let mut known = Vec::new();
+    for appliance in db.known_versions()? {
+        let report = db.known_version(&appliance.agent)?;
+        let made_of = report.map(|report| composition(&releases, &report.table, &report.hashes));
+        known.push(Line { known: appliance, made_of });
+    }
+    let names = ["agent id", "mail address", "version", "made of", "last version check", "remarks (customer)"];
+    let rows = known.iter().map(|Line { known, made_of }| {
         vec![
             known.agent.to_string(),
             known.address.clone(),
             print::maybe(known.software.as_ref()),
+            made_of.as_ref().map(in_words).unwrap_or_default(),
             print::time(known.checked),
             known.customer.clone(),
         ]
@@ -84,6 +103,18 @@ fn show(format: TableFormat, context: &Context, out: &mut dyn Write) -> anyhow::
         TableFormat::Json => print::json(out, &known)?,
     }
     Ok(Exit::Done)
+}
+
+/// What the modules make, as the table says it.
+fn in_words(made_of: &Composition) -> String {
+    match made_of {
+        Composition::Release { version } => version.to_string(),
+        Composition::Mixed { modules, .. } => {
+            let modules: Vec<_> = modules.iter().map(ModuleName::as_str).collect();
+            format!("MIXED: {}", modules.join(", "))
+        }
+        Composition::Unknown => "no package here has it".to_owned(),
+    }
 }
 
 fn modules(
