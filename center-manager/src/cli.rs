@@ -2,19 +2,24 @@
 //!
 //! Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 partly done.
 
+mod alarms;
 mod appliance;
 mod ask;
 mod counters;
 mod devices;
 mod doctor;
+mod enrol;
 mod faults;
 mod init;
+mod key;
 mod outbox;
 mod package;
+mod passphrase;
 mod ping;
 mod print;
 mod reports;
 mod rollout;
+mod root;
 mod serve;
 mod versions;
 mod which;
@@ -57,13 +62,18 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a home: settings, fleet database, release key.
+    /// Make a home: settings, fleet database, keys.
     Init(init::InitArgs),
     /// Try everything that is needed and say what does not work.
     Doctor(doctor::DoctorArgs),
     /// Run the daemon: read mail, file reports, answer receipts, drive rollouts, send.
     Serve(serve::ServeArgs),
-    /// Add, list, show, tag and remove appliances.
+    /// Issue provisional codes with which appliances enrol by themselves; list, show and revoke them.
+    #[command(subcommand)]
+    Enrol(enrol::EnrolCommand),
+    /// List what a person should look at, and take note of it.
+    Alarms(alarms::AlarmsArgs),
+    /// Add, list, show, tag, move, suspend and remove appliances.
     #[command(subcommand)]
     Appliance(appliance::ApplianceCommand),
     /// List the devices that the appliances watch.
@@ -76,6 +86,12 @@ pub enum Command {
     /// Build, sign, inspect and list update packages.
     #[command(subcommand)]
     Package(package::PackageCommand),
+    /// Make, list and encrypt keys, and take them away from the center.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Say who may sign what: make, sign, bring in and send roots.
+    #[command(subcommand)]
+    Root(root::RootCommand),
     /// Send a package to many appliances and compare what they run afterwards.
     #[command(subcommand)]
     Rollout(rollout::RolloutCommand),
@@ -149,6 +165,16 @@ impl Context {
     }
 }
 
+/// Who is at the keyboard: what was said, or the user of this system.
+fn operator(said: Option<&str>) -> String {
+    let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    said.map(ToOwned::to_owned)
+        .or_else(|| named("SUDO_USER"))
+        .or_else(|| named("USER"))
+        .or_else(|| named("LOGNAME"))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
 /// Does what was typed; prints results to `out`.
 ///
 /// # Errors
@@ -162,11 +188,15 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Init(args) => init::run(&args, &context, out),
         Command::Doctor(args) => doctor::run(&args, &context, out),
         Command::Serve(args) => serve::run(&args, &context, out),
+        Command::Enrol(command) => enrol::run(&command, &context, out),
+        Command::Alarms(args) => alarms::run(&args, &context, out),
         Command::Appliance(command) => appliance::run(&command, &context, out),
         Command::Devices(args) => devices::run(&args, &context, out),
         Command::Faults(args) => faults::run(&args, &context, out),
         Command::Counters(command) => counters::run(&command, &context, out),
         Command::Package(command) => package::run(&command, &context, out),
+        Command::Key(command) => key::run(&command, &context, out),
+        Command::Root(command) => root::run(&command, &context, out),
         Command::Rollout(command) => rollout::run(&command, &context, out),
         Command::Versions(command) => versions::run(&command, &context, out),
         Command::Reports(args) => reports::run(&args, &context, out),

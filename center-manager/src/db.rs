@@ -7,11 +7,16 @@ pub mod alarms;
 pub mod appliances;
 mod columns;
 pub mod devices;
+pub mod enrolment;
+mod epochs;
 pub mod filed;
+pub mod inventory;
 pub mod journal;
 pub mod outbox;
 pub mod packages;
 pub mod rollouts;
+pub mod rotations;
+pub mod standing;
 
 use mailfmt::AgentId;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -28,6 +33,8 @@ const BUSY: Duration = Duration::from_secs(30);
 const LAYOUTS: &[&str] = &[
     concat!(include_str!("db/schema.sql"), include_str!("db/rollouts.sql")),
     include_str!("db/enrolment.sql"),
+    include_str!("db/inventory.sql"),
+    include_str!("db/epochs.sql"),
 ];
 
 /// What can go wrong with the fleet database.
@@ -81,11 +88,33 @@ pub enum DbError {
         /// The id.
         agent: AgentId,
     },
+    /// That appliance reports no device of that serial number.
+    #[error("{agent} reports no device with serial number {serial}; `center-manager devices` shows what there is")]
+    NoSuchDevice {
+        /// The serial number.
+        serial: String,
+        /// The appliance.
+        agent: AgentId,
+    },
+    /// Several devices of that appliance have that serial number.
+    #[error("{agent} reports several devices with serial number {serial}; say which with --model")]
+    SeveralDevices {
+        /// The serial number.
+        serial: String,
+        /// The appliance.
+        agent: AgentId,
+    },
     /// No package of that id.
     #[error("there is no package {package:?}; `center-manager package list` shows what there is")]
     NoSuchPackage {
         /// What was asked for.
         package: String,
+    },
+    /// No provisional code whose id begins like that, or more than one.
+    #[error("no single code has an id that begins with {code}; `center-manager enrol list --all` shows what there is")]
+    NoSuchCode {
+        /// What was asked for.
+        code: String,
     },
     /// No alarm of that number.
     #[error("there is no alarm {number}; `center-manager alarms --all` shows what there is")]
@@ -152,6 +181,8 @@ impl Db {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // What is wiped shall not be found in the file.
+        connection.pragma_update(None, "secure_delete", "FAST")?;
         connection.set_prepared_statement_cache_capacity(128);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -1,28 +1,102 @@
 //! What an incoming mail turned out to be. Pure and total: every mail gets a verdict, none stops the queue, and
 //! nothing that is not authentic is ever answered.
 
+use crate::db::enrolment::OpenCode;
+use crate::enrolment::Contact;
 use jiff::Timestamp;
 use mailfmt::crypto::{ChannelKey, Credential, Direction};
+use mailfmt::enrolment::CodeId;
 use mailfmt::envelope::{self, OpenError, OpenedEnvelope};
 use mailfmt::mail::{Bounce, Classified, JunkReason, Parcel, classify};
 use mailfmt::message::Family;
 use mailfmt::{AgentId, CenterId, Limits, Message, MessageId, Report};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-/// The keys of all appliances, for reading what they send.
-#[derive(Debug, Default)]
-pub struct Keyring {
-    keys: HashMap<AgentId, ChannelKey>,
+/// What a key of an appliance is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyStanding {
+    /// Its one credential.
+    Only,
+    /// Its present credential, while another one counts as well: whoever is heard under it does not need the other.
+    Present,
+    /// The credential before the present one.
+    Before,
+    /// Admitted by an enrolment and not heard before: whoever is heard under it takes the appliance over.
+    Admitted {
+        /// The exchange in which it was admitted.
+        exchange: i64,
+    },
 }
 
+/// The credentials that one appliance may use.
+#[derive(Debug, Clone)]
+pub struct ApplianceKeys {
+    /// Its id.
+    pub agent: AgentId,
+    /// What the center seals under, and takes.
+    pub present: Credential,
+    /// What it takes as well.
+    pub others: Vec<(KeyStanding, Credential)>,
+    /// Whether nothing is sent to it.
+    pub suspended: bool,
+}
+
+/// The keys of all appliances and codes, for reading what comes. Whom a mail is from says its header; so an unknown
+/// sender costs one look into a table.
+#[derive(Debug, Default)]
+pub struct Keyring {
+    keys: HashMap<AgentId, Vec<(KeyStanding, ChannelKey)>>,
+    codes: HashMap<CodeId, CodeKeys>,
+}
+
+/// The keys under which something may come from boxes that have one code.
+#[derive(Debug)]
+struct CodeKeys {
+    hello: ChannelKey,
+    /// Per exchange: its row, our offer, its key; the newest first.
+    sessions: Vec<(i64, MessageId, ChannelKey)>,
+}
+
+/// Sessions of one code that are tried for a word that does not say which offer it answers.
+const SESSIONS_TRIED: usize = 16;
+
 impl Keyring {
-    /// Derives the keys from the credentials.
+    /// Derives the keys from appliances with one credential each.
     #[must_use]
     pub fn new(center: &CenterId, credentials: &[(AgentId, Credential)]) -> Self {
-        let key = |(agent, credential): &(AgentId, Credential)| {
-            (agent.clone(), credential.channel(Direction::ToCenter, agent, center))
+        let keys = |(agent, present): &(AgentId, Credential)| ApplianceKeys {
+            agent: agent.clone(),
+            present: present.clone(),
+            others: Vec::new(),
+            suspended: false,
         };
-        Self { keys: credentials.iter().map(key).collect() }
+        Self::of(center, &credentials.iter().map(keys).collect::<Vec<_>>())
+    }
+
+    /// Derives the keys of appliances.
+    #[must_use]
+    pub fn of(center: &CenterId, appliances: &[ApplianceKeys]) -> Self {
+        let derived = |known: &ApplianceKeys| {
+            let standing = if known.others.is_empty() { KeyStanding::Only } else { KeyStanding::Present };
+            let key = |credential: &Credential| credential.channel(Direction::ToCenter, &known.agent, center);
+            let mut keys = vec![(standing, key(&known.present))];
+            keys.extend(known.others.iter().map(|(standing, credential)| (*standing, key(credential))));
+            (known.agent.clone(), keys)
+        };
+        Self { keys: appliances.iter().map(derived).collect(), codes: HashMap::new() }
+    }
+
+    /// Takes over which codes are open.
+    pub fn set_codes(&mut self, codes: &BTreeMap<CodeId, OpenCode>) {
+        let keys = |open: &OpenCode| CodeKeys {
+            hello: open.code.channel(Direction::ToCenter),
+            sessions: open
+                .exchanges
+                .iter()
+                .map(|exchange| (exchange.id, exchange.offer, exchange.session.channel(Direction::ToCenter)))
+                .collect(),
+        };
+        self.codes = codes.iter().map(|(id, open)| (*id, keys(open))).collect();
     }
 
     /// How many appliances it knows.
@@ -43,6 +117,17 @@ impl Keyring {
 pub enum Verdict {
     /// Authentic and fresh. Whether it came before, the journal tells when it is filed.
     Report(Box<Arrived>),
+    /// Authentic under a provisional code. What it is worth is decided when it is filed.
+    Contact(Box<Contact>),
+    /// Says it comes under a provisional code, and does not open. Counted, recorded, never answered.
+    Knock {
+        /// The code that it names, if that can be one.
+        code: Option<CodeId>,
+        /// Its message id.
+        message: MessageId,
+        /// Why it does not open.
+        reason: Discard,
+    },
     /// A mail of ours could not be delivered. Not authenticated: only a hint, and an authentic answer overrules it.
     Bounce(Bounce),
     /// Counted and thrown away; never answered.
@@ -60,6 +145,10 @@ pub struct Arrived {
     pub in_reply_to: Option<MessageId>,
     /// Its number in the channel from this appliance.
     pub sequence: u64,
+    /// The number that its epoch follows, where the appliance tells.
+    pub follows: Option<u64>,
+    /// The key under which it came.
+    pub key: KeyStanding,
     /// When the appliance wrote it.
     pub created: Timestamp,
     /// What it says.
@@ -79,6 +168,10 @@ pub enum Discard {
     Damaged,
     /// Says it comes from an appliance that we do not know.
     UnknownSender,
+    /// Says it comes under a provisional code that we do not know, or that has ended.
+    UnknownCode,
+    /// From an appliance that is suspended.
+    Suspended,
     /// Sealed under another key than that of the appliance it says it comes from.
     WrongKey,
     /// Changed on its way.
@@ -102,6 +195,8 @@ impl Discard {
             Self::AutoReply => "automatic reply",
             Self::Damaged => "damaged",
             Self::UnknownSender => "unknown sender",
+            Self::UnknownCode => "unknown code",
+            Self::Suspended => "suspended appliance",
             Self::WrongKey => "wrong key",
             Self::Forged => "forged",
             Self::Expired => "expired",
@@ -126,21 +221,26 @@ pub fn judge(raw: &[u8], keyring: &Keyring, limits: &Limits, now: Timestamp) -> 
         Classified::AutoReply => return Verdict::Discarded(Discard::AutoReply),
         Classified::Junk(reason) => return Verdict::Discarded(Discard::Junk(reason)),
     };
-    open(&attachment, keyring, limits, now)
+    let Ok(parcel) = Parcel::split(&attachment, limits) else {
+        return Verdict::Discarded(Discard::Damaged);
+    };
+    if parcel.claimed.header.family == Family::Enrolment {
+        return contact(&parcel, keyring, limits, now);
+    }
+    report(&parcel, keyring, limits, now)
         .map_or_else(Verdict::Discarded, |arrived| Verdict::Report(Box::new(arrived)))
 }
 
-fn open(attachment: &[u8], keyring: &Keyring, limits: &Limits, now: Timestamp) -> Result<Arrived, Discard> {
-    let parcel = Parcel::split(attachment, limits).map_err(|_| Discard::Damaged)?;
+fn report(
+    parcel: &Parcel<'_>,
+    keyring: &Keyring,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<Arrived, Discard> {
     let agent = parcel.claimed.header.sender.agent().map_err(|_| Discard::UnknownSender)?;
-    let key = keyring.keys.get(&agent).ok_or(Discard::UnknownSender)?;
-    let opened = envelope::open(parcel.envelope, key, limits, now).map_err(|error| match error {
-        OpenError::NotForUs => Discard::WrongKey,
-        OpenError::Forged => Discard::Forged,
-        OpenError::Expired { .. } => Discard::Expired,
-        OpenError::Payload { .. } => Discard::Unreadable,
-        _ => Discard::Damaged,
-    })?;
+    let keys = keyring.keys.get(&agent).ok_or(Discard::UnknownSender)?;
+    let tried: Vec<_> = keys.iter().map(|(_, key)| key).collect();
+    let (nth, opened) = envelope::open_any(parcel.envelope, &tried, limits, now).map_err(|error| discard(&error))?;
     let header = opened.header();
     if header.family != Family::Report {
         return Err(Discard::NotAReport);
@@ -152,10 +252,60 @@ fn open(attachment: &[u8], keyring: &Keyring, limits: &Limits, now: Timestamp) -
         message: header.message,
         in_reply_to: header.in_reply_to,
         sequence: opened.sequence(),
+        follows: opened.follows(),
+        key: keys.get(nth).map_or(KeyStanding::Only, |(standing, _)| *standing),
         created: header.created,
         report,
         payload,
     })
+}
+
+/// A word under a provisional code: a hello under the code alone, a registration under the session of one exchange.
+fn contact(parcel: &Parcel<'_>, keyring: &Keyring, limits: &Limits, now: Timestamp) -> Verdict {
+    let header = &parcel.claimed.header;
+    let code = CodeId::of_sender(&header.sender);
+    let knock = |reason| Verdict::Knock { code, message: header.message, reason };
+    let Some((code, keys)) = code.and_then(|code| Some((code, keyring.codes.get(&code)?))) else {
+        return knock(Discard::UnknownCode);
+    };
+    // Small work before authentication: a registration names the offer that it answers.
+    let sessions = keys.sessions.iter();
+    let tried: Vec<_> = match header.in_reply_to {
+        Some(offer) if keys.sessions.iter().any(|(_, known, _)| *known == offer) => {
+            sessions.filter(|(_, known, _)| *known == offer).collect()
+        }
+        _ => sessions.take(SESSIONS_TRIED).collect(),
+    };
+    let channels: Vec<_> =
+        std::iter::once(&keys.hello).chain(tried.iter().map(|(_, _, channel)| channel)).collect();
+    let (nth, opened) = match envelope::open_any(parcel.envelope, &channels, limits, now) {
+        Ok(opened) => opened,
+        Err(error) => return knock(discard(&error)),
+    };
+    let payload = String::from_utf8(opened.payload().to_vec());
+    let (Ok(Message::Enrolment(word)), Ok(payload)) = (opened.message(), payload) else {
+        return knock(Discard::Unreadable);
+    };
+    let exchange = nth.checked_sub(1).and_then(|nth| tried.get(nth)).map(|(exchange, ..)| *exchange);
+    Verdict::Contact(Box::new(Contact {
+        code,
+        exchange,
+        message: opened.header().message,
+        sequence: opened.sequence(),
+        created: opened.header().created,
+        word,
+        payload,
+    }))
+}
+
+fn discard(error: &OpenError) -> Discard {
+    match error {
+        OpenError::NotForUs => Discard::WrongKey,
+        OpenError::Forged => Discard::Forged,
+        OpenError::Expired { .. } => Discard::Expired,
+        OpenError::Payload { .. } => Discard::Unreadable,
+        _ => Discard::Damaged,
+    }
 }
 
 /// A known kind whose body has a shape that we do not know (a newer appliance) is kept like an unknown kind, so that

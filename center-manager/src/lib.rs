@@ -8,13 +8,18 @@
 //! The command line ([`cli`]) works on the same database whether or not the daemon runs.
 
 pub mod cli;
+pub mod clones;
 pub mod db;
+pub mod enrolment;
 pub mod filing;
 pub mod home;
 pub mod intake;
+pub mod keys;
+pub mod latest;
 pub mod release;
 pub mod report;
 pub mod rollout;
+pub mod rotation;
 pub mod roots;
 #[cfg(test)]
 mod sample;

@@ -1,7 +1,10 @@
 //! A small fleet for tests: known keys, predictable "random" numbers, mails as appliances write them.
 
+use crate::clones::OnClone;
 use crate::db::Db;
 use crate::db::appliances::NewAppliance;
+use crate::db::filed::Rules;
+use crate::enrolment::AdmissionTerms;
 use crate::intake::Keyring;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::{Credential, Direction, Random};
@@ -74,6 +77,17 @@ pub(crate) fn fleet(appliances: u32) -> Db {
     let new: Vec<_> = (1..=appliances).map(new_appliance).collect();
     db.add_appliances(&new, now()).unwrap();
     db
+}
+
+/// How tests file: receipts for so long, alarms for clones.
+pub(crate) fn rules(receipt_expiry: SignedDuration) -> Rules {
+    let admission = AdmissionTerms {
+        center: center(),
+        addresses: vec!["center@center.example".to_owned()],
+        roots: Vec::new(),
+        settings: Default::default(),
+    };
+    Rules { receipt_expiry, on_clone: OnClone::Alarm, admission }
 }
 
 pub(crate) fn keyring(appliances: u32) -> Keyring {

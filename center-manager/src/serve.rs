@@ -7,10 +7,13 @@
 mod handing;
 mod lock;
 mod reading;
+mod signing;
 
 pub use lock::{Lock, LockError};
 
+use crate::db::filed::Rules;
 use crate::db::{Db, DbError};
+use crate::enrolment::AdmissionTerms;
 use crate::home::Home;
 use crate::intake::Keyring;
 use crate::settings::{Settings, SettingsError};
@@ -20,7 +23,9 @@ use mailbox::backoff::Backoff;
 use mailbox::{Account, Password, PasswordError};
 use mailfmt::AgentId;
 use mailfmt::crypto::{ChannelKey, Direction, Random as _};
+use mailfmt::trust::KeyError;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -43,6 +48,22 @@ pub enum ServeError {
     /// A password cannot be had.
     #[error(transparent)]
     Password(#[from] PasswordError),
+    /// The command key cannot be read.
+    #[error("cannot read the command key {}", path.display())]
+    CommandKeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The command key is none, or has a passphrase that nobody is there to type.
+    #[error("{} is no command key that the daemon could use", path.display())]
+    CommandKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyError,
+    },
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -88,6 +109,7 @@ pub struct Daemon {
     /// Mails that cannot be read and are deleted in the next session.
     poison: Vec<String>,
     keys: Keys,
+    signing: signing::Signing,
     enclosure: handing::EnclosureCache,
     _lock: Lock,
 }
@@ -96,6 +118,8 @@ pub struct Daemon {
 #[derive(Debug, Default)]
 struct Keys {
     version: Option<i64>,
+    /// Whether an exchange began or ended by our own doing.
+    codes_changed: bool,
     incoming: Keyring,
     outgoing: HashMap<AgentId, ChannelKey>,
 }
@@ -110,6 +134,7 @@ impl Daemon {
         let lock = Lock::take(&home.lock_file())?;
         let accounts = accounts(home, &settings)?;
         let db = Db::open(&home.database())?;
+        let signing = signing::Signing::of(home)?;
         let backoff = Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(600) };
         Ok(Self {
             reading: accounts.iter().map(|_| Accounts::new(1, backoff)).collect(),
@@ -120,6 +145,7 @@ impl Daemon {
             accounts,
             poison: Vec::new(),
             keys: Keys::default(),
+            signing,
             enclosure: handing::EnclosureCache::default(),
             _lock: lock,
         })
@@ -221,6 +247,9 @@ impl Daemon {
             if expired > 0 {
                 tracing::warn!(expired, "messages were not sent in time and are given up");
             }
+            let ended = self.db.sweep_codes(now())?;
+            self.keys.codes_changed |= ended > 0;
+            self.db.sweep_rotations(now())?;
         }
         (pass.sent, pass.more_to_send) = self.send_due(stop).await?;
         Ok(pass)
@@ -242,18 +271,37 @@ impl Daemon {
         }
     }
 
+    /// How what comes in is filed: by the settings, and the roots as they are now.
+    fn rules(&self) -> Rules {
+        let roots = self.home.roots().map(|(chain, _)| chain);
+        let admission = AdmissionTerms {
+            center: self.settings.center.clone(),
+            addresses: self.settings.addresses(),
+            roots: roots.unwrap_or_default(),
+            settings: self.settings.first_settings.clone(),
+        };
+        Rules { receipt_expiry: self.settings.receipt_expiry, on_clone: self.settings.on_clone, admission }
+    }
+
     fn refresh_keys(&mut self) -> Result<(), DbError> {
         let version = Some(self.db.foreign_changes()?);
         if self.keys.version == version {
+            if std::mem::take(&mut self.keys.codes_changed) {
+                self.keys.incoming.set_codes(&self.db.open_codes()?);
+            }
             return Ok(());
         }
-        let credentials = self.db.credentials()?;
+        self.signing.refresh(&self.home, &self.db)?;
+        let appliances = self.db.appliance_keys()?;
         let center = &self.settings.center;
-        self.keys.incoming = Keyring::new(center, &credentials);
-        self.keys.outgoing = credentials
+        self.keys.incoming = Keyring::of(center, &appliances);
+        self.keys.incoming.set_codes(&self.db.open_codes()?);
+        self.keys.codes_changed = false;
+        self.keys.outgoing = appliances
             .iter()
-            .map(|(agent, credential)| {
-                (agent.clone(), credential.channel(Direction::ToAppliance, agent, center))
+            .filter(|known| !known.suspended)
+            .map(|known| {
+                (known.agent.clone(), known.present.channel(Direction::ToAppliance, &known.agent, center))
             })
             .collect();
         self.keys.version = version;

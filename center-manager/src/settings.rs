@@ -1,8 +1,14 @@
 //! The center's settings: `center.toml`, typed and checked at the start.
 
+mod first;
+
+pub use first::FirstSettingsFile;
+
+use crate::clones::OnClone;
 use jiff::SignedDuration;
 use mailbox::AccountSettings;
 use mailfmt::CenterId;
+use mailfmt::message::enrolment::FirstSettings;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -35,9 +41,25 @@ pub struct Settings {
     pub retry_pause_max: SignedDuration,
     /// Largest mail that is fetched and opened; 64 KiB to 64 MiB, 8 MiB if not set: reports carry no packages.
     pub mail_octets_max: usize,
+    /// What is done when two boxes report under one id: `alarm` (if not set) or `suspend`.
+    pub on_clone: OnClone,
+    /// First settings of enrolled appliances; `[first_settings]`, none if not set.
+    pub first_settings: FirstSettings,
 }
 
 impl Settings {
+    /// The center's mail addresses, in the order in which appliances try them: its own, then those of its accounts.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        let mut addresses = vec![self.address.clone()];
+        for account in &self.accounts {
+            if addresses.iter().all(|known| !known.eq_ignore_ascii_case(&account.address)) {
+                addresses.push(account.address.clone());
+            }
+        }
+        addresses
+    }
+
     /// Limits for reading what appliances send.
     #[must_use]
     pub fn wire_limits(&self) -> mailfmt::Limits {
@@ -107,6 +129,12 @@ pub struct SettingsFile {
     /// See [`Settings::mail_octets_max`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail_max_octets: Option<u64>,
+    /// See [`Settings::on_clone`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_clone: Option<OnClone>,
+    /// See [`Settings::first_settings`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_settings: Option<FirstSettingsFile>,
     /// Mail accounts, in the order in which they are tried.
     #[serde(default, rename = "account")]
     pub accounts: Vec<AccountSettings>,
@@ -160,6 +188,8 @@ impl SettingsFile {
             retry_pause_secs: None,
             retry_pause_max_secs: None,
             mail_max_octets: None,
+            on_clone: None,
+            first_settings: None,
             accounts: vec![account],
         }
     }
@@ -197,6 +227,8 @@ impl SettingsFile {
             receipt_expiry: span("receipt_expiry_secs", self.receipt_expiry_secs, 7 * DAY, 600..=90 * DAY)?,
             retry_pause: span("retry_pause_secs", self.retry_pause_secs, 30, 1..=3600)?,
             retry_pause_max: span("retry_pause_max_secs", self.retry_pause_max_secs, 3600, 1..=DAY)?,
+            on_clone: self.on_clone.unwrap_or_default(),
+            first_settings: self.first_settings.unwrap_or_default().check()?,
             mail_octets_max: size("mail_max_octets", self.mail_max_octets, 8 << 20, 64 << 10..=64 << 20)?,
         };
         if settings.retry_pause_max < settings.retry_pause {

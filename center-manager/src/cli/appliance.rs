@@ -1,15 +1,25 @@
 //! `center-manager appliance`.
 
 mod add;
+mod standing;
+
+pub(super) use add::check_tags;
 
 use super::print::{self, Format, TableFormat};
 use super::{Context, Exit};
+use crate::db::alarms::Alarm;
 use crate::db::appliances::{Appliance, Selection};
+use crate::db::rotations::RotationLine;
 use crate::system::now;
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use mailfmt::AgentId;
+use mailfmt::lineage::Fork;
 use mailfmt::message::report::HealthReport;
 use std::io::Write;
+
+/// Rotations shown of one appliance, the newest ones.
+const ROTATIONS_SHOWN: u32 = 3;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -22,6 +32,14 @@ pub enum ApplianceCommand {
     List(ListArgs),
     /// Show all that is known of one appliance.
     Show(ShowArgs),
+    /// Shut appliances out until they are readmitted.
+    Suspend(standing::SuspendArgs),
+    /// Let suspended appliances in again.
+    Readmit(standing::ReadmitArgs),
+    /// Note a new mail address or customer of an appliance.
+    Move(standing::MoveArgs),
+    /// Agree on new credentials, by mail.
+    Rotate(standing::RotateArgs),
     /// Remove an appliance; its history stays, its id is not used again.
     Remove(RemoveArgs),
     /// Add and take away tags.
@@ -82,6 +100,10 @@ struct Shown {
     open_faults: usize,
     versions: Option<String>,
     health: Option<HealthReport>,
+    credential_since: Option<Timestamp>,
+    rotations: Vec<RotationLine>,
+    forks: Vec<Fork>,
+    alarms: Vec<Alarm>,
 }
 
 pub(super) fn run(
@@ -94,6 +116,10 @@ pub(super) fn run(
         ApplianceCommand::Introduce(args) => add::introduce(args, context, out),
         ApplianceCommand::List(args) => list(args, context, out),
         ApplianceCommand::Show(args) => show(args, context, out),
+        ApplianceCommand::Suspend(args) => standing::suspend(args, context, out),
+        ApplianceCommand::Readmit(args) => standing::readmit(args, context, out),
+        ApplianceCommand::Move(args) => standing::relocate(args, context, out),
+        ApplianceCommand::Rotate(args) => standing::rotate(args, context, out),
         ApplianceCommand::Remove(args) => remove(args, context, out),
         ApplianceCommand::Tag(args) => tag(args, context, out),
     }
@@ -133,6 +159,10 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
         open_faults: db.faults(Some(&args.agent), false)?.len(),
         versions: db.known_version(&args.agent)?.map(|known| known.table.write()),
         health: db.health(&args.agent)?.map(|(_, health)| health),
+        credential_since: db.credential_since(&args.agent)?,
+        rotations: db.rotations(&args.agent, ROTATIONS_SHOWN)?,
+        forks: db.forks(&args.agent)?,
+        alarms: db.alarms(Some(&args.agent), false)?,
         appliance,
     };
     if args.format == Format::Json {
@@ -149,7 +179,21 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
     line("Customer", appliance.customer.clone())?;
     line("Tags", appliance.tags.join(" "))?;
     line("State", appliance.state.to_string())?;
+    if let Some(suspension) = &appliance.suspension {
+        let since = crate::report::minute(suspension.since);
+        line("Suspended", format!("since {since}: {}", suspension.reason))?;
+        let last = print::time(suspension.last);
+        line("Turned away", format!("{} mails, the last one at {last}", suspension.turned_away))?;
+    }
     line("Last heard", print::time(appliance.last_heard))?;
+    line("Credential since", print::time(shown.credential_since))?;
+    for rotation in &shown.rotations {
+        let begun = crate::report::minute(rotation.begun);
+        line("Rotation", format!("{begun} by {}: {}", rotation.begun_by, rotation.state.as_str()))?;
+    }
+    for alarm in &shown.alarms {
+        line("Alarm", format!("{}: {}", alarm.kind, alarm.description))?;
+    }
     line("Last version check", print::time(appliance.version_checked))?;
     line("Devices", shown.devices.to_string())?;
     line("Open faults", shown.open_faults.to_string())?;
@@ -185,7 +229,7 @@ fn remove(args: &RemoveArgs, context: &Context, out: &mut dyn Write) -> anyhow::
 }
 
 fn tag(args: &TagArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    add::check_tags(&args.add)?;
+    check_tags(&args.add)?;
     let mut db = context.db()?;
     for agent in &args.agents {
         db.change_tags(agent, &args.add, &args.take)?;

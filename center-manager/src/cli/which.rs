@@ -1,8 +1,8 @@
 //! Which appliances a command is for.
 
 use crate::cli::WrongUse;
-use crate::db::Db;
 use crate::db::appliances::{Appliance, Selection};
+use crate::db::{Db, DbError};
 use anyhow::bail;
 use clap::Args;
 use mailfmt::AgentId;
@@ -25,14 +25,22 @@ impl Which {
     /// The appliances that are meant, in order of their ids; at least one.
     ///
     /// # Errors
-    /// When nothing was said, an id does not exist or nothing fits.
+    /// When nothing was said, an id does not exist or is suspended, or nothing fits. Suspended appliances that were not
+    /// named are left out.
     pub fn select(&self, db: &Db) -> anyhow::Result<Vec<Appliance>> {
         if self.agents.is_empty() && self.tags.is_empty() && !self.all {
             let question = "which appliances? Give agent ids, `--tag TAG` or `--all`";
             return Err(WrongUse(question.to_owned()).into());
         }
         let selection = Selection { agents: self.agents.clone(), tags: self.tags.clone() };
-        let found = db.select(&selection)?;
+        let mut found = db.select(&selection)?;
+        let suspended = |appliance: &Appliance| appliance.suspension.is_some();
+        if let Some(named) =
+            found.iter().find(|appliance| suspended(appliance) && self.agents.contains(&appliance.agent))
+        {
+            return Err(DbError::Suspended { agent: named.agent.clone() }.into());
+        }
+        found.retain(|appliance| !suspended(appliance));
         if found.is_empty() {
             bail!("no appliance fits");
         }

@@ -1,6 +1,6 @@
 //! Appliances: who they are, what they run, and the secret shared with each.
 
-use super::columns::{At, Id, count, maybe_parsed, maybe_time, parsed, time, uncount};
+use super::columns::{At, Id, maybe_parsed, maybe_time, parsed, time, uncount};
 use super::{Db, DbError};
 use jiff::Timestamp;
 use mailfmt::crypto::Credential;
@@ -48,6 +48,21 @@ pub struct Appliance {
     pub version_nonce: Option<Nonce>,
     /// Hardware class, such as `x86_64`; empty when not known.
     pub hardware: String,
+    /// Since when and why it is suspended.
+    pub suspension: Option<Suspension>,
+}
+
+/// An appliance is suspended: what it reports is neither filed nor answered, and nothing is sent to it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Suspension {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in the operator's words.
+    pub reason: String,
+    /// Authentic mails that were turned away.
+    pub turned_away: u64,
+    /// When the last one came.
+    pub last: Option<Timestamp>,
 }
 
 /// Where an appliance stands in its life with this center.
@@ -58,6 +73,8 @@ pub enum ApplianceState {
     Introduced,
     /// It reports.
     Active,
+    /// Shut out by the operator until it is readmitted.
+    Suspended,
     /// Removed; its credential is gone, its history stays.
     Removed,
 }
@@ -69,6 +86,7 @@ impl ApplianceState {
         match self {
             Self::Introduced => "introduced",
             Self::Active => "active",
+            Self::Suspended => "suspended",
             Self::Removed => "removed",
         }
     }
@@ -106,19 +124,30 @@ pub struct Selection {
 
 const COLUMNS: &str = "a.agent, a.address, a.customer,
     (SELECT group_concat(tag, char(10)) FROM (SELECT tag FROM tag WHERE tag.agent = a.agent ORDER BY tag)),
-    a.state, a.added, a.last_heard, a.software, a.version_checked, a.version_nonce, a.hardware";
+    a.state, a.added, a.last_heard, a.software, a.version_checked, a.version_nonce, a.hardware,
+    a.suspended, a.suspended_reason, a.turned_away, a.turned_away_last";
 
 fn read_appliance(row: &Row<'_>) -> rusqlite::Result<Appliance> {
     let tags: Option<String> = row.get(3)?;
     let state: String = row.get(4)?;
+    let suspension = match maybe_time(row, 11)? {
+        Some(since) => Some(Suspension {
+            since,
+            reason: row.get(12)?,
+            turned_away: uncount(row.get(13)?),
+            last: maybe_time(row, 14)?,
+        }),
+        None => None,
+    };
     Ok(Appliance {
         agent: parsed(row, 0)?,
         address: row.get(1)?,
         customer: row.get(2)?,
         tags: tags.map(|tags| tags.lines().map(ToOwned::to_owned).collect()).unwrap_or_default(),
         state: match state.as_str() {
-            "active" => ApplianceState::Active,
             "removed" => ApplianceState::Removed,
+            _ if suspension.is_some() => ApplianceState::Suspended,
+            "active" => ApplianceState::Active,
             _ => ApplianceState::Introduced,
         },
         added: time(row, 5)?,
@@ -127,6 +156,7 @@ fn read_appliance(row: &Row<'_>) -> rusqlite::Result<Appliance> {
         version_checked: maybe_time(row, 8)?,
         version_nonce: row.get::<_, Option<Id>>(9)?.map(|id| Nonce::from_bytes(id.0)),
         hardware: row.get(10)?,
+        suspension,
     })
 }
 
@@ -151,8 +181,8 @@ impl Db {
             for new in appliances {
                 let added = transaction
                     .prepare_cached(
-                        "INSERT INTO appliance (agent, address, customer, credential, added)
-                         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+                        "INSERT INTO appliance (agent, address, customer, credential, credential_since, added)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT DO NOTHING",
                     )?
                     .execute(params![
                         new.agent.as_str(),
@@ -210,7 +240,7 @@ impl Db {
         Ok(all)
     }
 
-    /// The credentials of all appliances that were not removed.
+    /// The present credentials of all appliances that were not removed.
     ///
     /// # Errors
     /// [`DbError::Sql`].
@@ -229,7 +259,8 @@ impl Db {
     pub fn remove_appliance(&mut self, agent: &AgentId, now: Timestamp) -> Result<(), DbError> {
         self.write(|transaction| {
             let removed = transaction.execute(
-                "UPDATE appliance SET state = 'removed', credential = NULL WHERE agent = ?1 AND state <> 'removed'",
+                "UPDATE appliance SET state = 'removed', credential = NULL, credential_before = NULL
+                 WHERE agent = ?1 AND state <> 'removed'",
                 [agent.as_str()],
             )?;
             if removed == 0 {
@@ -240,7 +271,9 @@ impl Db {
                  WHERE agent = ?1 AND state = 'queued'",
                 params![agent.as_str(), At(now)],
             )?;
-            Ok(())
+            super::rotations::end_all(transaction, agent, now)?;
+            super::enrolment::end_pending(transaction, agent, now)?;
+            super::rollouts::wake_all_of(transaction, agent, now)
         })
     }
 
@@ -325,43 +358,11 @@ impl Db {
     }
 }
 
-fn add_tags(transaction: &Connection, agent: &AgentId, tags: &[String]) -> Result<(), DbError> {
+pub(super) fn add_tags(transaction: &Connection, agent: &AgentId, tags: &[String]) -> Result<(), DbError> {
     let mut insert =
         transaction.prepare_cached("INSERT INTO tag (agent, tag) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
     for tag in tags {
         insert.execute(params![agent.as_str(), tag])?;
     }
     Ok(())
-}
-
-/// What an authentic report tells of its sender.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// It was introduced, and this is its first word.
-    First,
-    /// It lives, as before.
-    Again,
-    /// It was removed.
-    Removed,
-}
-
-/// An authentic report came: the appliance lives, and its channel has come this far.
-pub(super) fn heard(
-    transaction: &Connection,
-    agent: &AgentId,
-    sequence: u64,
-    now: Timestamp,
-) -> Result<Heard, DbError> {
-    let note = |states: &str| {
-        transaction
-            .prepare_cached(&format!(
-                "UPDATE appliance SET last_heard = ?2, sequence_in = max(sequence_in, ?3), state = 'active'
-                 WHERE agent = ?1 AND state {states}"
-            ))?
-            .execute(params![agent.as_str(), At(now), count(sequence)])
-    };
-    if note("= 'active'")? > 0 {
-        return Ok(Heard::Again);
-    }
-    Ok(if note("NOT IN ('active', 'removed')")? > 0 { Heard::First } else { Heard::Removed })
 }

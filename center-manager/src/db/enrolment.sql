@@ -10,8 +10,10 @@ ALTER TABLE appliance ADD COLUMN machine          TEXT    NOT NULL DEFAULT '';
 -- Secret: the credential before the present one, taken until the appliance is heard under the present one.
 ALTER TABLE appliance ADD COLUMN credential_before BLOB;
 ALTER TABLE appliance ADD COLUMN credential_since INTEGER;
--- JSON: the epochs of its numbers, and the boots that it told of.
+-- JSON: the epochs of its numbers (of the newest one only its beginning: how far it came says sequence_in, when it was
+-- last heard by the appliance's own clock says sequence_in_made), and the boots that it told of.
 ALTER TABLE appliance ADD COLUMN lineage          TEXT;
+ALTER TABLE appliance ADD COLUMN sequence_in_made INTEGER;
 ALTER TABLE appliance ADD COLUMN boots            TEXT;
 CREATE INDEX appliance_machine ON appliance (machine) WHERE machine <> '';
 

@@ -1,18 +1,23 @@
 //! Filing what came in: one durable transaction per batch of mails, receipts included.
 
-use super::appliances::{self, Heard};
+use super::alarms::{self, NewAlarm};
 use super::columns::{At, Id, count, parsed, uncount};
+use super::enrolment::{self, ContactStep, Desk};
 use super::outbox::{self, NewMail, Priority};
-use super::{Db, DbError, devices};
+use super::standing::{self, Heard};
+use super::{Db, DbError, devices, epochs, inventory, rotations};
+use crate::clones::{self, Boots, Finding, OnClone};
+use crate::enrolment::AdmissionTerms;
 use crate::filing::{Change, changes};
-use crate::intake::{Arrived, Discard, Verdict};
+use crate::intake::{Arrived, Discard, KeyStanding, Verdict};
 use crate::rollout::{self, TransportOutcome};
 use crate::words;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;
 use mailfmt::mail::{Bounce, BounceAction};
 use mailfmt::message::VersionRequest;
-use mailfmt::message::report::{HealthReport, VersionReportMessage};
+use mailfmt::lineage::Sighting;
+use mailfmt::message::report::{AlarmReport, HealthReport, VersionReportMessage};
 use mailfmt::{AgentId, Command, Message, MessageId, Nonce, Receipt, Report};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
@@ -38,8 +43,21 @@ pub enum Filed {
         /// Recipients marked.
         marked: usize,
     },
+    /// A word under a provisional code.
+    Contact(ContactStep),
     /// Counted and thrown away.
     Discarded(Discard),
+}
+
+/// How what comes in is filed.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// How long a receipt is sent.
+    pub receipt_expiry: SignedDuration,
+    /// What is done when two boxes use one identity.
+    pub on_clone: OnClone,
+    /// What every admission brings.
+    pub admission: AdmissionTerms,
 }
 
 impl Db {
@@ -52,12 +70,12 @@ impl Db {
         &mut self,
         verdicts: &[Verdict],
         now: Timestamp,
-        receipt_expiry: SignedDuration,
+        rules: &Rules,
         random: &mut impl Random,
     ) -> Result<Vec<Filed>, DbError> {
-        let expires = now.checked_add(receipt_expiry).unwrap_or(Timestamp::MAX);
+        let expires = now.checked_add(rules.receipt_expiry).unwrap_or(Timestamp::MAX);
         self.write(|transaction| {
-            let mut filing = Filing { transaction, now, expires, random };
+            let mut filing = Filing { transaction, now, expires, rules, random };
             verdicts.iter().map(|verdict| filing.file(verdict)).collect()
         })
     }
@@ -67,6 +85,7 @@ struct Filing<'a, R> {
     transaction: &'a Transaction<'a>,
     now: Timestamp,
     expires: Timestamp,
+    rules: &'a Rules,
     random: &'a mut R,
 }
 
@@ -83,6 +102,19 @@ impl<R: Random> Filing<'_, R> {
     fn file(&mut self, verdict: &Verdict) -> Result<Filed, DbError> {
         match verdict {
             Verdict::Report(arrived) => self.file_report(arrived),
+            Verdict::Contact(contact) => {
+                let mut desk = Desk {
+                    transaction: self.transaction,
+                    terms: &self.rules.admission,
+                    now: self.now,
+                    random: &mut *self.random,
+                };
+                Ok(Filed::Contact(enrolment::file_contact(&mut desk, contact)?))
+            }
+            Verdict::Knock { code, message, reason } => {
+                enrolment::file_knock(self.transaction, *code, message, reason.as_str(), self.now)?;
+                self.discard(*reason)
+            }
             Verdict::Bounce(bounce) => {
                 Ok(Filed::Bounce { marked: mark_bounce(self.transaction, bounce, self.now)? })
             }
@@ -101,10 +133,27 @@ impl<R: Random> Filing<'_, R> {
     }
 
     fn file_report(&mut self, arrived: &Arrived) -> Result<Filed, DbError> {
-        // The appliance may have been removed since its mail was judged.
-        let heard = appliances::heard(self.transaction, &arrived.agent, arrived.sequence, self.now)?;
-        if heard == Heard::Removed {
-            return self.discard(Discard::UnknownSender);
+        match arrived.key {
+            KeyStanding::Admitted { exchange } => {
+                enrolment::take_over(self.transaction, &arrived.agent, exchange, self.now)?;
+            }
+            KeyStanding::Only | KeyStanding::Present | KeyStanding::Before => {}
+        }
+        let sighting =
+            Sighting { sequence: arrived.sequence, follows: arrived.follows, created: arrived.created };
+        let (heard, fork) = standing::heard(self.transaction, &arrived.agent, sighting, self.now)?;
+        match heard {
+            // The appliance may have been removed since its mail was judged.
+            Heard::Removed => return self.discard(Discard::UnknownSender),
+            Heard::Suspended => return self.discard(Discard::Suspended),
+            Heard::First => enrolment::first_heard(self.transaction, &arrived.agent, self.now)?,
+            Heard::Again => {}
+        }
+        if arrived.key == KeyStanding::Present {
+            rotations::confirmed(self.transaction, &arrived.agent, self.now)?;
+        }
+        if let Some(fork) = fork {
+            self.found(&arrived.agent, Finding::Forked(fork), clones::since(&fork, self.now))?;
         }
         if let Some(journaled) = repeat(self.transaction, arrived)? {
             if !self.send_receipt_again(&journaled)? {
@@ -173,6 +222,18 @@ impl<R: Random> Filing<'_, R> {
                 }
                 Change::Version(report) => self.version(arrived, report)?,
                 Change::Health(report) => self.health(arrived, report)?,
+                Change::Rotation(answer) => {
+                    rotations::answered(self.transaction, arrived, answer, self.now)?;
+                }
+                Change::NotDone => {
+                    if let Some(message) = &arrived.in_reply_to {
+                        rotations::refused(self.transaction, &arrived.agent, message, self.now)?;
+                    }
+                }
+                Change::Alarm(report) => self.alarm(arrived, report)?,
+                Change::Inventory(report) => {
+                    inventory::file(self.transaction, &origin, arrived.created, &report.devices)?;
+                }
             }
         }
         Ok(())
@@ -199,7 +260,79 @@ impl<R: Random> Filing<'_, R> {
                 At(arrived.created),
                 words::plain(&report.boot_id),
             ])?;
+        self.boot(arrived, &report.boot_id)
+    }
+
+    /// Two boots that take turns are two boxes.
+    fn boot(&mut self, arrived: &Arrived, boot: &str) -> Result<(), DbError> {
+        let known: Option<String> = self
+            .transaction
+            .prepare_cached("SELECT boots FROM appliance WHERE agent = ?1")?
+            .query_row([arrived.agent.as_str()], |row| row.get(0))?;
+        let before: Boots =
+            known.and_then(|known| serde_json::from_str(&known).ok()).unwrap_or_default();
+        let mut boots = before.clone();
+        let two = boots.observe(&words::plain(boot), arrived.sequence);
+        if boots != before {
+            self.transaction
+                .prepare_cached("UPDATE appliance SET boots = ?2 WHERE agent = ?1")?
+                .execute(params![arrived.agent.as_str(), serde_json::to_string(&boots).unwrap_or_default()])?;
+        }
+        if two { self.found(&arrived.agent, Finding::Boots, self.now) } else { Ok(()) }
+    }
+
+    /// The hardware that a box tells of itself; empty where it does not.
+    fn hardware(&mut self, agent: &AgentId, machine: &str) -> Result<(), DbError> {
+        let machine = words::plain(machine);
+        if machine.is_empty() {
+            return Ok(());
+        }
+        let before: String = self
+            .transaction
+            .prepare_cached("SELECT machine FROM appliance WHERE agent = ?1")?
+            .query_row([agent.as_str()], |row| row.get(0))?;
+        if before == machine {
+            return Ok(());
+        }
+        self.transaction
+            .prepare_cached("UPDATE appliance SET machine = ?2 WHERE agent = ?1")?
+            .execute(params![agent.as_str(), machine])?;
+        if before.is_empty() { Ok(()) } else { self.found(agent, Finding::Hardware, self.now) }
+    }
+
+    /// Two boxes may be using one identity: the operator is told, and if he wants it so, both are shut out.
+    fn found(&mut self, agent: &AgentId, finding: Finding, since: Timestamp) -> Result<(), DbError> {
+        let words = finding.words(agent);
+        let alarm = NewAlarm {
+            agent: Some(agent),
+            kind: words.kind,
+            subject: "",
+            description: &words.description,
+            since,
+            reported: false,
+        };
+        alarms::raise(self.transaction, &alarm, self.now)?;
+        tracing::warn!(%agent, alarm = words.kind, "{}", words.description);
+        if words.both_live && self.rules.on_clone == OnClone::Suspend {
+            standing::suspend(self.transaction, agent, "two boxes report under its id", self.now)?;
+        }
         Ok(())
+    }
+
+    /// What the appliance itself finds wrong.
+    fn alarm(&mut self, arrived: &Arrived, report: &AlarmReport) -> Result<(), DbError> {
+        if report.over {
+            return alarms::over(self.transaction, Some(&arrived.agent), &report.alarm, "", self.now);
+        }
+        let alarm = NewAlarm {
+            agent: Some(&arrived.agent),
+            kind: &report.alarm,
+            subject: "",
+            description: &report.description,
+            since: report.since,
+            reported: true,
+        };
+        alarms::raise(self.transaction, &alarm, self.now).map(drop)
     }
 
     fn health(&mut self, arrived: &Arrived, report: &HealthReport) -> Result<(), DbError> {
@@ -213,7 +346,11 @@ impl<R: Random> Filing<'_, R> {
                 serde_json::to_string(report).unwrap_or_default(),
                 At(arrived.created)
             ])?;
-        Ok(())
+        if let Some(standing) = &report.standing {
+            self.hardware(&arrived.agent, &standing.machine)?;
+        }
+        self.boot(arrived, &report.boot_id)?;
+        epochs::look_for_forgotten(self.transaction, &arrived.agent, report.sequence_seen, self.now)
     }
 
     fn tell_rollouts(&mut self, arrived: &Arrived) -> Result<(), DbError> {

@@ -14,14 +14,15 @@ mod listing;
 
 pub use listing::{OutboxFilter, OutboxLine};
 
-use super::columns::{At, Id, maybe_parsed, parsed, time, uncount};
-use super::{Db, DbError};
+use super::columns::{At, Id, count, maybe_parsed, parsed, time, uncount};
+use super::{Db, DbError, epochs};
 use crate::rollout::{self, TransportOutcome};
 use jiff::Timestamp;
 use mailfmt::message::Family;
 use mailfmt::package::PackageId;
 use mailfmt::{AgentId, Message, MessageId};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use zeroize::Zeroizing;
 
 /// Names a message in the outbox; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,7 +157,7 @@ pub struct Delivery {
 pub struct Due {
     /// The message.
     pub outbox: OutboxId,
-    /// The recipient.
+    /// The recipient; of an enrolment's answer, the id of its code.
     pub agent: AgentId,
     /// Its mail address.
     pub address: String,
@@ -173,7 +174,7 @@ pub struct Outgoing {
     pub outbox: OutboxId,
     /// Its id.
     pub id: MessageId,
-    /// Command or receipt.
+    /// Command, receipt, or an answer of an enrolment.
     pub family: Family,
     /// JSON.
     pub payload: String,
@@ -245,8 +246,11 @@ pub(crate) fn enqueue(
             At(mail.expires),
         ])?;
     let id = transaction.last_insert_rowid();
+    let first = count(epochs::first_number(transaction, mail.created)?);
     let mut next_sequence = transaction.prepare_cached(
-        "UPDATE appliance SET sequence_out = sequence_out + 1 WHERE agent = ?1 AND state <> 'removed'
+        "UPDATE appliance SET sequence_out = max(sequence_out + 1, ?2),
+             sequence_before = CASE WHEN sequence_out < ?2 THEN sequence_out ELSE sequence_before END
+         WHERE agent = ?1 AND state <> 'removed'
          RETURNING sequence_out",
     )?;
     let mut insert = transaction.prepare_cached(
@@ -254,12 +258,55 @@ pub(crate) fn enqueue(
     )?;
     for agent in recipients {
         let sequence: i64 = next_sequence
-            .query_row([agent.as_str()], |row| row.get(0))
+            .query_row(params![agent.as_str(), first], |row| row.get(0))
             .optional()?
-            .ok_or_else(|| DbError::NoSuchAppliance { agent: agent.clone() })?;
+            .map_or_else(|| Err(unreachable(transaction, agent)?), Ok)?;
         insert.execute(params![id, agent.as_str(), sequence, At(mail.not_before), At(mail.created)])?;
     }
     Ok(OutboxId(id))
+}
+
+/// Why nothing can be sent to an appliance.
+fn unreachable(connection: &Connection, agent: &AgentId) -> Result<DbError, DbError> {
+    let suspended = super::appliances::appliance(connection, agent).is_ok();
+    Ok(if suspended {
+        DbError::Suspended { agent: agent.clone() }
+    } else {
+        DbError::NoSuchAppliance { agent: agent.clone() }
+    })
+}
+
+/// Puts an answer of an enrolment into the outbox: to the address of its exchange, since there is no appliance yet.
+pub(super) fn enqueue_enrolment(
+    transaction: &Connection,
+    mail: &NewMail<'_>,
+    exchange: i64,
+    code: &AgentId,
+) -> Result<(), DbError> {
+    let payload = Zeroizing::new(String::from_utf8(mail.message.write()).unwrap_or_default());
+    transaction
+        .prepare_cached(
+            "INSERT INTO outbox (message, family, kind, payload, in_reply_to, exchange, priority, created, expires)
+             VALUES (?1, 'enrolment', ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            Id::of(&mail.id),
+            mail.message.kind(),
+            payload.as_str(),
+            mail.in_reply_to.map(|id| Id::of(&id)),
+            exchange,
+            mail.priority.column(),
+            At(mail.created),
+            At(mail.expires),
+        ])?;
+    // Offer and admission are the only mails in this channel; their numbers say no more than that.
+    transaction
+        .prepare_cached(
+            "INSERT INTO outbox_recipient (outbox, agent, sequence, next_try, changed)
+             SELECT id, ?2, (SELECT count(*) FROM outbox o WHERE o.exchange = ?3), ?4, ?5 FROM outbox WHERE message = ?1",
+        )?
+        .execute(params![Id::of(&mail.id), code.as_str(), exchange, At(mail.not_before), At(mail.created)])?;
+    Ok(())
 }
 
 /// The state of every recipient of a message, in order of their ids.
@@ -303,9 +350,12 @@ impl Db {
     /// [`DbError::Sql`].
     pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, DbError> {
         let mut statement = self.read().prepare_cached(
-            "SELECT r.outbox, r.agent, a.address, r.sequence, r.attempts
-             FROM outbox_recipient r JOIN outbox o ON o.id = r.outbox JOIN appliance a ON a.agent = r.agent
-             WHERE r.state = 'queued' AND r.next_try <= ?1 AND o.expires >= ?1 AND a.state <> 'removed'
+            "SELECT r.outbox, r.agent, ifnull(x.address, a.address), r.sequence, r.attempts
+             FROM outbox_recipient r JOIN outbox o ON o.id = r.outbox
+                  LEFT JOIN enrolment_exchange x ON x.id = o.exchange
+                  LEFT JOIN appliance a ON a.agent = r.agent AND o.exchange IS NULL
+             WHERE r.state = 'queued' AND r.next_try <= ?1 AND o.expires >= ?1
+               AND (x.center_secret IS NOT NULL OR (a.state <> 'removed' AND a.suspended IS NULL))
              ORDER BY o.priority, r.outbox, r.agent LIMIT ?2",
         )?;
         let rows =
@@ -430,7 +480,11 @@ fn read_outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
     Ok(Outgoing {
         outbox: OutboxId(row.get(0)?),
         id: row.get::<_, Id>(1)?.message(),
-        family: if family == "receipt" { Family::Receipt } else { Family::Command },
+        family: match family.as_str() {
+            "receipt" => Family::Receipt,
+            "enrolment" => Family::Enrolment,
+            _ => Family::Command,
+        },
         payload: row.get(3)?,
         in_reply_to: row.get::<_, Option<Id>>(4)?.map(Id::message),
         package: maybe_parsed(row, 5)?,

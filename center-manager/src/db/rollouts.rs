@@ -309,14 +309,20 @@ pub(crate) fn target_of_package(
     Ok(found.optional()?)
 }
 
-/// The targets of a rollout whose appliance was removed from the fleet.
-pub(crate) fn removed(connection: &Connection, id: RolloutId) -> Result<Vec<AgentId>, DbError> {
+/// The targets of a rollout whose appliance was removed from the fleet, and those whose appliance is suspended.
+pub(crate) fn shut_out(
+    connection: &Connection,
+    id: RolloutId,
+) -> Result<(Vec<AgentId>, Vec<AgentId>), DbError> {
     let mut statement = connection.prepare_cached(
-        "SELECT agent FROM rollout_target JOIN appliance USING (agent)
-         WHERE rollout = ?1 AND appliance.state = 'removed'",
+        "SELECT agent, appliance.state = 'removed' FROM rollout_target JOIN appliance USING (agent)
+         WHERE rollout = ?1 AND (appliance.state = 'removed' OR appliance.suspended IS NOT NULL)",
     )?;
-    let agents = statement.query_map([id.0], |row| parsed(row, 0))?;
-    Ok(agents.collect::<Result<_, _>>()?)
+    let rows = statement.query_map([id.0], |row| Ok((parsed::<AgentId>(row, 0)?, row.get::<_, bool>(1)?)))?;
+    let (removed, suspended): (Vec<_>, Vec<_>) =
+        rows.collect::<Result<Vec<_>, _>>()?.into_iter().partition(|(_, removed)| *removed);
+    let names = |rows: Vec<(AgentId, bool)>| rows.into_iter().map(|(agent, _)| agent).collect();
+    Ok((names(removed), names(suspended)))
 }
 
 /// The target that a rollout's message went to.
@@ -361,6 +367,18 @@ pub(crate) fn wake(connection: &Connection, id: RolloutId, now: Timestamp) -> Re
     connection
         .prepare_cached("UPDATE rollout SET wake = min(ifnull(wake, ?2), ?2) WHERE id = ?1")?
         .execute(params![id.0, At(now)])?;
+    Ok(())
+}
+
+/// Lets the next tick look at every running rollout that this appliance is a target of: it was suspended, readmitted or
+/// removed.
+pub(crate) fn wake_all_of(connection: &Connection, agent: &AgentId, now: Timestamp) -> Result<(), DbError> {
+    connection
+        .prepare_cached(
+            "UPDATE rollout SET wake = min(ifnull(wake, ?2), ?2)
+             WHERE finished IS NULL AND id IN (SELECT rollout FROM rollout_target WHERE agent = ?1)",
+        )?
+        .execute(params![agent.as_str(), At(now)])?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@ use crate::db::appliances::{ApplianceState, Selection};
 use crate::db::journal::JournalFilter;
 use crate::db::outbox::{NewMail, Priority, Transport, Try};
 use crate::intake::judge;
-use crate::sample::{Numbers, Posting, agent, fleet, jam, keyring, later, new_appliance, now};
+use crate::sample::{Numbers, Posting, agent, fleet, jam, keyring, later, new_appliance, now, rules};
 use jiff::SignedDuration;
 use mailfmt::{Command, Limits, Message, MessageId};
 use std::os::unix::fs::PermissionsExt as _;
@@ -88,7 +88,7 @@ fn a_filed_batch_is_whole_after_a_power_cut_and_a_batch_in_the_making_is_not_the
         judge(&posting.raw(), &keyring(1), &Limits::default(), now())
     };
     let day = SignedDuration::from_hours(24);
-    db.file(&[verdict(1), verdict(2)], now(), day, &mut Numbers::new(1)).unwrap();
+    db.file(&[verdict(1), verdict(2)], now(), &rules(day), &mut Numbers::new(1)).unwrap();
 
     let transaction = db.connection.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
     transaction.execute("UPDATE report SET description = 'half done'", []).unwrap();
@@ -189,7 +189,7 @@ fn an_appliance_becomes_active_with_its_first_authentic_report() {
     let mut db = fleet(1);
     assert_eq!(db.appliance(&agent(1)).unwrap().state, ApplianceState::Introduced);
     let verdict = judge(&Posting::of(1, jam("e1")).raw(), &keyring(1), &Limits::default(), now());
-    db.file(&[verdict], now(), SignedDuration::from_hours(1), &mut Numbers::new(1)).unwrap();
+    db.file(&[verdict], now(), &rules(SignedDuration::from_hours(1)), &mut Numbers::new(1)).unwrap();
     let appliance = db.appliance(&agent(1)).unwrap();
     assert_eq!((appliance.state, appliance.last_heard), (ApplianceState::Active, Some(now())));
 }

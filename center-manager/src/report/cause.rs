@@ -37,6 +37,7 @@ pub(super) fn explain(rollout: &Rollout, target: &Target, known: &Known) -> Opti
                 Failure::Refused { .. } | Failure::Undone { .. } => {
                     format!("center-manager rollout status {id} --agent {agent}")
                 }
+                Failure::Suspended => format!("center-manager appliance readmit {agent}"),
                 Failure::Undeliverable { .. } => format!("center-manager appliance show {agent}"),
             };
             (cause, next)
@@ -137,6 +138,7 @@ fn failed(rollout: &Rollout, order: Option<&Order>, ask: Option<&Ask>, failure: 
         }
         Failure::Refused { reason } => sentence(&format!("It did not take the package: {reason}")),
         Failure::Undone { reason } => sentence(&format!("It went back to its version before: {reason}")),
+        Failure::Suspended => "It is suspended.".to_owned(),
         Failure::Undeliverable { reason } => sentence(&format!("Our mail did not reach it: {reason}")),
     }
 }

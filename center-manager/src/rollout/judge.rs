@@ -29,6 +29,9 @@ pub fn judge(rollout: &Rollout, target: &Target, now: Timestamp) -> Option<Verdi
         let reason = "the appliance was removed from the fleet".to_owned();
         return Some(target.verdict().cloned().unwrap_or_else(|| Failure::Undeliverable { reason }.into()));
     }
+    if target.suspended {
+        return Some(target.verdict().cloned().unwrap_or_else(|| Failure::Suspended.into()));
+    }
     // The limits of time end the waiting once; after the verdict only words from outside count.
     let decided = matches!(target.state, TargetState::Decided { .. });
     let over = |since: Timestamp, limit| !decided && now >= after(since, limit);

@@ -94,7 +94,9 @@ pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
         }
         match due.as_ref().or(target.verdict()) {
             Some(Verdict::Updated) => {}
-            Some(Verdict::Failed { failure }) if failure.is_retried_by_itself() && !target.removed => {
+            Some(Verdict::Failed { failure })
+                if failure.is_retried_by_itself() && !target.removed && !target.suspended =>
+            {
                 if target.asks_again() {
                     open = true;
                     ask.push(target.agent.clone());

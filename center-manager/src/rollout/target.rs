@@ -25,6 +25,9 @@ pub struct Target {
     pub answer: Option<Answer>,
     /// Whether it was removed from the fleet: nothing can be sent to it any more.
     pub removed: bool,
+    /// Whether it is suspended: nothing is sent to it, and what it says is not heard.
+    #[serde(default)]
+    pub suspended: bool,
     /// Where this attempt stands.
     pub state: TargetState,
 }
@@ -148,6 +151,7 @@ impl Target {
             newest_report: None,
             answer: None,
             removed: false,
+            suspended: false,
             state: TargetState::Planned,
         }
     }

@@ -36,10 +36,10 @@ fn advance(
     let mut rollout = rollouts::load(tx, id)?;
     let mut targets = rollouts::targets(tx, id)?;
     let mut changed = BTreeSet::new();
-    for agent in rollouts::removed(tx, id)? {
-        if let Some(target) = targets.get_mut(&agent) {
-            target.removed = true;
-        }
+    let (removed, suspended) = rollouts::shut_out(tx, id)?;
+    for target in targets.values_mut() {
+        target.removed |= removed.contains(&target.agent);
+        target.suspended = suspended.contains(&target.agent);
     }
     let steps = plan(&rollout, &targets, now);
     for step in &steps {

@@ -47,6 +47,8 @@ pub enum Failure {
         /// Why, in the mail server's words.
         reason: String,
     },
+    /// The operator has suspended it.
+    Suspended,
 }
 
 impl Failure {
@@ -56,7 +58,7 @@ impl Failure {
     #[must_use]
     pub fn is_retried_by_itself(&self) -> bool {
         match self {
-            Self::Silent | Self::OtherVersion { .. } | Self::MixedModules { .. } => true,
+            Self::Silent | Self::OtherVersion { .. } | Self::MixedModules { .. } | Self::Suspended => true,
             Self::Refused { .. } | Self::Undone { .. } | Self::Undeliverable { .. } => false,
         }
     }
@@ -66,6 +68,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Silent => f.write_str("silent"),
+            Self::Suspended => f.write_str("suspended"),
             Self::OtherVersion { version } => write!(f, "other version {version}"),
             Self::MixedModules { modules } => write!(f, "mixed modules: {}", Names(modules)),
             Self::Refused { reason } => write!(f, "refused: {reason}"),

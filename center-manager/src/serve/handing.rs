@@ -7,6 +7,7 @@ use crate::system::{SystemRandom, now};
 use mailbox::accounts::{Choice, Failure};
 use mailbox::{OutgoingMail, Submission};
 use mailfmt::AgentId;
+use mailfmt::message::Family;
 use mailfmt::package::PackageId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,9 +44,14 @@ impl Daemon {
         let Some((nth, mut submission)) = self.connect().await else { return Ok((0, false)) };
         let mut numbers = self.number(&plans)?;
         let mut tries = Tries::new();
-        let mut sent = 0usize;
+        let (mut sent, mut overtaken) = (0usize, false);
         for plan in &plans {
             if *stop.borrow() || submission.is_broken() {
+                break;
+            }
+            // Somebody may have been suspended in this moment: what is due and the keys are looked up anew.
+            if sent > 0 && Some(self.db.foreign_changes()?) != self.keys.version {
+                overtaken = true;
                 break;
             }
             let sending = numbers.entry(plan.outbox).or_default();
@@ -78,7 +84,7 @@ impl Daemon {
             }
         }
         // Where nothing went out, trying again at once would not help.
-        Ok((sent, more && sent > 0))
+        Ok((sent, (more || overtaken) && sent > 0))
     }
 
     /// The first account that lets us in; the others rest for a while.
@@ -122,11 +128,16 @@ impl Daemon {
         tries: &mut Tries,
     ) -> Result<Option<OutgoingMail>, ServeError> {
         let Some(outgoing) = self.db.outgoing(plan.outbox)? else { return Ok(None) };
-        let recipients: Vec<_> = plan
-            .recipients
-            .iter()
-            .filter_map(|due| Some((due.clone(), self.keys.outgoing.get(&due.agent)?.clone())))
-            .collect();
+        let mut recipients = Vec::with_capacity(plan.recipients.len());
+        for due in &plan.recipients {
+            let key = match outgoing.family {
+                Family::Enrolment => self.db.enrolment_key(plan.outbox)?,
+                Family::Command | Family::Report | Family::Receipt => {
+                    self.keys.outgoing.get(&due.agent).cloned()
+                }
+            };
+            recipients.extend(key.map(|key| (due.clone(), key)));
+        }
         if recipients.len() != plan.recipients.len() {
             // An appliance came or went in this moment; the next round has its keys.
             return Ok(None);
@@ -142,7 +153,15 @@ impl Daemon {
                 }
             },
         };
-        let from = sending::From { center: &self.settings.center, address: &self.settings.address };
+        let first = plan.recipients.first();
+        let latest = first.map(|due| self.signing.latest(&due.agent));
+        let from = sending::From {
+            center: &self.settings.center,
+            address: &self.settings.address,
+            signer: self.signing.key.as_ref(),
+            follows: first.map_or(Ok(None), |due| self.db.follows(due.sequence))?,
+            latest: latest.as_ref(),
+        };
         let mail = sending::write_mail(
             &outgoing,
             sending,

@@ -1,11 +1,13 @@
 //! Reading mail: fetched in batches, judged, filed in one transaction, and only then deleted.
 
 use super::{Daemon, Pass, ServeError, log_chain, random_number};
+use crate::db::enrolment::ContactStep;
 use crate::db::filed::Filed;
-use crate::intake::{Discard, Verdict, judge};
+use crate::intake::{Discard, KeyStanding, Verdict, judge};
 use crate::system::{SystemRandom, now};
 use mailbox::accounts::{Choice, Failure};
 use mailbox::{FetchError, FetchSession, Item, Retrieved};
+use mailfmt::Report;
 use mailfmt::mail::JunkReason;
 use std::time::Instant;
 use tokio::sync::watch;
@@ -96,6 +98,7 @@ impl Daemon {
             rest = rest.get(batch.len()..).unwrap_or_default();
             read = read.saturating_add(batch.len());
             let items = self.file_batch(batch, pass).map_err(Trouble::Own)?;
+            self.refresh_keys().map_err(|error| Trouble::Own(error.into()))?;
             session.delete(&items).await?;
         }
         pass.read = pass.read.saturating_add(read);
@@ -147,7 +150,11 @@ impl Daemon {
     }
 
     fn file(&mut self, verdicts: &[Verdict], pass: &mut Pass) -> Result<(), ServeError> {
-        let filed = self.db.file(verdicts, now(), self.settings.receipt_expiry, &mut SystemRandom)?;
+        let rules = self.rules();
+        let filed = self.db.file(verdicts, now(), &rules, &mut SystemRandom)?;
+        if verdicts.iter().any(changes_keys) {
+            self.keys.version = None;
+        }
         for filed in &filed {
             match filed {
                 Filed::New { number, agent, description } => {
@@ -156,10 +163,36 @@ impl Daemon {
                 }
                 Filed::Repeat { number } => tracing::debug!(number, "report came again"),
                 Filed::Bounce { marked } => tracing::info!(marked, "a mail came back"),
+                Filed::Contact(step) => self.note_contact(step),
                 Filed::Discarded(reason) => tracing::debug!(%reason, "mail thrown away"),
             }
         }
         Ok(())
+    }
+
+    fn note_contact(&mut self, step: &ContactStep) {
+        match step {
+            ContactStep::Offered => {
+                self.keys.codes_changed = true;
+                tracing::info!("a box begins to enrol");
+            }
+            ContactStep::Repeated => tracing::debug!("a box repeats itself"),
+            ContactStep::Admitted { agent, description } => {
+                self.keys.version = None;
+                tracing::info!(%agent, description, "a box was admitted");
+            }
+            ContactStep::Refused(reason) => tracing::info!(%reason, "an enrolment was not answered"),
+        }
+    }
+}
+
+/// Whether filing this changes the keys under which something may come.
+fn changes_keys(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Report(arrived) => {
+            arrived.key != KeyStanding::Only || matches!(arrived.report, Report::CredentialRotated(_))
+        }
+        Verdict::Contact(_) | Verdict::Knock { .. } | Verdict::Bounce(_) | Verdict::Discarded(_) => false,
     }
 }
 

@@ -171,7 +171,7 @@ fn from_csv(file: &Path, tags: &[String]) -> anyhow::Result<Vec<Wish>> {
 }
 
 /// Tags are words: they stand in lists separated by spaces.
-pub(super) fn check_tags(tags: &[String]) -> anyhow::Result<()> {
+pub(in crate::cli) fn check_tags(tags: &[String]) -> anyhow::Result<()> {
     for tag in tags {
         ensure!(
             !tag.is_empty()
@@ -201,7 +201,7 @@ fn one_mailbox_each(new: &[NewAppliance], known: &[Appliance]) -> anyhow::Result
 /// Gives ids and credentials.
 fn complete(wishes: Vec<Wish>, given: &[AgentId]) -> anyhow::Result<Vec<NewAppliance>> {
     let wished = wishes.iter().filter_map(|wish| wish.agent.as_ref());
-    let mut last = given.iter().chain(wished).filter_map(number_of).max().unwrap_or(0);
+    let mut last = given.iter().chain(wished).filter_map(crate::enrolment::number_of).max().unwrap_or(0);
     let mut appliances = Vec::with_capacity(wishes.len());
     for wish in wishes {
         let agent = match wish.agent {
@@ -225,12 +225,6 @@ fn complete(wishes: Vec<Wish>, given: &[AgentId]) -> anyhow::Result<Vec<NewAppli
         });
     }
     Ok(appliances)
-}
-
-/// The number in an id of the usual form.
-fn number_of(agent: &AgentId) -> Option<u64> {
-    let digits = agent.as_str().strip_prefix("AGENT")?;
-    (digits.len() >= 7 && digits.len() <= 18).then(|| digits.parse().ok()).flatten()
 }
 
 /// Where introductions are written.

@@ -154,7 +154,7 @@ fn targets(args: &StartArgs, db: &Db) -> anyhow::Result<Vec<Appliance>> {
             .map(|(agent, _)| agent)
             .collect();
         let mut appliances = db.appliances()?;
-        appliances.retain(|appliance| failed.contains(&appliance.agent));
+        appliances.retain(|appliance| failed.contains(&appliance.agent) && appliance.suspension.is_none());
         if appliances.is_empty() {
             bail!("no appliance of rollout {id} has failed");
         }

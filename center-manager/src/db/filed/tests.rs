@@ -4,7 +4,7 @@ use crate::db::journal::JournalFilter;
 use crate::db::outbox::{OutboxId, Transport, Try};
 use crate::intake::judge;
 use crate::sample::{
-    Numbers, Posting, agent, cleared, counters, credential, fleet, jam, keyring, later, now, printer, version,
+    Numbers, Posting, agent, cleared, counters, credential, fleet, jam, keyring, later, now, printer, rules, version,
 };
 use mailfmt::crypto::Direction;
 use mailfmt::message::SupplyLevel;
@@ -24,7 +24,7 @@ impl World {
     fn file(&mut self, raw: &[Vec<u8>], at: Timestamp) -> Vec<Filed> {
         let keyring = keyring(2);
         let verdicts: Vec<_> = raw.iter().map(|raw| judge(raw, &keyring, &Limits::default(), at)).collect();
-        self.db.file(&verdicts, at, SignedDuration::from_hours(24), &mut self.numbers).unwrap()
+        self.db.file(&verdicts, at, &rules(SignedDuration::from_hours(24)), &mut self.numbers).unwrap()
     }
 
     fn file_one(&mut self, posting: &Posting, at: Timestamp) -> Filed {
@@ -49,6 +49,9 @@ impl World {
                 let from = crate::sending::From {
                     center: &crate::sample::center(),
                     address: "center@center.example",
+                    signer: None,
+                    follows: None,
+                    latest: None,
                 };
                 let recipients = [(due, key.clone())];
                 let mail =
@@ -315,7 +318,7 @@ fn a_bounce_marks_the_recipient_that_it_names_and_an_answer_overrules_it() {
     let (outbox, id) = sent_to_both(&mut world);
     let day = SignedDuration::from_hours(24);
     let verdicts = [bounce(id, Some("AGENT2@site.example"))];
-    let filed = world.db.file(&verdicts, later(5), day, &mut Numbers::new(2)).unwrap();
+    let filed = world.db.file(&verdicts, later(5), &rules(day), &mut Numbers::new(2)).unwrap();
     assert_eq!(filed, [Filed::Bounce { marked: 1 }]);
     assert_eq!(states(&world, outbox), [Transport::Accepted, Transport::Bounced]);
     let mut answer = Posting::of(2, jam("e1"));
@@ -330,7 +333,7 @@ fn a_bounce_that_names_nobody_cannot_mark_one_of_many() {
     let (outbox, id) = sent_to_both(&mut world);
     let day = SignedDuration::from_hours(24);
     let verdicts = [bounce(id, None), bounce(MessageId::from_bytes([1; 16]), Some("agent1@site.example"))];
-    world.db.file(&verdicts, later(5), day, &mut Numbers::new(2)).unwrap();
+    world.db.file(&verdicts, later(5), &rules(day), &mut Numbers::new(2)).unwrap();
     assert_eq!(states(&world, outbox), [Transport::Accepted, Transport::Accepted]);
 }
 
@@ -340,6 +343,6 @@ fn a_report_of_an_appliance_removed_in_this_moment_is_thrown_away() {
     let verdict = judge(&Posting::of(1, jam("e1")).raw(), &keyring(2), &Limits::default(), now());
     world.db.remove_appliance(&agent(1), now()).unwrap();
     let filed =
-        world.db.file(&[verdict], now(), SignedDuration::from_hours(1), &mut Numbers::new(2)).unwrap();
+        world.db.file(&[verdict], now(), &rules(SignedDuration::from_hours(1)), &mut Numbers::new(2)).unwrap();
     assert_eq!(filed, [Filed::Discarded(Discard::UnknownSender)]);
 }

@@ -25,7 +25,7 @@ impl World {
         posting.created = later(made);
         let verdict = judge(&posting.raw(), &keyring(3), &Limits::default(), later(made));
         let mut numbers = Numbers::new(self.mails.into());
-        self.db.file(&[verdict], later(made), SignedDuration::from_hours(24), &mut numbers).unwrap();
+        self.db.file(&[verdict], later(made), &crate::sample::rules(SignedDuration::from_hours(24)), &mut numbers).unwrap();
     }
 
     fn inventory(&mut self, number: u32, devices: Vec<InventoryDevice>, made: i64) {

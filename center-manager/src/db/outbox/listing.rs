@@ -43,7 +43,7 @@ impl Db {
     pub fn outbox(&self, filter: OutboxFilter, limit: u32) -> Result<Vec<OutboxLine>, DbError> {
         let mut statement = self.read().prepare_cached(
             "SELECT o.id, o.message, o.kind, o.created, o.expires FROM outbox o
-             WHERE (?1 OR o.family = 'command')
+             WHERE (?1 OR o.family <> 'receipt')
                AND (?2 OR EXISTS (SELECT 1 FROM outbox_recipient r
                                   WHERE r.outbox = o.id AND r.state NOT IN ('accepted', 'answered')))
              ORDER BY o.id DESC LIMIT ?3",
