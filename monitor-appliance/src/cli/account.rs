@@ -125,6 +125,9 @@ impl AccountArguments {
         if !self.is_given() && !asked {
             return Ok(None);
         }
+        let servers = [&self.smtp, &self.pop3, &self.imap].into_iter().filter(|host| host.is_some()).count();
+        let names = [&self.address, &self.user].into_iter().filter(|name| name.is_some()).count();
+        (0..servers + names).for_each(|_| questions.note_typed());
         let known = self.address.clone().or_else(|| before.map(|account| account.address.clone()));
         let address = match known {
             Some(known) => known,
@@ -237,6 +240,7 @@ impl AccountArguments {
             }
             None => return Ok(None),
         }
+        questions.note_typed();
         let line = text.lines().next().unwrap_or_default();
         if line.is_empty() {
             bail!("the password is empty");

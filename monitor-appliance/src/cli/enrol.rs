@@ -132,7 +132,8 @@ pub(super) async fn run(root: &Path, mut arguments: Arguments) -> anyhow::Result
         Ended::NoAnswer => Enrolled::unanswered(&stored.attempt, arguments.wait),
     };
     let code = if ended == Ended::Admitted { Code::Done } else { Code::Partly };
-    Ok((outcome.with(devices, questions.typed(), begun.elapsed()), code))
+    let typed = if arguments.unattended.is_some() { 0 } else { questions.typed() };
+    Ok((outcome.with(devices, typed, begun.elapsed()), code))
 }
 
 /// The enrolment that was begun here, if it is to go on.
@@ -233,28 +234,29 @@ fn code(
     given: Option<Zeroizing<String>>,
     questions: &Questions,
 ) -> anyhow::Result<ProvisionalCode> {
-    let text = match (&arguments.code_file, given) {
-        (_, Some(text)) => text,
-        (Some(path), None) => {
-            let mut text = Zeroizing::new(String::new());
-            if path.as_os_str() == "-" {
-                if arguments.account.password_file.as_ref().is_some_and(|path| path.as_os_str() == "-") {
-                    bail!("standard input can hold the code or the password, not both");
+    let text =
+        match (&arguments.code_file, given) {
+            (_, Some(text)) => text,
+            (Some(path), None) => {
+                let mut text = Zeroizing::new(String::new());
+                if path.as_os_str() == "-" {
+                    if arguments.account.password_file.as_ref().is_some_and(|path| path.as_os_str() == "-") {
+                        bail!("standard input can hold the code or the password, not both");
+                    }
+                    std::io::stdin().take(CODE_OCTETS_MAX).read_to_string(&mut text)
+                } else {
+                    std::fs::File::open(path)
+                        .and_then(|file| file.take(CODE_OCTETS_MAX).read_to_string(&mut text))
                 }
-                std::io::stdin().take(CODE_OCTETS_MAX).read_to_string(&mut text)
-            } else {
-                std::fs::File::open(path)
-                    .and_then(|file| file.take(CODE_OCTETS_MAX).read_to_string(&mut text))
+                .with_context(|| format!("cannot read the code from {}", path.display()))?;
+                questions.note_typed();
+                text
             }
-            .with_context(|| format!("cannot read the code from {}", path.display()))?;
-            questions.note_typed();
-            text
-        }
-        (None, None) if questions.possible() => Zeroizing::new(questions.ask("Code", |text| {
-            ProvisionalCode::parse(text).map(drop).map_err(|error| error.to_string())
-        })?),
-        (None, None) => bail!("--code-file is missing"),
-    };
+            (None, None) if questions.possible() => Zeroizing::new(questions.ask("Code", |text| {
+                ProvisionalCode::parse(text).map(drop).map_err(|error| error.to_string())
+            })?),
+            (None, None) => bail!("--code-file is missing"),
+        };
     Ok(ProvisionalCode::parse(&text)?)
 }
 
@@ -288,7 +290,8 @@ async fn account(
         let account = Account::new(settings.clone(), password_of(layout)?);
         let mut findings = Findings::default();
         eprintln!("Trying the mail account ...");
-        examine_account(&mut findings, &account, &mailbox::Limits::default(), system_clock().wall, false).await;
+        examine_account(&mut findings, &account, &mailbox::Limits::default(), system_clock().wall, false)
+            .await;
         eprint!("{}", findings.text());
         if findings.code() == Code::Done {
             return Ok(settings);

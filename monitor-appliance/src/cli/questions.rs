@@ -34,7 +34,11 @@ impl Questions {
     }
 
     /// Asks until the answer is accepted.
-    pub(super) fn ask(&self, prompt: &str, check: impl Fn(&str) -> Result<(), String>) -> anyhow::Result<String> {
+    pub(super) fn ask(
+        &self,
+        prompt: &str,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> anyhow::Result<String> {
         let input = Input::<String>::new().with_prompt(prompt);
         let text = input.validate_with(|text: &String| check(text)).interact_text()?;
         self.note_typed();

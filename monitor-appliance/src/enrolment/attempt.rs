@@ -301,7 +301,9 @@ impl Attempt {
     ) -> Vec<Action> {
         let own = self.half.0.public();
         match (&self.stage, message) {
-            (Stage::Greeting, Enrolment::Offer(Offer { appliance_key, center_key })) if appliance_key == own => {
+            (Stage::Greeting, Enrolment::Offer(Offer { appliance_key, center_key }))
+                if appliance_key == own =>
+            {
                 if self.session(center_key).is_none() {
                     let why = "its half of the key exchange is no proper key".to_owned();
                     return vec![Action::Tell(Notice::Unusable { why }), Action::Delete];
@@ -310,7 +312,9 @@ impl Attempt {
                 self.sending = Sending::new(now, random);
                 vec![Action::Store, Action::Delete]
             }
-            (Stage::Registering { .. }, Enrolment::Admission(admission)) if admission.appliance_key == own => {
+            (Stage::Registering { .. }, Enrolment::Admission(admission))
+                if admission.appliance_key == own =>
+            {
                 if let Some(why) = fault_of(&admission) {
                     return vec![Action::Tell(Notice::Unusable { why }), Action::Delete];
                 }

@@ -103,7 +103,8 @@ pub async fn exchange(
     watch: &mut (dyn FnMut(&Progress) + Send),
 ) -> Result<Ended, ExchangeError> {
     file.store(stored)?;
-    let limits = Limits { message_octets_max: limits.message_octets_max.min(MAIL_OCTETS_MAX), ..limits.clone() };
+    let limits =
+        Limits { message_octets_max: limits.message_octets_max.min(MAIL_OCTETS_MAX), ..limits.clone() };
     let mut run = Run {
         stored,
         file,
@@ -161,9 +162,10 @@ impl Run<'_> {
     }
 
     fn progress(&self, next_look: Duration) -> Progress {
-        let asked = self.attempt().asked().map(|at| {
-            Duration::try_from((self.clock)().duration_since(at)).unwrap_or_default()
-        });
+        let asked = self
+            .attempt()
+            .asked()
+            .map(|at| Duration::try_from((self.clock)().duration_since(at)).unwrap_or_default());
         Progress {
             offered: matches!(self.attempt().stage(), Stage::Registering { .. }),
             asked,

@@ -104,7 +104,8 @@ impl Desk {
         let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
         let mut keys = vec![self.code.channel(Direction::ToCenter)];
         keys.extend(self.appliance.map(|half| self.session(half).channel(Direction::ToCenter)));
-        let opened = keys.iter().find_map(|key| open(parcel.envelope, key, &Limits::default(), now()).ok())?;
+        let opened =
+            keys.iter().find_map(|key| open(parcel.envelope, key, &Limits::default(), now()).ok())?;
         match opened.message().unwrap() {
             Message::Enrolment(message) => Some(message),
             other => panic!("{other:?}"),

@@ -138,25 +138,33 @@ fn assert_no_secret(output: &Output) {
 fn a_box_enrols_with_a_code_and_can_start() {
     use std::os::unix::fs::PermissionsExt as _;
     let place = Place::new();
-    let settings = FirstSettings { mail_poll_secs: Some(120), fault_poll_secs: Some(0), ..FirstSettings::default() };
+    let settings =
+        FirstSettings { mail_poll_secs: Some(120), fault_poll_secs: Some(0), ..FirstSettings::default() };
     let center = Center::open(&place.office, &code(), settings);
     let done = place.enrol(&[]);
     assert_eq!(done.status.code(), Some(0), "{}", text(&done));
     assert_no_secret(&done);
     let value = json(&done);
     assert_eq!((&value["state"], &value["agent"]), (&"enrolled".into(), &"AGENT0000042".into()));
+    assert_eq!(value["typed"], 6, "code, two addresses, password, two servers");
     assert_eq!(value["remarks"][0], "welcome");
     assert!(value["remarks"][1].as_str().unwrap().contains("fault_poll_secs"), "{value}");
 
     let registration = center.registration();
-    assert_eq!((registration.address.as_str(), registration.hardware.machine.as_str()), ("box@site.example", "a1b2"));
+    assert_eq!(
+        (registration.address.as_str(), registration.hardware.machine.as_str()),
+        ("box@site.example", "a1b2")
+    );
     assert_eq!(registration.software.as_str(), "1.0.00-1");
 
     let context = Context::load(place.path("root")).unwrap();
     assert_eq!(context.settings.center_address, "center@center.example");
     assert_eq!(context.settings.timers.mail_poll, Duration::from_secs(120), "the center's first setting");
     assert_eq!(context.settings.timers.fault_poll, Duration::from_secs(60), "what cannot be is left alone");
-    assert_eq!(std::fs::read_to_string(context.layout.credential_file()).unwrap(), "3c".repeat(CREDENTIAL.len()));
+    assert_eq!(
+        std::fs::read_to_string(context.layout.credential_file()).unwrap(),
+        "3c".repeat(CREDENTIAL.len())
+    );
     assert_eq!(monitor_appliance::mail_agent::accounts(&context).unwrap().len(), 1);
     for file in ["secrets/credential", "secrets/mail-1.password", "appliance.toml"] {
         let about = std::fs::metadata(place.path("root").join(file)).unwrap();
@@ -305,7 +313,8 @@ fn an_image_that_starts_unattended_enrols_by_a_file_and_wipes_it() {
     );
     place.write("enrolment.toml", &order);
     let _center = Center::open(&place.office, &code(), FirstSettings::default());
-    let flags = ["enrol", "--unattended", "enrolment.toml", "--from-release", "programs", "--look-every", "50"];
+    let flags =
+        ["enrol", "--unattended", "enrolment.toml", "--from-release", "programs", "--look-every", "50"];
     let done = place.run(&flags);
     assert_eq!(done.status.code(), Some(0), "{}", text(&done));
     assert_no_secret(&done);

@@ -42,7 +42,8 @@ impl DeviceArguments {
         devices: &[String],
     ) -> Result<(), (&'static str, String)> {
         let read = |key: &'static str, texts: &[String]| {
-            let parse = |text: &String| text.parse::<AddressRange>().map_err(|error| (key, error.to_string()));
+            let parse =
+                |text: &String| text.parse::<AddressRange>().map_err(|error| (key, error.to_string()));
             texts.iter().map(parse).collect::<Result<Vec<_>, _>>()
         };
         self.no_scan = no_scan;
@@ -64,11 +65,7 @@ impl DeviceArguments {
     }
 
     fn entry(&self, range: AddressRange) -> RangeEntry {
-        RangeEntry {
-            excludes: self.excludes.clone(),
-            credentials: self.accesses(),
-            ..RangeEntry::new(range)
-        }
+        RangeEntry { excludes: self.excludes.clone(), credentials: self.accesses(), ..RangeEntry::new(range) }
     }
 }
 
@@ -112,9 +109,7 @@ fn ranges(arguments: &DeviceArguments, questions: &Questions) -> anyhow::Result<
         return Ok(own.into_iter().map(|range| arguments.entry(range)).collect());
     }
     let names: Vec<String> = own.iter().map(ToString::to_string).collect();
-    if !own.is_empty()
-        && questions.confirm(&format!("Look for devices in {}?", names.join(" and ")), true)?
-    {
+    if !own.is_empty() && questions.confirm(&format!("Look for devices in {}?", names.join(" and ")), true)? {
         return Ok(own.into_iter().map(|range| arguments.entry(range)).collect());
     }
     ask_ranges(arguments, questions)

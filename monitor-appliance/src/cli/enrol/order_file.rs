@@ -72,7 +72,9 @@ pub(super) fn take_over(path: &Path, arguments: &mut Arguments) -> anyhow::Resul
     (account.smtp, account.imap, account.pop3) = (Some(file.smtp), file.imap, file.pop3);
     (account.security, account.smtp_security) = (file.security, file.smtp_security);
     (account.no_smtp_login, account.ca_file) = (!file.smtp_login, file.ca_file);
-    arguments.devices.take_over(!file.scan, &file.ranges, &file.excludes, file.communities, &file.devices)
+    arguments
+        .devices
+        .take_over(!file.scan, &file.ranges, &file.excludes, file.communities, &file.devices)
         .map_err(|(key, error)| wrong(key, &error))?;
     Ok(Secrets { code: Some(Zeroizing::new(file.code)), password: file.password.map(Zeroizing::new) })
 }

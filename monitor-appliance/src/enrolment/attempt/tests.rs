@@ -183,7 +183,10 @@ fn doubled_and_reordered_mails_change_nothing() {
     let hello = center.hello(&send(&mut attempt, at(0))).unwrap();
     let (offer, admission) =
         (center.offer(hello.appliance_key), center.admission(hello.appliance_key, "center@center.example"));
-    assert!(mail(&mut attempt, &admission).is_empty(), "an admission before the offer cannot be opened yet: it stays");
+    assert!(
+        mail(&mut attempt, &admission).is_empty(),
+        "an admission before the offer cannot be opened yet: it stays"
+    );
     mail(&mut attempt, &offer);
     let after_offer = attempt.clone();
     assert_eq!(mail(&mut attempt, &offer), [Action::Delete]);
@@ -212,7 +215,11 @@ fn answers_to_an_attempt_that_was_given_up_are_worth_nothing() {
     let replayed = [center.offer(hello.appliance_key), center.admission(hello.appliance_key, "a@b.example")];
     let mut attempt = Attempt::begin(order(), at(5), &mut counting(77));
     let before = attempt.clone();
-    assert_eq!(mail(&mut attempt, &replayed[0]), [Action::Delete], "authentic under the code, but not for this attempt");
+    assert_eq!(
+        mail(&mut attempt, &replayed[0]),
+        [Action::Delete],
+        "authentic under the code, but not for this attempt"
+    );
     assert!(mail(&mut attempt, &replayed[1]).is_empty());
     assert_eq!(attempt, before);
 }
@@ -223,7 +230,9 @@ fn who_has_not_the_code_gets_no_word_in_and_reads_nothing() {
     stranger.code = code(66);
     let raw = send(&mut attempt, at(0));
     let Classified::Ours { attachment } = classify(&raw, &Limits::default()) else { panic!() };
-    assert!(open(&attachment, &stranger.code.channel(Direction::ToCenter), &Limits::default(), at(0)).is_err());
+    assert!(
+        open(&attachment, &stranger.code.channel(Direction::ToCenter), &Limits::default(), at(0)).is_err()
+    );
     let own = attempt.half.0.public();
     let before = attempt.clone();
     for forged in [stranger.offer(own), stranger.admission(own, "thief@evil.example")] {
@@ -235,7 +244,12 @@ fn who_has_not_the_code_gets_no_word_in_and_reads_nothing() {
 #[test]
 fn mail_that_is_none_of_ours_stays_where_it_is() {
     let mut attempt = begun();
-    for raw in [b"Subject: lunch\r\n\r\nat noon?\r\n".to_vec(), b"\xff\x00".to_vec(), Vec::new(), send(&mut begun(), at(0))] {
+    for raw in [
+        b"Subject: lunch\r\n\r\nat noon?\r\n".to_vec(),
+        b"\xff\x00".to_vec(),
+        Vec::new(),
+        send(&mut begun(), at(0)),
+    ] {
         assert!(mail(&mut attempt, &raw).is_empty());
     }
 }
@@ -328,7 +342,9 @@ fn a_bounce_of_our_mail_says_that_the_address_is_wrong() {
          --b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <{id}.1@site.example>\r\n\r\n--b--\r\n"
     );
     let told = mail(&mut attempt, bounce.as_bytes());
-    let [Action::Tell(Notice::Bounced { diagnostic }), Action::Delete] = &told[..] else { panic!("{told:?}") };
+    let [Action::Tell(Notice::Bounced { diagnostic }), Action::Delete] = &told[..] else {
+        panic!("{told:?}")
+    };
     assert!(diagnostic.contains("no such user"), "{diagnostic}");
     let foreign = bounce.replace(&id.to_string(), &"0".repeat(32));
     assert!(mail(&mut attempt, foreign.as_bytes()).is_empty(), "a bounce of another mail is not ours");
