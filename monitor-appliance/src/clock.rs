@@ -18,8 +18,8 @@
 
 mod edge;
 
-pub use edge::{Clock, system_clock};
 pub(crate) use edge::Shared;
+pub use edge::{Clock, system_clock};
 
 use crate::outbox::CLOCK_FLOOR;
 use jiff::{SignedDuration, Timestamp};
@@ -135,11 +135,8 @@ impl Known {
             Evidence::Receipt { received, handed_in } => {
                 self.raise(*received, reading);
                 if let Some(handed_in) = handed_in.as_ref().filter(|at| reading.since(at).is_some()) {
-                    let proof = Proof {
-                        handed_in: handed_in.clone(),
-                        came: reading.uptime(),
-                        received: *received,
-                    };
+                    let proof =
+                        Proof { handed_in: handed_in.clone(), came: reading.uptime(), received: *received };
                     self.take(proof, reading);
                 }
             }
@@ -195,7 +192,9 @@ impl Known {
     /// What time it is.
     #[must_use]
     pub fn state(&self, reading: &Reading) -> ClockState {
-        let earliest = self.earliest(reading).unwrap_or(CLOCK_FLOOR).max(CLOCK_FLOOR);
+        // Without any message it is at least later than this program.
+        let program = after(CLOCK_FLOOR, reading.since_boot);
+        let earliest = self.earliest(reading).map_or(program, |earliest| earliest.max(CLOCK_FLOOR));
         let bounds = self.bounds(reading);
         let now = match &bounds {
             Some(bounds) if bounds.fit(reading.wall) => reading.wall.max(earliest),
@@ -342,7 +341,7 @@ impl ClockState {
     }
 }
 
-/// How the times of what waits are put right when a proof comes.
+/// How the times of what waits are put right when more becomes known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Correction {
     /// What was made between these two times was made in this boot, by the clock that was wrong.
@@ -350,17 +349,17 @@ pub struct Correction {
     /// By so many milliseconds its times are moved.
     pub shift_ms: i64,
     /// Nothing that waits is given up before this.
-    pub keep_until: Timestamp,
+    pub keep_until: Option<Timestamp>,
 }
 
 impl Correction {
-    /// What the step from one state to another asks for; `None` unless it is the first proof of a boot, or a later one
-    /// that moves the clock.
+    /// What the step from one state to another asks for; `None` unless it moves the clock or is the first proof of a boot.
     #[must_use]
     pub fn between(before: &ClockState, after: &ClockState, reading: &Reading) -> Option<Self> {
         let shift = after.now.duration_since(before.now);
         let moved = shift.abs() > OFFSET_TOLERATED;
-        if !after.proven || (before.proven && !moved) {
+        let keeps = after.proven && (moved || !before.proven);
+        if !moved && !keeps {
             return None;
         }
         let uptime = SignedDuration::try_from(reading.since_boot).unwrap_or(SignedDuration::MAX);
@@ -368,7 +367,7 @@ impl Correction {
         Some(Self {
             made: (begun, before.now),
             shift_ms: if moved { i64::try_from(shift.as_millis()).unwrap_or(0) } else { 0 },
-            keep_until: after.now.saturating_add(GRACE).unwrap_or(Timestamp::MAX),
+            keep_until: keeps.then(|| after.now.saturating_add(GRACE).unwrap_or(Timestamp::MAX)),
         })
     }
 }

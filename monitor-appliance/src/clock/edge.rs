@@ -69,7 +69,10 @@ impl Cache {
         match store.known_time() {
             Ok(known) => self.known = known,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "what is known of the time cannot be read");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "what is known of the time cannot be read"
+                );
                 self.store = None;
             }
         }

@@ -233,7 +233,10 @@ impl Agent {
             }
             Suspect::Mail(id) if *id == first.id => {
                 // It has broken a session when it was read alone. It is left where it is, and the others go on.
-                tracing::warn!(octets = first.size_octets, "a mail that the server does not give out in order is left");
+                tracing::warn!(
+                    octets = first.size_octets,
+                    "a mail that the server does not give out in order is left"
+                );
                 self.hold(first.id.clone());
                 self.suspect = Suspect::None;
                 Ok(vec![(first.clone(), Retrieved::Gone)])

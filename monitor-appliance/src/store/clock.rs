@@ -64,11 +64,13 @@ impl Change<'_> {
                 )?
                 .execute((from.as_millisecond(), to.as_millisecond(), shift_ms))?;
         }
-        self.transaction
-            .prepare_cached(
-                "UPDATE outbox SET expires_ms = ?1 WHERE state = 'waiting' AND expires_ms < ?1",
-            )?
-            .execute((keep_until.as_millisecond(),))?;
+        if let Some(keep_until) = keep_until {
+            self.transaction
+                .prepare_cached(
+                    "UPDATE outbox SET expires_ms = ?1 WHERE state = 'waiting' AND expires_ms < ?1",
+                )?
+                .execute((keep_until.as_millisecond(),))?;
+        }
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) fn now() -> Timestamp {
-    system_clock()
+    system_clock().wall
 }
 
 /// Waits for a condition, not for a time.
