@@ -94,8 +94,8 @@ pub fn refusal(kind: &str, reason: &RefusedReason, running: &SoftwareVersion) ->
     let reason = match reason {
         RefusedReason::UnknownKind => format!("not supported by version {running}"),
         RefusedReason::Unreadable => format!("cannot be read by version {running}"),
-        RefusedReason::Stale { sequence_highest } => {
-            format!("out of order: commands up to number {sequence_highest} came before it")
+        RefusedReason::Stale { newest } => {
+            format!("too old: made long before another that came already, which is of {newest:.0}")
         }
     };
     Report::Refused(RefusedReport { kind: kind.chars().take(KIND_CHARS_MAX).collect(), reason })

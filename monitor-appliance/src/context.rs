@@ -1,17 +1,16 @@
 //! What every module of one appliance is given: where things lie, the settings, the clock and random numbers.
 
+use crate::clock::{self, ClockState, Known, Reading};
 use crate::layout::Layout;
 use crate::settings::{Settings, SettingsError};
 use crate::store::{Outgoing, Store, StoreError};
+pub use crate::clock::{Clock, system_clock};
 use jiff::Timestamp;
 use mailfmt::crypto::{Credential, Direction};
 use mailfmt::{MessageId, Report};
 use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
-
-/// Reads the time. Tests pass their own.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The surroundings of one appliance. Cheap to clone; several appliances may live in one process.
 #[derive(Clone)]
@@ -21,6 +20,7 @@ pub struct Context {
     /// The checked settings.
     pub settings: Arc<Settings>,
     clock: Clock,
+    time: Arc<clock::Shared>,
 }
 
 impl std::fmt::Debug for Context {
@@ -77,13 +77,30 @@ impl Context {
     /// Puts the parts together.
     #[must_use]
     pub fn new(layout: Layout, settings: Settings, clock: Clock) -> Self {
-        Self { layout, settings: Arc::new(settings), clock }
+        Self { layout, settings: Arc::new(settings), clock, time: Arc::default() }
     }
 
-    /// The time.
+    /// The time, as far as it is known: see [`crate::clock`]. The one place where the modules read it.
     #[must_use]
     pub fn now(&self) -> Timestamp {
+        self.clock_state().now
+    }
+
+    /// The time, and how far it can be relied on.
+    #[must_use]
+    pub fn clock_state(&self) -> ClockState {
+        self.time.known(&self.layout.store_file()).state(&self.reading())
+    }
+
+    /// What the box's own clocks say.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
         (self.clock)()
+    }
+
+    /// From now on this process goes by what [`crate::store::Change::learn_time`] gave.
+    pub fn learned_time(&self, known: Known) {
+        self.time.learned(known);
     }
 
     /// Opens the store; every module has a connection of its own.
@@ -113,22 +130,27 @@ impl Context {
     /// # Errors
     /// [`CredentialError`].
     pub fn channel_keys(&self) -> Result<ChannelKeys, CredentialError> {
+        Ok(self.keys_of(&self.credential()?))
+    }
+
+    /// Reads the credential.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub fn credential(&self) -> Result<Credential, CredentialError> {
         let path = self.layout.credential_file();
         let text = std::fs::read_to_string(&path)
             .map(Zeroizing::new)
             .map_err(|source| CredentialError::Read { path: path.clone(), source })?;
-        let credential =
-            Credential::from_hex(&text).map_err(|source| CredentialError::Shape { path, source })?;
-        let key = |direction| credential.channel(direction, &self.settings.agent, &self.settings.center);
-        Ok(ChannelKeys { to_appliance: key(Direction::ToAppliance), to_center: key(Direction::ToCenter) })
+        Credential::from_hex(&text).map_err(|source| CredentialError::Shape { path, source })
     }
-}
 
-/// The system's clock.
-#[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place where the appliance reads the clock")]
-pub fn system_clock() -> Timestamp {
-    Timestamp::now()
+    /// The channel keys of a credential.
+    #[must_use]
+    pub fn keys_of(&self, credential: &Credential) -> ChannelKeys {
+        let key = |direction| credential.channel(direction, &self.settings.agent, &self.settings.center);
+        ChannelKeys { to_appliance: key(Direction::ToAppliance), to_center: key(Direction::ToCenter) }
+    }
 }
 
 /// The system's random numbers, as a [`mailfmt::crypto::Random`].

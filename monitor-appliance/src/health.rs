@@ -1,10 +1,14 @@
 //! How the appliance itself fares: read from the store and the kernel.
 
 use crate::context::Context;
+use crate::enrolment::machine_id;
+use crate::inventory;
 use crate::release::read_release;
+use crate::release_counter;
 use crate::store::{Change, Moment, Store, StoreError, Tally};
 use crate::supervisor::processes::boot_id;
-use mailfmt::message::report::HealthReport;
+use crate::trust;
+use mailfmt::message::report::{HealthReport, Standing};
 use mailfmt::{MessageId, Report, SoftwareVersion};
 
 /// The version told when no release can be read: a set-up that was never finished.
@@ -30,7 +34,7 @@ pub fn running_version(context: &Context) -> SoftwareVersion {
 /// # Errors
 /// [`StoreError`].
 pub fn report(store: &Store, context: &Context) -> Result<HealthReport, StoreError> {
-    let watched = &context.settings.devices;
+    let watched = inventory::watched(store, &context.settings)?;
     let devices = store.devices()?;
     let answering = devices
         .iter()
@@ -47,7 +51,23 @@ pub fn report(store: &Store, context: &Context) -> Result<HealthReport, StoreErr
         junk: store.tally(Tally::Junk)?,
         sequence_seen: store.sequence_seen(&context.settings.center)?,
         last_fetch: store.moment(Moment::LastFetch)?,
-        standing: None,
+        standing: Some(standing(store, context)?),
+    })
+}
+
+/// Where the appliance stands in matters of trust.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn standing(store: &Store, context: &Context) -> Result<Standing, StoreError> {
+    let trusted = trust::read(&context.layout, &context.settings.center).ok();
+    let root = trusted.as_ref().map_or(0, |trusted| trusted.root().version);
+    Ok(Standing {
+        root_version: u32::try_from(root).unwrap_or(u32::MAX),
+        machine: context.settings.machine.clone().unwrap_or_else(machine_id),
+        fresh_at: store.moment(Moment::Fresh)?,
+        clock_offset_secs: context.clock_state().offset_secs,
+        release_counter: release_counter::greatest(store, &context.layout, trusted.as_ref())?,
     })
 }
 

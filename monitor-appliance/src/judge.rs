@@ -2,24 +2,31 @@
 //!
 //! Only the envelope is trusted. From, Subject and every other header may say what they like.
 
+use crate::clock::{ClockState, Expiry};
 use crate::store::Seen;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::ChannelKey;
-use mailfmt::envelope::{self, OpenError};
+use mailfmt::envelope::{self, OpenError, OpenedEnvelope};
+use mailfmt::lineage::Sighting;
 use mailfmt::mail::{Bounce, Classified, Parcel, classify};
-use mailfmt::message::Message;
+use mailfmt::message::{Message, MessageError};
+use mailfmt::trust::TrustedRoot;
 use mailfmt::{CenterId, Command, Limits, MessageId, Receipt};
 
-/// How far a command's sequence number may lie below the highest seen. Mail overtakes mail, but not by so much.
-pub const SEQUENCE_WINDOW: u64 = 10_000;
+/// By how much a command may have been made before the newest message of the center. Mail overtakes mail, but not by so
+/// much; and no command is valid for so long, so that none that was forgotten with the journal comes back.
+pub const AGE_WINDOW: SignedDuration = SignedDuration::from_hours(35 * 24);
 
 /// Who may give commands here.
 #[derive(Debug, Clone, Copy)]
 pub struct Keys<'a> {
     /// The center.
     pub center: &'a CenterId,
-    /// The key of the channel from it to this appliance.
-    pub to_appliance: &'a ChannelKey,
+    /// The keys of the channel from it to this appliance: the current one, and the next one in a rotation.
+    pub to_appliance: &'a [&'a ChannelKey],
+    /// The root that names the keys which sign what the center says; `None` on a box that was set up without one, for
+    /// which the channel's key alone speaks.
+    pub trusted: Option<&'a TrustedRoot>,
 }
 
 /// An authentic message from the center to this appliance.
@@ -29,6 +36,12 @@ pub struct Authentic {
     pub message: MessageId,
     /// Its number in the channel.
     pub sequence: u64,
+    /// The number that its epoch follows.
+    pub follows: Option<u64>,
+    /// Which of the keys of the channel it was sealed with, by its place.
+    pub key: usize,
+    /// When it was made.
+    pub created: Timestamp,
     /// When it expires.
     pub expires: Timestamp,
 }
@@ -44,8 +57,13 @@ pub enum Verdict {
     AutoReply,
     /// Authentic, but nobody acts on it any more. The center knows when it expires, so it is not answered.
     Expired {
-        /// Which message.
-        message: MessageId,
+        /// The message.
+        authentic: Authentic,
+    },
+    /// Authentic, but whether it has expired depends on a time that nothing proves yet: it stays in the mailbox.
+    Undecided {
+        /// The message.
+        authentic: Authentic,
     },
     /// The center has a report.
     Receipt {
@@ -92,6 +110,8 @@ pub enum JunkReason {
     Forged,
     /// Sealed with the right key, yet nothing that a center sends.
     Misdirected,
+    /// Sealed with the right key, but not signed by a command key: somebody else has the appliance's credential.
+    Unsigned,
 }
 
 impl std::fmt::Display for JunkReason {
@@ -102,6 +122,7 @@ impl std::fmt::Display for JunkReason {
             Self::NotForUs => f.write_str("for another appliance, or under another key"),
             Self::Forged => f.write_str("changed after it was sealed"),
             Self::Misdirected => f.write_str("not a message from the center to an appliance"),
+            Self::Unsigned => f.write_str("not signed by a command key"),
         }
     }
 }
@@ -113,10 +134,10 @@ pub enum RefusedReason {
     UnknownKind,
     /// Its content cannot be read.
     Unreadable,
-    /// Its sequence number lies far below others that came already.
+    /// It was made long before others that came already.
     Stale {
-        /// The highest that came.
-        sequence_highest: u64,
+        /// When the newest of them was made.
+        newest: Timestamp,
     },
 }
 
@@ -129,7 +150,7 @@ pub fn judge<E>(
     keys: Keys<'_>,
     seen: impl FnOnce(MessageId) -> Result<Seen, E>,
     limits: &Limits,
-    now: Timestamp,
+    clock: &ClockState,
 ) -> Result<Verdict, E> {
     let attachment = match classify(raw, limits) {
         Classified::Ours { attachment } => attachment,
@@ -140,9 +161,9 @@ pub fn judge<E>(
     let Ok(parcel) = Parcel::split(&attachment, limits) else {
         return Ok(Verdict::Junk(JunkReason::Damaged));
     };
-    let opened = match envelope::open(parcel.envelope, keys.to_appliance, limits, now) {
+    // Whether it has expired is asked below, once it is clear what it is.
+    let (key, opened) = match envelope::open_any(parcel.envelope, keys.to_appliance, limits, Timestamp::MIN) {
         Ok(opened) => opened,
-        Err(OpenError::Expired { message, .. }) => return Ok(Verdict::Expired { message }),
         Err(OpenError::NotForUs) => return Ok(Verdict::Junk(JunkReason::NotForUs)),
         Err(OpenError::Forged) => return Ok(Verdict::Junk(JunkReason::Forged)),
         Err(_) => return Ok(Verdict::Junk(JunkReason::Damaged)),
@@ -151,29 +172,90 @@ pub fn judge<E>(
     if header.sender.as_str() != keys.center.as_str() {
         return Ok(Verdict::Junk(JunkReason::Misdirected));
     }
-    let authentic =
-        Authentic { message: header.message, sequence: opened.sequence(), expires: header.expires };
-    let command = match (opened.message(), header.family) {
+    let message = opened.message();
+    if !is_signed(&opened, &message, keys.trusted) {
+        return Ok(Verdict::Junk(JunkReason::Unsigned));
+    }
+    let authentic = Authentic {
+        message: header.message,
+        sequence: opened.sequence(),
+        follows: opened.follows(),
+        key,
+        created: header.created,
+        expires: header.expires,
+    };
+    let command = match (message, header.family) {
         (Ok(Message::Command(command)), _) => Ok(command),
+        // It settles only what waits, and it is what puts a wrong clock right: so no clock refuses it.
         (Ok(Message::Receipt(receipt)), _) => return Ok(Verdict::Receipt { authentic, receipt }),
         (Err(_), mailfmt::message::Family::Command) => Err(RefusedReason::Unreadable),
         (Ok(Message::Report(_) | Message::Enrolment(_)) | Err(_), _) => {
             return Ok(Verdict::Junk(JunkReason::Misdirected));
         }
     };
-    let Seen { before, sequence_highest } = seen(authentic.message)?;
+    let expiry = clock.expiry(authentic.expires);
+    if expiry == Expiry::Expired {
+        return Ok(Verdict::Expired { authentic });
+    }
+    let Seen { before, newest } = seen(authentic.message)?;
+    if expiry == Expiry::Undecided && !before {
+        return Ok(Verdict::Undecided { authentic });
+    }
     if before {
         return Ok(Verdict::Repeat { authentic });
     }
     let kind = command.as_ref().map_or("unreadable", Command::kind).to_owned();
     let refused = |authentic, reason| Ok(Verdict::Refused { authentic, kind, reason });
-    if authentic.sequence < sequence_highest.saturating_sub(SEQUENCE_WINDOW) {
-        return refused(authentic, RefusedReason::Stale { sequence_highest });
+    if let Some(newest) = newest.filter(|newest| newest.duration_since(authentic.created) > AGE_WINDOW) {
+        return refused(authentic, RefusedReason::Stale { newest });
     }
     match command {
         Ok(Command::Unknown { .. }) => refused(authentic, RefusedReason::UnknownKind),
         Ok(command) => Ok(Verdict::Accepted { authentic, command, enclosure: parcel.enclosure.to_vec() }),
         Err(reason) => refused(authentic, reason),
+    }
+}
+
+/// Whether the center itself said it. The mail that brings a newer root may be signed by that root's command keys: a box
+/// that missed the change knows no others that still sign.
+fn is_signed(
+    opened: &OpenedEnvelope,
+    message: &Result<Message, MessageError>,
+    trusted: Option<&TrustedRoot>,
+) -> bool {
+    let Some(trusted) = trusted else { return true };
+    if opened.is_signed_by(&trusted.root().command) {
+        return true;
+    }
+    match message {
+        Ok(Message::Command(Command::TrustRoots(told))) => trusted
+            .advance(&told.roots)
+            .is_ok_and(|newer| opened.is_signed_by(&newer.root().command)),
+        _ => false,
+    }
+}
+
+impl Authentic {
+    /// What it says about the center's history.
+    #[must_use]
+    pub fn sighting(&self) -> Sighting {
+        Sighting { sequence: self.sequence, follows: self.follows, created: self.created }
+    }
+}
+
+impl Verdict {
+    /// The message, if it is an authentic one.
+    #[must_use]
+    pub fn authentic(&self) -> Option<&Authentic> {
+        match self {
+            Self::Junk(_) | Self::Bounce(_) | Self::AutoReply => None,
+            Self::Expired { authentic }
+            | Self::Undecided { authentic }
+            | Self::Receipt { authentic, .. }
+            | Self::Repeat { authentic }
+            | Self::Refused { authentic, .. }
+            | Self::Accepted { authentic, .. } => Some(authentic),
+        }
     }
 }
 

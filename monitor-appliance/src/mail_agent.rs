@@ -7,21 +7,27 @@
 
 mod fetching;
 mod filing;
+mod reading_order;
 mod sending;
 
 pub use filing::{Filed, FilingError, file_mail};
 
-use crate::context::{ChannelKeys, Context, CredentialError, system_random};
+use crate::clock::Evidence;
+use crate::context::{Context, system_random};
+use crate::freshness::{self, Freshness, NOTHING_FRESH};
+use crate::keyring::{Keyring, KeyringError};
 use crate::heartbeat::{Progress, beat};
+use fetching::Suspect;
 use crate::mail_schedule::{self, SENDINGS_WATCHED, Wake};
 use crate::shutdown::Shutdown;
-use crate::store::{Moment, SharedStore, StoreError};
-use crate::{health, outbox};
+use crate::store::{Change, Moment, SharedStore, StoreError};
+use crate::{alarm, health, outbox};
 use jiff::Timestamp;
 use mailbox::accounts::{Accounts, Choice, Failure};
 use mailbox::backoff::Backoff;
-use mailbox::{Account, Password, PasswordError};
+use mailbox::{Account, Password, PasswordError, TlsClock, TlsTime};
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The module's name.
@@ -43,9 +49,9 @@ pub enum MailAgentError {
     /// The store.
     #[error("the store cannot be used")]
     Store(#[from] StoreError),
-    /// The credential.
-    #[error("the credential cannot be used")]
-    Credential(#[from] CredentialError),
+    /// The credential, or the roots.
+    #[error("the appliance's keys cannot be used")]
+    Keyring(#[from] KeyringError),
     /// A mail account's password.
     #[error("the password of mail account {account} cannot be used")]
     Password {
@@ -99,17 +105,26 @@ pub fn accounts(context: &Context) -> Result<Vec<Account>, MailAgentError> {
             .map(|password| {
                 let mut settings = entry.account.clone();
                 settings.ca_file = settings.ca_file.map(|file| context.layout.resolve(&file));
-                Account::new(settings, password)
+                Account::new(settings, password).with_clock(tls_clock(context))
             })
             .map_err(|source| MailAgentError::Password { account: entry.account.name.clone(), source })
     };
     context.settings.accounts.iter().map(open).collect()
 }
 
+/// Certificates are judged by the appliance's own notion of time; see [`crate::clock`].
+fn tls_clock(context: &Context) -> TlsClock {
+    let context = context.clone();
+    Arc::new(move || {
+        let clock = context.clock_state();
+        TlsTime { now: clock.now.into(), floor: Some(clock.earliest.into()), proven: clock.is_credible() }
+    })
+}
+
 struct Agent {
     context: Context,
     store: SharedStore,
-    keys: ChannelKeys,
+    keys: Keyring,
     accounts: Vec<Account>,
     /// Which account to send by.
     outward: Accounts,
@@ -119,14 +134,22 @@ struct Agent {
     looked: Option<Timestamp>,
     /// Mails that need not be read again, only deleted: filed in an earlier session, or known to be unreadable.
     dispensable: HashSet<String>,
+    /// Mails that are left alone for now: the proof of the time is waited for, or the server does not give them out.
+    held: HashSet<String>,
+    /// Whether a health report was sent to have its receipt prove the time.
+    time_asked: bool,
+    /// The mail at which a session broke that read one by one, and whether the next one does so.
+    suspect: Suspect,
     pruned: Option<Instant>,
     progress: Progress,
+    /// Folder name of the release that runs; what works is noted under its name.
+    release: String,
 }
 
 impl Agent {
     fn open(context: Context) -> Result<Self, MailAgentError> {
         let accounts = accounts(&context)?;
-        let keys = context.channel_keys()?;
+        let keys = Keyring::load(&context)?;
         let mut store = context.open_store()?;
         store.change(|change| change.end_busy(MODULE))?;
         let timers = &context.settings.timers;
@@ -139,8 +162,12 @@ impl Agent {
             accounts,
             looked: None,
             dispensable: HashSet::new(),
+            held: HashSet::new(),
+            time_asked: false,
+            suspect: Suspect::None,
             pruned: None,
             progress: Progress::default(),
+            release: running_release(&context),
             context,
         })
     }
@@ -161,11 +188,11 @@ impl Agent {
     }
 
     async fn send_due(&mut self) {
-        let (now, context) = (self.context.now(), self.context.clone());
+        let (clock, context) = (self.context.clock_state(), self.context.clone());
         let plan = self.store.read(move |store| {
             let timers = &context.settings.timers;
-            let rows = store.outbox_due(now, outbox::due_latest(timers, now), ROWS_PER_TURN)?;
-            Ok::<_, StoreError>(outbox::plan(&rows, timers, now))
+            let rows = store.outbox_due(clock.now, outbox::due_latest(timers, clock.now), ROWS_PER_TURN)?;
+            Ok::<_, StoreError>(outbox::plan(&rows, timers, &clock))
         });
         let result = match plan.await {
             Ok(plan) if plan.is_empty() => return,
@@ -180,11 +207,16 @@ impl Agent {
     /// When to wake up, as far as the store can be read.
     async fn next_wake(&self) -> Wake {
         let waiting = self.store.read(|store| store.outbox_next(SENDINGS_WATCHED)).await;
-        let waiting = waiting.unwrap_or_else(|error| {
+        let mut waiting = waiting.unwrap_or_else(|error| {
             complain("the outbox cannot be read", &error);
             Vec::new()
         });
-        mail_schedule::next_wake(&waiting, self.looked, &self.context.settings.timers, self.context.now())
+        let clock = self.context.clock_state();
+        if clock.is_doubted() {
+            // Nothing is given up now, so nothing wakes for it.
+            waiting.iter_mut().for_each(|row| row.expires = row.expires.max(row.due));
+        }
+        mail_schedule::next_wake(&waiting, self.looked, &self.context.settings.timers, clock.now)
     }
 
     async fn look_is_due(&self) -> bool {
@@ -217,13 +249,21 @@ impl Agent {
         }
         self.pruned = Some(Instant::now());
         let context = self.context.clone();
+        // A center without a root is of a version that says nothing about the newest release.
+        let rooted = self.keys.keys().trusted.is_some();
         self.store
             .read(move |store| {
-                let now = context.now();
-                let surplus = store.change(|change| {
-                    change.prune(&context.settings.retention, now)?;
-                    change.expire_surplus(outbox::WAITING_MAX, now)
+                let (clock, reading) = (context.clock_state(), context.reading());
+                let now = clock.now;
+                let (surplus, known) = store.change(|change| {
+                    change.prune(&context.settings.retention, clock.for_forgetting(), clock.earliest)?;
+                    let surplus = change.expire_surplus(outbox::WAITING_MAX, now)?;
+                    Ok::<_, StoreError>((surplus, change.learn_time(&Evidence::Rest, &reading)?))
                 })?;
+                context.learned_time(known);
+                if rooted {
+                    store.change(|change| watch_freshness(change, &context))?;
+                }
                 if surplus > 0 {
                     tracing::warn!(surplus, "reports are given up: too many wait for a receipt");
                 }
@@ -241,6 +281,26 @@ impl Agent {
                 }
             })
             .await
+    }
+}
+
+/// Folder name of the running release; empty for a set-up without one, which has no updates either.
+fn running_release(context: &Context) -> String {
+    crate::release::Releases::below(context.layout.root()).current_name().unwrap_or_default()
+}
+
+/// Tells once when the center has said nothing fresh for too long.
+fn watch_freshness(change: &Change<'_>, context: &Context) -> Result<(), StoreError> {
+    let now = context.clock_state().for_forgetting();
+    let watched = change.first_noted(Moment::FreshWatched, now)?;
+    let fresh = change.noted(Moment::Fresh)?;
+    let limit = context.settings.freshness;
+    match freshness::judge(fresh, watched, limit, now) {
+        Freshness::Fresh => Ok(()),
+        Freshness::Stale { since } => {
+            let text = freshness::description(since, limit);
+            alarm::raise(change, context, NOTHING_FRESH, text, since).map(|_| ())
+        }
     }
 }
 

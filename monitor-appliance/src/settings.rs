@@ -32,6 +32,8 @@ pub struct Settings {
     pub center_address: String,
     /// Hardware class that packages are matched against. Default: the processor architecture, such as `x86_64`.
     pub hardware: String,
+    /// What stands for the box's own hardware; `None`: what [`crate::enrolment::machine_id`] tells. 1 to 64 octets.
+    pub machine: Option<String>,
     /// Command that restarts the box after an update that asks for it; empty: never. Default `systemctl reboot`.
     pub reboot_command: Vec<String>,
     /// Mail accounts, tried in order. At least one, at most 8.

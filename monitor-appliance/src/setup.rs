@@ -12,7 +12,9 @@ use crate::context::Context;
 use crate::layout::Layout;
 use crate::release::ReleaseError;
 use crate::replace_file::replace_file;
-use crate::settings::{AccountEntry, DeviceEntry, Discovery, RangeEntry, Retention, Settings, SettingsError, Timers};
+use crate::settings::{
+    AccountEntry, DeviceEntry, Discovery, RangeEntry, Retention, Settings, SettingsError, Timers,
+};
 use crate::store::StoreError;
 use crate::trust::{self, TrustError};
 use mailfmt::Introduction;
@@ -42,6 +44,8 @@ pub struct Answers {
     pub devices: Vec<DeviceEntry>,
     /// Ranges in which to look for devices; one that is there already is replaced.
     pub ranges: Vec<RangeEntry>,
+    /// What stands for the box's own hardware.
+    pub machine: Option<String>,
     /// What the center gives to a new appliance.
     pub first_settings: FirstSettings,
     /// Where the programs of the first release come from.
@@ -180,6 +184,7 @@ fn merge(before: Option<&Settings>, answers: &Answers, existing: Existing) -> Re
             });
         }
     }
+    settings.machine = answers.machine.clone().or(settings.machine);
     for device in &answers.devices {
         match settings.devices.iter_mut().find(|entry| entry.address == device.address) {
             Some(entry) => *entry = device.clone(),
@@ -211,6 +216,7 @@ fn blank(introduction: &Introduction) -> Settings {
         center: introduction.center.clone(),
         center_address: String::new(),
         hardware: std::env::consts::ARCH.to_owned(),
+        machine: None,
         reboot_command: vec!["systemctl".to_owned(), "reboot".to_owned()],
         accounts: Vec::new(),
         devices: Vec::new(),

@@ -1,9 +1,11 @@
 use super::*;
 use mailfmt::crypto::{Credential, Direction};
-use mailfmt::envelope::{Addressee, Header, seal};
+use mailfmt::envelope::{Addressee, Extras, Header, seal_with};
 use mailfmt::mail::{Letter, compose};
 use mailfmt::message::report::RefusedReport;
+use mailfmt::message::command::TrustRoots;
 use mailfmt::message::{CounterRequest, VersionRequest};
+use mailfmt::trust::{Role, Root, SignedRoot, SigningKey};
 use mailfmt::{AgentId, Nonce, Report};
 use proptest::prelude::*;
 use std::convert::Infallible;
@@ -35,8 +37,10 @@ struct Draft {
     from: &'static str,
     sender: CenterId,
     sequence: u64,
+    created: Timestamp,
     expires: Timestamp,
     enclosure: Vec<u8>,
+    signer: Option<SigningKey>,
 }
 
 fn draft() -> Draft {
@@ -46,8 +50,10 @@ fn draft() -> Draft {
         from: "center@center.example",
         sender: center(),
         sequence: 5,
+        created: at("2026-01-02T00:00:00Z"),
         expires: at("2026-01-03T00:00:00Z"),
         enclosure: Vec::new(),
+        signer: None,
     }
 }
 
@@ -59,7 +65,7 @@ impl Draft {
             &self.message,
             self.sender.clone().into(),
             ID,
-            at("2026-01-02T00:00:00Z"),
+            self.created,
             self.expires,
         );
         let mut filling = 0u8;
@@ -68,7 +74,9 @@ impl Draft {
             buffer.fill(filling);
         };
         let addressee = Addressee { key: &self.key, sequence: self.sequence };
-        let mut attachment = seal(&header, &self.message, &[addressee], &mut random).unwrap();
+        let extras = Extras { signer: self.signer.as_ref(), follows: Some(4) };
+        let mut attachment =
+            seal_with(&header, &self.message, &[addressee], &extras, &mut random).unwrap();
         attachment.extend(&self.enclosure);
         let letter = Letter { from: self.from, to: Some("agent@site.example"), header: &header, sending: 1 };
         compose(&letter, &attachment)
@@ -76,9 +84,94 @@ impl Draft {
 }
 
 fn verdict_with(raw: &[u8], seen: Seen) -> Verdict {
+    verdict_of(raw, seen, None)
+}
+
+fn verdict_of(raw: &[u8], seen: Seen, trusted: Option<&TrustedRoot>) -> Verdict {
     let (center, to_appliance) = (center(), key(7, Direction::ToAppliance, &agent()));
-    let keys = Keys { center: &center, to_appliance: &to_appliance };
-    judge(raw, keys, |_| Ok::<_, Infallible>(seen), &Limits::default(), now()).unwrap()
+    let keys = Keys { center: &center, to_appliance: &[&to_appliance], trusted };
+    judge(raw, keys, |_| Ok::<_, Infallible>(seen), &Limits::default(), &ClockState::certain(now())).unwrap()
+}
+
+fn signer(seed: u8) -> SigningKey {
+    SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(seed))
+}
+
+/// Roots 1 to `count`; the command key of root N is that of seed 100 + N.
+fn chain(count: u8) -> Vec<SignedRoot> {
+    let root = |version: u8| Root {
+        version: u64::from(version),
+        center: center(),
+        created: at("2026-01-01T00:00:00Z"),
+        expires: at("2036-01-01T00:00:00Z"),
+        root: Role::of(signer(1).public()),
+        release: Role::of(signer(2).public()),
+        command: Role::of(signer(100 + version).public()),
+        revoked_packages: Default::default(),
+        release_counter_reset: None,
+    };
+    (1..=count).map(|version| SignedRoot::unsigned(&root(version)).unwrap().sign(&signer(1)).unwrap()).collect()
+}
+
+fn trusted() -> TrustedRoot {
+    TrustedRoot::first(&chain(1)).unwrap()
+}
+
+fn verdict_under_root(draft: &Draft) -> Verdict {
+    verdict_of(&draft.mail(), Seen::default(), Some(&trusted()))
+}
+
+#[test]
+fn with_a_root_only_what_a_command_key_signed_is_acted_on() {
+    let signed = Draft { signer: Some(signer(101)), ..draft() };
+    assert!(matches!(verdict_under_root(&signed), Verdict::Accepted { .. }));
+    for signer in [None, Some(signer(2)), Some(signer(1)), Some(signer(102))] {
+        let forged = Draft { signer, ..draft() };
+        assert_eq!(verdict_under_root(&forged), Verdict::Junk(JunkReason::Unsigned));
+    }
+}
+
+#[test]
+fn an_unsigned_receipt_settles_nothing() {
+    let receipt = Receipt {
+        report: MessageId::from_bytes([1; 16]),
+        number: 12,
+        received: now(),
+        content: "fault".into(),
+        description: "jam".into(),
+        latest: None,
+    };
+    let draft = Draft { message: Message::Receipt(receipt), ..draft() };
+    assert_eq!(verdict_under_root(&draft), Verdict::Junk(JunkReason::Unsigned));
+    let signed = Draft { signer: Some(signer(101)), ..draft };
+    assert!(matches!(verdict_under_root(&signed), Verdict::Receipt { .. }));
+}
+
+#[test]
+fn roots_may_come_signed_by_the_command_key_that_they_bring() {
+    let roots = |told: &[SignedRoot], seed: u8| {
+        let command = Command::TrustRoots(TrustRoots { roots: told.to_vec() });
+        verdict_under_root(&Draft { message: Message::Command(command), signer: Some(signer(seed)), ..draft() })
+    };
+    let all = chain(21);
+    assert!(matches!(roots(&all[1..], 121), Verdict::Accepted { .. }), "twenty roots in one mail");
+    assert!(matches!(roots(&all[1..], 101), Verdict::Accepted { .. }), "by the key known so far");
+    assert_eq!(roots(&all[1..], 120), Verdict::Junk(JunkReason::Unsigned), "a key of a root in between");
+    assert_eq!(roots(&all[1..], 50), Verdict::Junk(JunkReason::Unsigned), "a stranger");
+    assert_eq!(roots(&all[2..], 121), Verdict::Junk(JunkReason::Unsigned), "a chain with a gap brings no key");
+    let other = Draft { signer: Some(signer(121)), ..draft() };
+    assert_eq!(verdict_under_root(&other), Verdict::Junk(JunkReason::Unsigned), "another command under a key to come");
+}
+
+#[test]
+fn a_mail_under_the_next_credential_is_taken_and_known_as_such() {
+    let (center, current, next) = (center(), key(6, Direction::ToAppliance, &agent()), draft().key);
+    let keys = Keys { center: &center, to_appliance: &[&current, &next], trusted: None };
+    let clock = ClockState::certain(now());
+    let verdict =
+        judge(&draft().mail(), keys, |_| Ok::<_, Infallible>(Seen::default()), &Limits::default(), &clock).unwrap();
+    assert_eq!(verdict.authentic().map(|authentic| authentic.key), Some(1));
+    assert_eq!(verdict.authentic().and_then(|authentic| authentic.follows), Some(4));
 }
 
 fn verdict(raw: &[u8]) -> Verdict {
@@ -128,23 +221,24 @@ fn a_center_by_another_name_is_junk_even_under_our_key() {
 #[test]
 fn an_expired_command_is_not_carried_out() {
     let mail = Draft { expires: at("2026-01-02T03:04:04Z"), ..draft() }.mail();
-    assert_eq!(verdict(&mail), Verdict::Expired { message: ID });
+    assert!(matches!(verdict(&mail), Verdict::Expired { authentic } if authentic.message == ID));
 }
 
 #[test]
 fn a_command_that_came_before_is_a_repeat() {
-    let seen = Seen { before: true, sequence_highest: 5 };
+    let seen = Seen { before: true, newest: None };
     assert!(matches!(verdict_with(&draft().mail(), seen), Verdict::Repeat { .. }));
 }
 
 #[test]
-fn a_command_from_far_below_the_sequence_is_refused_and_a_late_one_is_not() {
-    let late = Seen { before: false, sequence_highest: 5 + SEQUENCE_WINDOW };
-    assert!(matches!(verdict_with(&draft().mail(), late), Verdict::Accepted { .. }));
-    let stale = Seen { before: false, sequence_highest: 6 + SEQUENCE_WINDOW };
+fn a_command_made_long_before_others_that_came_is_refused_and_a_late_one_is_not() {
+    let draft = Draft { expires: at("2036-01-01T00:00:00Z"), ..draft() };
+    let after = |window: SignedDuration| Seen { before: false, newest: Some(draft.created + window) };
+    assert!(matches!(verdict_with(&draft.mail(), after(AGE_WINDOW)), Verdict::Accepted { .. }));
+    let stale = after(AGE_WINDOW + SignedDuration::from_secs(1));
     assert!(matches!(
-        verdict_with(&draft().mail(), stale),
-        Verdict::Refused { reason: RefusedReason::Stale { .. }, .. }
+        verdict_with(&draft.mail(), stale),
+        Verdict::Refused { reason: RefusedReason::Stale { newest }, .. } if newest == stale.newest.unwrap()
     ));
 }
 
@@ -190,18 +284,18 @@ fn what_follows_the_envelope_comes_along() {
 #[test]
 fn a_mail_beyond_the_limit_is_junk_unread() {
     let (center, to_appliance) = (center(), key(7, Direction::ToAppliance, &agent()));
-    let keys = Keys { center: &center, to_appliance: &to_appliance };
+    let keys = Keys { center: &center, to_appliance: &[&to_appliance], trusted: None };
     let limits = Limits { mail_octets: 100, ..Limits::default() };
     let verdict =
-        judge(&draft().mail(), keys, |_| Ok::<_, Infallible>(Seen::default()), &limits, now()).unwrap();
+        judge(&draft().mail(), keys, |_| Ok::<_, Infallible>(Seen::default()), &limits, &ClockState::certain(now())).unwrap();
     assert_eq!(verdict, Verdict::Junk(JunkReason::Mail(mailfmt::mail::JunkReason::TooLarge)));
 }
 
 #[test]
 fn a_journal_that_cannot_be_read_gives_no_verdict() {
     let (center, to_appliance) = (center(), key(7, Direction::ToAppliance, &agent()));
-    let keys = Keys { center: &center, to_appliance: &to_appliance };
-    assert_eq!(judge(&draft().mail(), keys, |_| Err("disk"), &Limits::default(), now()), Err("disk"));
+    let keys = Keys { center: &center, to_appliance: &[&to_appliance], trusted: None };
+    assert_eq!(judge(&draft().mail(), keys, |_| Err("disk"), &Limits::default(), &ClockState::certain(now())), Err("disk"));
 }
 
 proptest! {

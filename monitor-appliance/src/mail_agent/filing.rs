@@ -1,15 +1,25 @@
 //! Filing one mail: its verdict and everything that follows from it, in one transaction.
 
+use crate::clock::{ClockState, Evidence};
 use crate::commands::{self, StoredDevice};
-use crate::context::{ChannelKeys, Context};
+use crate::context::Context;
+use crate::freshness::{self, Freshness, NOTHING_FRESH};
+use crate::alarm;
+use crate::trust::TrustError;
+use crate::update::UpdateState;
 use crate::health;
+use crate::inventory;
 use crate::judge::{Authentic, Keys, Verdict, judge};
+use crate::keyring::{Keyring, KeyringError};
 use crate::release::ReleaseError;
 use crate::replace_file::replace_file;
-use crate::store::{JournalEntry, NewUpdateOrder, Outcome, Outgoing, Store, StoreError, Tally};
+use crate::store::{Change, JournalEntry, Moment, NewUpdateOrder, Outcome, Outgoing, Store, StoreError, Tally};
+use mailfmt::lineage::Observation;
+use mailfmt::message::receipt::Latest;
 use mailfmt::message::UpdateOrder;
-use mailfmt::message::report::{UpdateOutcome, UpdateResultReport};
-use mailfmt::{Command, Report};
+use mailfmt::message::report::{RefusedReport, UpdateOutcome, UpdateResultReport};
+use mailfmt::{Command, MessageId, Report};
+use std::collections::{BTreeMap, HashSet};
 
 /// A mail could not be filed. It must stay in the mailbox and is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +31,12 @@ pub enum FilingError {
     /// The package that came with it.
     #[error("the package that came with the mail could not be written")]
     Package(#[from] ReleaseError),
+    /// The credential that it asks for.
+    #[error("the new credential could not be stored")]
+    Keyring(#[from] KeyringError),
+    /// The roots that it brings.
+    #[error("the new roots could not be stored")]
+    Trust(#[from] TrustError),
 }
 
 /// What a filed mail was, for the log and for tests.
@@ -32,6 +48,10 @@ pub enum Filed {
     Bounce,
     /// Expired before it came.
     Expired,
+    /// Whether it has expired only a proven time can tell: nothing was done, the mail must stay.
+    Undecided,
+    /// It cannot be done just now: nothing was done, the mail must stay.
+    Later,
     /// A receipt; false if it was for no report that waits.
     Receipt(bool),
     /// A command that came before.
@@ -42,51 +62,113 @@ pub enum Filed {
     Accepted,
 }
 
-/// Judges `raw` and does what follows from it. After an `Ok` the mail may be deleted, after an error it may not.
+/// Judges `raw` and does what follows from it. After an `Ok` other than [`Filed::Undecided`] and [`Filed::Later`] the mail may be deleted,
+/// after an error it may not.
 ///
 /// # Errors
 /// [`FilingError`].
 pub fn file_mail(
     store: &mut Store,
     context: &Context,
-    keys: &ChannelKeys,
+    keys: &Keyring,
     raw: &[u8],
 ) -> Result<Filed, FilingError> {
+    let mut junk = Discarded::default();
+    let filed = file_one(store, context, keys, raw, &mut junk)?;
+    junk.write(store)?;
+    junk.tell();
+    Ok(filed)
+}
+
+/// The same, but what is discarded is only noted in `junk`: a flood must not cost a write to the disk, nor a line of
+/// the log, for every mail of it.
+pub(super) fn file_one(
+    store: &mut Store,
+    context: &Context,
+    keys: &Keyring,
+    raw: &[u8],
+    junk: &mut Discarded,
+) -> Result<Filed, FilingError> {
     let center = &context.settings.center;
-    let now = context.now();
-    let judge_keys = Keys { center, to_appliance: &keys.to_appliance };
+    let clock = context.clock_state();
+    let held = keys.keys();
+    let to_appliance = held.to_appliance();
+    let judge_keys = Keys { center, to_appliance: &to_appliance, trusted: held.trusted.as_ref() };
     let verdict =
-        judge(raw, judge_keys, |message| store.seen(message, center), &context.settings.limits, now)?;
+        judge(raw, judge_keys, |message| store.seen(message, center), &context.settings.limits, &clock)?;
+    if let Some(authentic) = verdict.authentic().filter(|authentic| authentic.created > clock.earliest) {
+        learn(store, context, &Evidence::Message { created: authentic.created })?;
+    }
+    // The center has used the next credential.
+    if verdict.authentic().is_some_and(|authentic| authentic.key > 0) && !a_script_may_run(store)? && keys.settle()? {
+        tracing::info!("the new credential is in use; the old one is forgotten");
+    }
+    if let Some(authentic) = verdict.authentic().filter(|_| !matches!(verdict, Verdict::Undecided { .. }))
+        && !junk.seen.insert(authentic.message)
+    {
+        junk.note("copy of the mail before");
+        return Ok(Filed::Junk);
+    }
+    let now = context.now();
     match verdict {
         Verdict::Junk(reason) => {
-            tracing::info!(%reason, octets = raw.len(), "junk mail discarded");
-            discard(store)?;
+            tracing::debug!(%reason, octets = raw.len(), "junk mail discarded");
+            junk.note(&reason.to_string());
             Ok(Filed::Junk)
         }
         Verdict::AutoReply => {
-            tracing::info!("automatic answer discarded");
-            discard(store)?;
+            junk.note("automatic answer");
             Ok(Filed::Junk)
         }
         Verdict::Bounce(bounce) => {
-            let messages: Vec<String> = bounce.messages.iter().map(ToString::to_string).collect();
-            tracing::warn!(
-                messages = messages.join(" "), action = ?bounce.action,
-                status = bounce.status.as_deref().unwrap_or_default(), diagnostic = ?bounce.diagnostic,
-                "a mail server says that a mail of ours did not arrive"
-            );
+            if junk.may_tell() {
+                let messages: Vec<String> = bounce.messages.iter().map(ToString::to_string).collect();
+                tracing::warn!(
+                    messages = messages.join(" "), action = ?bounce.action,
+                    status = bounce.status.as_deref().unwrap_or_default(), diagnostic = ?bounce.diagnostic,
+                    "a mail server says that a mail of ours did not arrive"
+                );
+            }
             Ok(Filed::Bounce)
         }
-        Verdict::Expired { message } => {
-            tracing::warn!(%message, "a message came after it had expired");
-            discard(store)?;
+        Verdict::Expired { authentic } => {
+            if junk.may_tell() {
+                let Authentic { message, expires, .. } = authentic;
+                tracing::warn!(%message, %expires, "a message came after it had expired");
+            }
+            junk.note("expired");
             Ok(Filed::Expired)
         }
+        Verdict::Undecided { authentic } => {
+            tracing::warn!(
+                message = %authentic.message, expires = %authentic.expires, %now,
+                "a command waits in the mailbox until a receipt proves what time it is"
+            );
+            Ok(Filed::Undecided)
+        }
         Verdict::Receipt { authentic, receipt } => {
-            let settled = store.change(|change| {
+            let reading = context.reading();
+            let (settled, known) = store.change(|change| {
                 change.see_sequence(center, authentic.sequence)?;
-                change.settle(receipt.report, receipt.number, now)
+                observe(change, context, &authentic)?;
+                if let Some(latest) = &receipt.latest {
+                    hear(change, context, &authentic, latest)?;
+                }
+                let handed_in = change.handed_in(receipt.report)?;
+                let settled = change.settle(receipt.report, receipt.number, now)?;
+                // A copy proves nothing: who holds it back could pass an old time off as the present one.
+                let known = if settled {
+                    let evidence = Evidence::Receipt { received: receipt.received, handed_in };
+                    Some(change.learn_time(&evidence, &reading)?)
+                } else {
+                    None
+                };
+                Ok::<_, StoreError>((settled, known))
             })?;
+            if let Some(known) = known {
+                context.learned_time(known);
+                tell_offset(&clock, context);
+            }
             tracing::info!(report = %receipt.report, number = receipt.number, settled, "receipt");
             Ok(Filed::Receipt(settled))
         }
@@ -103,6 +185,7 @@ pub fn file_mail(
             let entry = entry(context, &authentic, &kind, Outcome::Refused);
             store.change(|change| {
                 if change.journal(&entry)? {
+                    observe(change, context, &authentic)?;
                     change.enqueue(&answer)?;
                 }
                 Ok::<_, StoreError>(())
@@ -110,16 +193,89 @@ pub fn file_mail(
             Ok(Filed::Refused)
         }
         Verdict::Accepted { authentic, command, enclosure } => {
+            if matches!(command, Command::RotateCredential(_)) && a_script_may_run(store)? {
+                // The script's changes to the secrets may be undone, and this one with them.
+                tracing::info!(message = %authentic.message, "a rotation waits until the update's script is over");
+                junk.seen.remove(&authentic.message);
+                return Ok(Filed::Later);
+            }
             tracing::info!(message = %authentic.message, kind = command.kind(), "command accepted");
-            accept(store, context, &authentic, &command, &enclosure)?;
+            store.change(|change| observe(change, context, &authentic))?;
+            accept(store, context, keys, &authentic, &command, &enclosure)?;
             Ok(Filed::Accepted)
         }
     }
 }
 
-/// Counts a mail that nobody reads.
-pub(super) fn discard(store: &mut Store) -> Result<(), StoreError> {
-    store.change(|change| change.count(Tally::Junk))
+fn learn(store: &mut Store, context: &Context, evidence: &Evidence) -> Result<(), StoreError> {
+    let reading = context.reading();
+    let known = store.change(|change| change.learn_time(evidence, &reading))?;
+    context.learned_time(known);
+    Ok(())
+}
+
+/// Once, when it becomes known that the box's clock is wrong.
+fn tell_offset(before: &ClockState, context: &Context) {
+    let after = context.clock_state();
+    if let Some(offset_secs) = after.told_offset().filter(|_| !before.proven) {
+        tracing::warn!(offset_secs, now = %after.now, "this box's clock is wrong; the time that the center proves is used instead");
+    }
+}
+
+/// What came of a batch of mails besides what is stored of each, so that neither the disk nor the log fills with a flood.
+#[derive(Debug, Default)]
+pub(super) struct Discarded {
+    /// Mails that nobody reads, by reason; there are only a few reasons.
+    reasons: BTreeMap<String, u32>,
+    /// Authentic messages of the batch; copies of one mail are acted on once.
+    seen: HashSet<MessageId>,
+    /// Lines of the log that these mails have had.
+    lines: u32,
+}
+
+impl Discarded {
+    /// Lines of the log that one batch may have for mails that anybody may copy or forge.
+    const LINES_MAX: u32 = 3;
+
+    /// One more.
+    pub(super) fn note(&mut self, reason: &str) {
+        let count = self.reasons.entry(reason.to_owned()).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    fn may_tell(&mut self) -> bool {
+        self.lines = self.lines.saturating_add(1);
+        self.lines <= Self::LINES_MAX
+    }
+
+    fn mails(&self) -> u32 {
+        self.reasons.values().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Counts them in the store.
+    pub(super) fn write(&self, store: &mut Store) -> Result<(), StoreError> {
+        match self.mails() {
+            0 => Ok(()),
+            mails => store.change(|change| change.count_more(Tally::Junk, mails)),
+        }
+    }
+
+    /// Takes over the reasons of another batch.
+    pub(super) fn add(&mut self, other: Self) {
+        for (reason, more) in other.reasons {
+            let count = self.reasons.entry(reason).or_default();
+            *count = count.saturating_add(more);
+        }
+    }
+
+    /// One line of the log.
+    pub(super) fn tell(&self) {
+        if self.mails() > 0 {
+            let reasons: Vec<_> =
+                self.reasons.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
+            tracing::info!(mails = self.mails(), reasons = reasons.join(", "), "junk mail discarded");
+        }
+    }
 }
 
 fn entry(context: &Context, authentic: &Authentic, kind: &str, outcome: Outcome) -> JournalEntry {
@@ -137,6 +293,7 @@ fn entry(context: &Context, authentic: &Authentic, kind: &str, outcome: Outcome)
 fn accept(
     store: &mut Store,
     context: &Context,
+    keys: &Keyring,
     authentic: &Authentic,
     command: &Command,
     enclosure: &[u8],
@@ -145,15 +302,7 @@ fn accept(
     let entry = entry(context, authentic, command.kind(), Outcome::Accepted);
     let answer = |report| context.outgoing(report, Some(id));
     match command {
-        Command::Ping(_) => {
-            let report = health::report(store, context)?;
-            store.change(|change| {
-                if change.journal(&entry)? {
-                    health::enqueue(change, context, report, Some(id))?;
-                }
-                Ok(())
-            })
-        }
+        Command::Ping(_) => answer_health(store, context, &entry),
         Command::Counters(request) => {
             let report = Report::Counters(commands::counters(request, &stored_devices(store, context)?));
             file_answer(store, &entry, &answer(report))
@@ -173,13 +322,75 @@ fn accept(
                 }
             }
         }
+        Command::RotateCredential(request) => match keys.agree(request, authentic.sequence) {
+            Ok(next) => file_answer(store, &entry, &answer(Report::CredentialRotated(next.answer()))),
+            Err(KeyringError::Refused(reason)) => {
+                file_answer(store, &entry, &answer(refused(command, &reason)))
+            }
+            Err(error) => Err(error.into()),
+        },
+        Command::TrustRoots(told) => match keys.follow(&told.roots) {
+            Ok(trusted) => {
+                tracing::info!(root = trusted.root().version, "a newer root is trusted");
+                answer_health(store, context, &entry)
+            }
+            Err(error @ (TrustError::Root(_) | TrustError::AnotherCenter { .. } | TrustError::Missing { .. })) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "roots refused");
+                file_answer(store, &entry, &answer(refused(command, &error)))
+            }
+            Err(error) => Err(error.into()),
+        },
         // The judge refuses unknown kinds.
-        Command::RotateCredential(_) | Command::TrustRoots(_) | Command::Unknown { .. } => {
+        Command::Unknown { .. } => {
             let reason = crate::judge::RefusedReason::UnknownKind;
             let report = commands::refusal(command.kind(), &reason, &health::running_version(context));
             file_answer(store, &entry, &answer(report))
         }
     }
+}
+
+/// Takes the message into account for the center's history; what it shows is told once.
+fn observe(change: &Change<'_>, context: &Context, authentic: &Authentic) -> Result<(), StoreError> {
+    match change.observe(&context.settings.center, authentic.sighting())? {
+        Observation::Forked(fork) => alarm::center_forked(change, context, &fork),
+        Observation::Continues | Observation::NewEpoch => Ok(()),
+    }
+}
+
+/// The center's dated word on the newest release.
+fn hear(change: &Change<'_>, context: &Context, authentic: &Authentic, latest: &Latest) -> Result<(), StoreError> {
+    // Nobody can know what will be the latest.
+    let at = latest.at.min(authentic.created);
+    change.note_latest(Moment::Fresh, at)?;
+    let limit = context.settings.freshness;
+    match freshness::judge(Some(at), at, limit, context.clock_state().for_forgetting()) {
+        Freshness::Fresh => alarm::end(change, context, NOTHING_FRESH).map(|_| ()),
+        Freshness::Stale { .. } => Ok(()),
+    }
+}
+
+/// Whether an update's script may be running, or its changes to the secrets may still be undone.
+fn a_script_may_run(store: &Store) -> Result<bool, StoreError> {
+    Ok(store.update_orders_open()?.iter().any(|order| {
+        matches!(
+            order.state,
+            UpdateState::Verified { .. } | UpdateState::Staged { .. } | UpdateState::ScriptRun { .. }
+        )
+    }))
+}
+
+fn refused(command: &Command, reason: &dyn std::error::Error) -> Report {
+    Report::Refused(RefusedReport { kind: command.kind().to_owned(), reason: reason.to_string() })
+}
+
+fn answer_health(store: &mut Store, context: &Context, entry: &JournalEntry) -> Result<(), FilingError> {
+    let report = health::report(store, context)?;
+    store.change(|change| {
+        if change.journal(entry)? {
+            health::enqueue(change, context, report, Some(entry.message))?;
+        }
+        Ok(())
+    })
 }
 
 fn file_answer(store: &mut Store, entry: &JournalEntry, answer: &Outgoing) -> Result<(), FilingError> {
@@ -235,7 +446,7 @@ fn stored_devices(store: &Store, context: &Context) -> Result<Vec<StoredDevice>,
         let address = entry.address.as_str();
         Ok(StoredDevice::new(address, store.device(address)?, store.latest_reading(address)?))
     };
-    context.settings.devices.iter().map(device).collect()
+    inventory::watched(store, &context.settings)?.iter().map(device).collect()
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub(super) struct FileSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     hardware: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    machine: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reboot_command: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     freshness_days: Option<u64>,
@@ -350,6 +352,9 @@ impl FileSettings {
         if hardware.is_empty() || hardware.len() > 64 {
             return Err(bad("hardware", hardware, "1 to 64 octets"));
         }
+        if let Some(machine) = self.machine.as_ref().filter(|machine| !(1..=64).contains(&machine.len())) {
+            return Err(bad("machine", machine, "1 to 64 octets"));
+        }
         let accounts = (1..)
             .zip(self.accounts)
             .map(|(number, table)| account(table, number, path))
@@ -380,6 +385,7 @@ impl FileSettings {
             center: CenterId::new(&self.center).map_err(|error| bad("center", &self.center, error))?,
             center_address: self.center_address,
             hardware,
+            machine: self.machine,
             reboot_command: self
                 .reboot_command
                 .unwrap_or_else(|| vec!["systemctl".to_owned(), "reboot".to_owned()]),
@@ -413,6 +419,7 @@ impl FileSettings {
             center: settings.center.to_string(),
             center_address: settings.center_address.clone(),
             hardware: Some(settings.hardware.clone()),
+            machine: settings.machine.clone(),
             reboot_command: Some(settings.reboot_command.clone()),
             freshness_days: (settings.freshness != FRESHNESS_DEFAULT)
                 .then(|| u64::try_from(settings.freshness.as_hours() / 24).unwrap_or(1)),

@@ -47,8 +47,8 @@ pub struct JournalEntry {
 pub struct Seen {
     /// This very message came before.
     pub before: bool,
-    /// Highest sequence number that came in its channel.
-    pub sequence_highest: u64,
+    /// When the newest message in its channel was made.
+    pub newest: Option<Timestamp>,
 }
 
 impl Store {
@@ -61,7 +61,7 @@ impl Store {
             .connection
             .prepare_cached("SELECT 1 FROM journal WHERE message = ?1")?
             .exists((message.to_string(),))?;
-        Ok(Seen { before, sequence_highest: self.sequence_seen(center)? })
+        Ok(Seen { before, newest: self.newest_of(center)? })
     }
 
     /// Highest sequence number that came from `center`; 0 if none did.

@@ -216,15 +216,9 @@ impl Change<'_> {
     /// Stores a report with the next sequence number of its channel; it is due at once. Returns its row number.
     ///
     /// # Errors
-    /// [`StoreError::Sql`].
+    /// [`StoreError`].
     pub fn enqueue(&self, outgoing: &Outgoing) -> Result<i64, StoreError> {
-        let sequence: i64 = self
-            .transaction
-            .prepare_cached(
-                "INSERT INTO channel (center, sequence_sent) VALUES (?1, 1)
-                 ON CONFLICT (center) DO UPDATE SET sequence_sent = sequence_sent + 1 RETURNING sequence_sent",
-            )?
-            .query_row((outgoing.center.as_str(),), |row| row.get(0))?;
+        let sequence = self.next_sequence(&outgoing.center, outgoing.created)?;
         let message = Message::Report(outgoing.report.clone());
         self.transaction
             .prepare_cached(
@@ -235,7 +229,7 @@ impl Change<'_> {
             .insert((
                 outgoing.id.to_string(),
                 outgoing.center.as_str(),
-                sequence,
+                row::from_u64(sequence),
                 message.kind(),
                 Priority::of(&outgoing.report, outgoing.in_reply_to.is_some()).number(),
                 outgoing.in_reply_to.map(|id| id.to_string()),

@@ -63,6 +63,11 @@ fn outgoing(id: u8, report: Report, in_reply_to: Option<MessageId>) -> Outgoing 
     }
 }
 
+/// The number `count` of the first process.
+fn number(count: u64) -> u64 {
+    mailfmt::sequence::first_of(mailfmt::sequence::new_epoch(now(), 0)) + count - 1
+}
+
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -86,7 +91,7 @@ fn what_was_written_is_there_after_opening_again() {
     let store = home.open();
     let rows = store.outbox_waiting(10).unwrap();
     assert_eq!(rows.len(), 1);
-    assert_eq!(rows[0].sequence, 1);
+    assert_eq!(rows[0].sequence, number(1));
     assert_eq!(store.outbox_message(rows[0].id).unwrap(), mailfmt::Message::Report(fault()));
 }
 
@@ -103,7 +108,7 @@ fn a_change_that_breaks_off_leaves_no_trace_not_even_a_sequence_number() {
     assert_eq!(store.outbox_waiting_count().unwrap(), 0);
     assert_eq!(store.tally(Tally::Junk).unwrap(), 0);
     enqueue(&mut store, &outgoing(2, fault(), None)).unwrap();
-    assert_eq!(store.outbox_waiting(1).unwrap()[0].sequence, 1);
+    assert_eq!(store.outbox_waiting(1).unwrap()[0].sequence, number(1));
 }
 
 #[test]
@@ -134,10 +139,10 @@ fn sequence_numbers_are_never_used_again_even_when_rows_are_pruned() {
         enqueue(&mut store, &outgoing(id, health(), None)).unwrap();
         store.change(|change| change.settle(MessageId::from_bytes([id; 16]), 1, now())).unwrap();
     }
-    store.change(|change| change.prune(&Retention::default(), later(400 * 86_400))).unwrap();
+    store.change(|change| change.prune(&Retention::default(), later(400 * 86_400), later(400 * 86_400))).unwrap();
     assert!(store.outbox_newest(10).unwrap().is_empty());
     enqueue(&mut store, &outgoing(9, health(), None)).unwrap();
-    assert_eq!(store.outbox_newest(1).unwrap()[0].sequence, 4);
+    assert_eq!(store.outbox_newest(1).unwrap()[0].sequence, number(4));
 }
 
 #[test]
@@ -157,7 +162,7 @@ fn only_a_receipt_or_the_policy_takes_a_report_out_of_the_outbox() {
     let mut store = home.open();
     let id = enqueue(&mut store, &outgoing(1, fault(), None)).unwrap();
     store.change(|change| change.mark_sent(id, now(), later(1800))).unwrap();
-    store.change(|change| change.prune(&Retention::default(), later(4000 * 86_400))).unwrap();
+    store.change(|change| change.prune(&Retention::default(), later(4000 * 86_400), later(4000 * 86_400))).unwrap();
     assert_eq!(store.outbox_waiting(10).unwrap()[0].sendings, 1);
     assert!(store.change(|change| change.settle(MessageId::from_bytes([1; 16]), 77, now())).unwrap());
     assert!(!store.change(|change| change.settle(MessageId::from_bytes([1; 16]), 77, now())).unwrap());
@@ -204,7 +209,7 @@ fn too_many_waiting_reports_are_given_up_from_the_oldest_and_least_urgent_and_co
     }
     assert_eq!(store.change(|change| change.expire_surplus(4, now())).unwrap(), 2);
     let left: Vec<u64> = store.outbox_waiting(10).unwrap().iter().map(|row| row.sequence).collect();
-    assert_eq!(left, [1, 3, 5, 6]);
+    assert_eq!(left, [1, 3, 5, 6].map(number));
     assert_eq!(store.tally(Tally::ReportsExpired).unwrap(), 2);
     assert_eq!(store.change(|change| change.expire_surplus(4, now())).unwrap(), 0);
 }
@@ -231,7 +236,7 @@ fn a_repeated_command_gets_its_stored_answer_again_but_not_one_per_copy() {
     assert_eq!(again(&mut store, later(2)), 1);
     assert_eq!(again(&mut store, later(3)), 1);
     let rows = store.outbox_waiting(10).unwrap();
-    assert_eq!((rows.len(), rows[0].due, rows[0].sequence), (1, later(30), 1));
+    assert_eq!((rows.len(), rows[0].due, rows[0].sequence), (1, later(30), number(1)));
     assert_eq!(again(&mut store, later(500)), 1);
     assert_eq!(store.outbox_waiting(10).unwrap()[0].due, later(30));
     assert_eq!(
@@ -261,11 +266,13 @@ fn a_message_is_journaled_once_and_remembered_until_it_has_expired() {
     assert!(store.change(|change| change.journal(&entry(1, 40))).unwrap());
     assert!(!store.change(|change| change.journal(&entry(1, 40))).unwrap());
     store.change(|change| change.journal(&entry(2, 12))).unwrap();
-    assert_eq!(store.seen(message, &center()).unwrap(), Seen { before: true, sequence_highest: 40 });
-    store.change(|change| change.prune(&Retention::default(), later(3600))).unwrap();
+    assert_eq!(store.seen(message, &center()).unwrap(), Seen { before: true, newest: None });
+    assert_eq!(store.sequence_seen(&center()).unwrap(), 40);
+    store.change(|change| change.prune(&Retention::default(), later(3600), later(3600))).unwrap();
     assert!(store.seen(message, &center()).unwrap().before);
-    store.change(|change| change.prune(&Retention::default(), later(3 * 86_400))).unwrap();
-    assert_eq!(store.seen(message, &center()).unwrap(), Seen { before: false, sequence_highest: 40 });
+    store.change(|change| change.prune(&Retention::default(), later(3 * 86_400), later(3 * 86_400))).unwrap();
+    assert_eq!(store.seen(message, &center()).unwrap(), Seen { before: false, newest: None });
+    assert_eq!(store.sequence_seen(&center()).unwrap(), 40, "never forgotten");
 }
 
 fn reading(at: Timestamp, value: u64) -> ReadingRow {
@@ -292,7 +299,7 @@ fn old_readings_go_but_the_latest_of_a_device_stays() {
             change.store_reading("192.0.2.1", &reading(later(1), 2))
         })
         .unwrap();
-    assert_eq!(store.change(|change| change.prune(&Retention::default(), later(4000 * 86_400))).unwrap(), 1);
+    assert_eq!(store.change(|change| change.prune(&Retention::default(), later(4000 * 86_400), later(4000 * 86_400))).unwrap(), 1);
     assert_eq!(store.latest_reading("192.0.2.1").unwrap(), Some(reading(later(1), 2)));
     assert_eq!(store.latest_reading("192.0.2.2").unwrap(), None);
 }
@@ -342,9 +349,22 @@ fn another_connection_sees_that_something_changed() {
 }
 
 #[test]
-fn a_store_of_a_newer_version_is_left_alone() {
+fn a_store_that_a_newer_version_has_added_to_is_used_by_the_version_before() {
     let home = Home::new();
-    home.open().connection.pragma_update(None, "user_version", 99).unwrap();
+    let connection = home.open().connection;
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    connection.execute_batch("CREATE TABLE of_the_future (id INTEGER) STRICT").unwrap();
+    home.open().change(|change| change.beat("mail-agent", Timestamp::UNIX_EPOCH)).unwrap();
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 99, "it stays a store of the newer version");
+}
+
+#[test]
+fn a_store_that_a_newer_version_keeps_to_itself_is_left_alone() {
+    let home = Home::new();
+    let connection = home.open().connection;
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    connection.pragma_update(None, "application_id", 98).unwrap();
     let error = Store::open(&home.0.path().join("store.db")).unwrap_err();
     assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
 }
@@ -366,7 +386,10 @@ fn several_processes_may_open_a_new_store_at_the_same_time() {
     });
     let sequences: std::collections::BTreeSet<u64> =
         home.open().outbox_waiting(100).unwrap().iter().map(|row| row.sequence).collect();
-    assert_eq!(sequences, (1..=20).collect());
+    assert_eq!(sequences.len(), 20);
+    let epochs: std::collections::BTreeSet<u32> =
+        sequences.into_iter().map(mailfmt::sequence::epoch_of).collect();
+    assert_eq!(epochs.len(), 4, "each process begins one of its own");
 }
 
 proptest! {

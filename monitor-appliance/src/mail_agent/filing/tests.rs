@@ -1,10 +1,12 @@
 use super::*;
+use crate::clock::Reading;
 use crate::layout::Layout;
 use crate::settings::Settings;
 use crate::store::{OutboxState, ReadingRow};
 use jiff::Timestamp;
-use mailfmt::crypto::{ContentKey, Credential, Direction};
-use mailfmt::envelope::{Addressee, Header, seal};
+use crate::keyring::replace_credential;
+use mailfmt::crypto::{ChannelKey, ContentKey, Credential, Direction};
+use mailfmt::envelope::{Addressee, Extras, Header, seal_with};
 use mailfmt::mail::{Letter, compose};
 use mailfmt::message::report::{FaultClearedReport, StoredReading};
 use mailfmt::message::{Counter, CounterRequest, DeviceId, Message, VersionRequest, command::PingRequest};
@@ -34,12 +36,18 @@ fn now() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
 }
 
-/// One appliance on disk, and the center's key to it.
+/// One appliance on disk, and the center that writes to it.
 struct Site {
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
     context: Context,
-    keys: ChannelKeys,
+    keys: Keyring,
+    /// The center's key to it.
+    sealing: ChannelKey,
     sent: u64,
+    /// Epoch of the center's numbers, and what it follows.
+    epoch: (u64, u64),
+    signer: Option<SigningKey>,
+    created: Timestamp,
 }
 
 impl Site {
@@ -48,12 +56,12 @@ impl Site {
         let settings = Settings::parse(SETTINGS, Path::new("appliance.toml")).unwrap();
         let (agent, center) = (settings.agent.clone(), settings.center.clone());
         let credential = Credential::from_bytes([7; 32]);
-        let keys = ChannelKeys {
-            to_appliance: credential.channel(Direction::ToAppliance, &agent, &center),
-            to_center: credential.channel(Direction::ToCenter, &agent, &center),
-        };
-        let context = Context::new(Layout::new(home.path()), settings, Arc::new(now));
-        Self { _home: home, context, keys, sent: 0 }
+        let sealing = credential.channel(Direction::ToAppliance, &agent, &center);
+        let context = Context::new(Layout::new(home.path()), settings, Arc::new(|| Reading::of_wall(now())));
+        std::fs::create_dir(context.layout.secrets_dir()).unwrap();
+        replace_credential(&context, &credential).unwrap();
+        let keys = Keyring::load(&context).unwrap();
+        Self { home, context, keys, sealing, sent: 0, epoch: (0, 0), signer: None, created: now() }
     }
 
     fn store(&self) -> Store {
@@ -66,10 +74,11 @@ impl Site {
         let id = MessageId::from_bytes([u8::try_from(self.sent).unwrap(); 16]);
         let sender = self.context.settings.center.clone();
         let expires = now().saturating_add(jiff::SignedDuration::from_hours(24)).unwrap();
-        let header = Header::new(message, sender.into(), id, now(), expires);
-        let addressee = Addressee { key: &self.keys.to_appliance, sequence: self.sent };
+        let header = Header::new(message, sender.into(), id, self.created, expires);
+        let addressee = Addressee { key: &self.sealing, sequence: (self.epoch.0 << 32) + self.sent };
         let mut random = |buffer: &mut [u8]| buffer.fill(9);
-        let mut attachment = seal(&header, message, &[addressee], &mut random).unwrap();
+        let extras = Extras { signer: self.signer.as_ref(), follows: Some(self.epoch.1) };
+        let mut attachment = seal_with(&header, message, &[addressee], &extras, &mut random).unwrap();
         attachment.extend(enclosure);
         let letter = Letter { from: "center@center.example", to: None, header: &header, sending: 1 };
         compose(&letter, &attachment)
@@ -283,7 +292,7 @@ fn a_package_that_cannot_be_written_leaves_the_mail_unfiled_for_the_next_time() 
 fn a_mail_for_another_appliance_changes_nothing_but_the_count_of_junk() {
     let mut site = Site::new();
     let other = AgentId::new("AGENT0000002").unwrap();
-    site.keys.to_appliance = Credential::from_bytes([7; 32]).channel(
+    site.sealing = Credential::from_bytes([7; 32]).channel(
         Direction::ToAppliance,
         &other,
         &site.context.settings.center.clone(),
@@ -294,3 +303,6 @@ fn a_mail_for_another_appliance_changes_nothing_but_the_count_of_junk() {
     assert!(ours.answers().is_empty());
     assert_eq!(ours.store().tally(Tally::Junk).unwrap(), 1);
 }
+
+mod time;
+mod trust;
