@@ -226,7 +226,7 @@ async fn begin(
     };
     let order = Order { code, center_address, address: account.address.clone(), hardware, software, devices };
     let attempt = Attempt::begin(order, system_clock().wall, &mut system_random);
-    Ok(Stored { attempt, site: Site { account, devices: entries, ranges } })
+    Ok(Stored { attempt, site: Site { account, machine: arguments.machine.clone(), devices: entries, ranges } })
 }
 
 fn code(

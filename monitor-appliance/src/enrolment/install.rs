@@ -69,6 +69,7 @@ pub fn finish(
         password: None,
         devices: stored.site.devices.clone(),
         ranges: stored.site.ranges.clone(),
+        machine: stored.site.machine.clone(),
         first_settings: admission.settings.clone(),
         release,
     };

@@ -20,6 +20,8 @@ const OCTETS_MAX: u64 = 16 << 20;
 pub struct Site {
     /// The mail account; its password lies in its own file.
     pub account: mailbox::AccountSettings,
+    /// What stands for the box's own hardware, where it is not what the box tells.
+    pub machine: Option<String>,
     /// Devices given by hand.
     #[serde(with = "devices_text")]
     pub devices: Vec<DeviceEntry>,
