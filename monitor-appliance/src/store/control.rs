@@ -3,13 +3,17 @@
 use super::{Change, Store, StoreError};
 use std::collections::BTreeSet;
 
-/// Something that is to happen after an update was kept.
+/// Something that is to happen because a script asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScriptWish {
-    /// All programs of the appliance start anew, the supervisor too.
+    /// All programs of the appliance start anew after the update was kept, the supervisor too.
     Restart,
-    /// The box restarts.
+    /// The box restarts after the update was kept.
     Reboot,
+    /// The script is run again right after the next restart of the appliance.
+    NextRestart,
+    /// That it asked for it before, and so is granted it no second time.
+    NextRestartGranted,
 }
 
 impl ScriptWish {
@@ -17,6 +21,8 @@ impl ScriptWish {
         match self {
             Self::Restart => "restart",
             Self::Reboot => "reboot",
+            Self::NextRestart => "next-restart",
+            Self::NextRestartGranted => "next-restart-granted",
         }
     }
 }
@@ -124,14 +130,18 @@ impl Change<'_> {
             .exists((order, wish.name()))?)
     }
 
-    /// Forgets what an order's script asked for: it runs again, or asked in vain.
+    /// Forgets what an order's script asked for: it runs again, or asked in vain. What was granted stays, and what
+    /// orders asked that are over goes too.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn forget_wishes(&self, order: i64) -> Result<(), StoreError> {
         self.transaction
-            .prepare_cached("DELETE FROM script_wish WHERE update_order = ?1")?
-            .execute((order,))?;
+            .prepare_cached(
+                "DELETE FROM script_wish WHERE (update_order = ?1 AND wish <> ?2)
+                    OR update_order IN (SELECT id FROM update_order WHERE done = 1)",
+            )?
+            .execute((order, ScriptWish::NextRestartGranted.name()))?;
         Ok(())
     }
 }

@@ -188,7 +188,8 @@ impl Fences {
         }
         let names: Vec<&str> = self.active.iter().map(|fence| fence.name()).collect();
         let active = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let missing: Vec<String> = self.missing.iter().map(|(fence, why)| format!("{fence} ({why})")).collect();
+        let missing: Vec<String> =
+            self.missing.iter().map(|(fence, why)| format!("{fence} ({why})")).collect();
         Some(format!("[fences: {active}; missing: {}]", missing.join(", ")))
     }
 }

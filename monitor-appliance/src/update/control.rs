@@ -1,7 +1,7 @@
 //! Answers what an install script asks by `appliance-ctl`: what it wants is stored, where the supervisor finds it.
 
 use super::UpdateError;
-use super::script::{Answer, Ask, Request};
+use super::script::{Answer, Ask, Request, ScriptEnd};
 use crate::context::Context;
 use crate::release::{Release, Releases, residents};
 use crate::store::{ScriptWish, Store};
@@ -35,17 +35,24 @@ impl Control {
         Ok(Self { store, order, folder, running })
     }
 
-    /// The script ended: whatever it stopped may run again. What it wished counts only after a success.
+    /// The script ended: whatever it stopped may run again. What it wished counts only after a success, but for the
+    /// next restart, which it asks for when it wants to be run again. Returns whether it is to wait for that.
     ///
     /// # Errors
     /// [`UpdateError`].
-    pub(super) fn end(mut self, succeeded: bool) -> Result<(), UpdateError> {
+    pub(super) fn end(mut self, end: &ScriptEnd) -> Result<bool, UpdateError> {
         let order = self.order;
         self.store.change(|change| {
             change.let_all_modules_run()?;
-            if succeeded { Ok(()) } else { change.forget_wishes(order) }
-        })?;
-        Ok(())
+            let waits = *end == ScriptEnd::TryLater && change.has_wish(order, ScriptWish::NextRestart)?;
+            if waits {
+                change.wish(order, ScriptWish::NextRestartGranted)?;
+            }
+            if *end != ScriptEnd::Succeeded {
+                change.forget_wishes(order)?;
+            }
+            Ok(waits)
+        })
     }
 
     /// The answer to a question, if there is one already.
@@ -57,6 +64,10 @@ impl Control {
         let order = self.order;
         match &request.ask {
             Ask::Restart => self.store.change(|change| change.wish(order, ScriptWish::Restart))?,
+            Ask::NextRestart if self.store.script_wishes(order, ScriptWish::NextRestartGranted)? => {
+                return Ok(Some(Answer::no("the appliance was restarted since")));
+            }
+            Ask::NextRestart => self.store.change(|change| change.wish(order, ScriptWish::NextRestart))?,
             Ask::Reboot => self.store.change(|change| change.wish(order, ScriptWish::Reboot))?,
             Ask::Stop(name) | Ask::Start(name) => {
                 if let Some(no) = self.not_resident(name) {
@@ -146,7 +157,7 @@ fn decide(request: &Request, name: &ModuleName, sight: &Sight) -> Option<Answer>
             None => Answer::no(""),
         }),
         // The supervisor starts it at its next look.
-        Ask::Start(_) | Ask::Restart | Ask::Reboot => Some(Answer::yes("")),
+        Ask::Start(_) | Ask::Restart | Ask::Reboot | Ask::NextRestart => Some(Answer::yes("")),
     }
 }
 

@@ -168,8 +168,10 @@ impl Installation<'_> {
             .and_then(|opened| opened.take(limit.saturating_add(1)).read_to_end(&mut file))
             .map_err(|error| format!("the package file cannot be read: {error}"))?;
         let (_, running) = self.releases.current().map_err(|error| text(&error))?;
-        let (counter, noted_under) = self.store.installed_counter_and_root().map_err(|error| text(&error))?;
+        let (_, noted_under) = self.store.installed_counter_and_root().map_err(|error| text(&error))?;
         let root = trust::read(&self.context.layout, &self.context.settings.center)
+            .map_err(|error| text(&error))?;
+        let greatest = release_counter::greatest(&self.store, &self.context.layout, Some(&root))
             .map_err(|error| text(&error))?;
         let permit = self.permit()?;
         let site = Site {
@@ -178,7 +180,7 @@ impl Installation<'_> {
             permit: permit.as_ref(),
             running: &running.software,
             hardware: &self.context.settings.hardware,
-            installed_counter: root.installed_counter(counter.max(running.release_counter), noted_under),
+            installed_counter: greatest.max(root.installed_counter(running.release_counter, noted_under)),
             now: self.context.now(),
         };
         let package =
@@ -397,13 +399,16 @@ impl Installation<'_> {
         let mut control = Control::begin(self.context, self.row.id)?;
         let (end, output) =
             run_script(&script, Keeper::of_this_program(), &mut |request| control.answer(request));
-        control.end(end == ScriptEnd::Succeeded)?;
+        let wants_restart = control.end(&end)?;
         aside.note_after()?;
         let event = match end {
             ScriptEnd::Succeeded => match self.harm(&running_before, swap)? {
                 None => UpdateEvent::ScriptSucceeded,
                 Some(what) => UpdateEvent::Failed { reason: format!("after its script: {what}") },
             },
+            ScriptEnd::TryLater if wants_restart => {
+                self.blocked(WaitFor::NextRestart, self.limits(package), None)
+            }
             ScriptEnd::TryLater => {
                 let settings = self.settings();
                 let secs = package.manifest().rules.retry_secs;

@@ -5,7 +5,7 @@ use crate::site::{NEW, OLD, Site, until};
 use mailfmt::message::report::UpdateOutcome;
 use monitor_appliance::store::ScriptWish;
 use monitor_appliance::supervisor::processes::running_file;
-use monitor_appliance::update::{OUTPUT_KEPT, UpdateState};
+use monitor_appliance::update::{OUTPUT_KEPT, Turn, UpdateState, restarted};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -62,7 +62,7 @@ fn undone(site: &Site, text: &str, secs: u32, reason: &str) -> String {
 /// The script succeeded: the new release may be swapped in, and is what was signed.
 fn ready(site: &Site, text: &str) -> String {
     let state = run(site, text, 20);
-    assert!(matches!(state, UpdateState::ScriptRun { .. }), "{state:?}, {}", output(site));
+    assert!(matches!(state, UpdateState::Checked { .. }), "{state:?}, {}", output(site));
     assert_eq!(site.running(), OLD);
     site.releases().check(NEW).unwrap();
     output(site)
@@ -121,7 +121,8 @@ fn a_fork_bomb_is_ended_at_its_bound_and_undone() {
 
 #[test]
 fn a_fork_bomb_without_kernel_fences_is_ended_by_counting() {
-    let site = site("without = [\"processes\", \"mounts\", \"network\", \"capabilities\", \"landlock\", \"group\"]");
+    let site =
+        site("without = [\"processes\", \"mounts\", \"network\", \"capabilities\", \"landlock\", \"group\"]");
     let sleep = marked_sleep(&site);
     let bomb = "i=0\nwhile [ $i -lt 200 ]; do setsid env -i \"$STATE_DIR/sleep-of-this-test\" 30 & i=$((i + 1)); done\nwait";
     let output = undone(&site, bomb, 20, "the install script was killed: more than 32 processes");
@@ -174,7 +175,8 @@ fn a_script_that_kills_what_stands_above_it_is_undone_and_nothing_of_it_is_left(
     let site = site("");
     let sleep = marked_sleep(&site);
     // Its parent, everybody, and the whole of its group.
-    let text = "\"$STATE_DIR/sleep-of-this-test\" 1000 &\nkill -9 $PPID; kill -9 -1; sleep 0.2; kill -9 0; exit 0";
+    let text =
+        "\"$STATE_DIR/sleep-of-this-test\" 1000 &\nkill -9 $PPID; kill -9 -1; sleep 0.2; kill -9 0; exit 0";
     let state = run(&site, text, 5);
     assert!(matches!(state, UpdateState::Undone { .. }), "{state:?}");
     assert_eq!(site.running(), OLD);
@@ -183,7 +185,8 @@ fn a_script_that_kills_what_stands_above_it_is_undone_and_nothing_of_it_is_left(
 
 #[test]
 fn a_script_that_kills_its_keeper_on_an_old_kernel_is_undone_and_nothing_of_it_is_left() {
-    let site = site("without = [\"processes\", \"mounts\", \"network\", \"capabilities\", \"landlock\", \"group\"]");
+    let site =
+        site("without = [\"processes\", \"mounts\", \"network\", \"capabilities\", \"landlock\", \"group\"]");
     let sleep = marked_sleep(&site);
     // The process above it, and the one above that.
     let text = "env -i setsid \"$STATE_DIR/sleep-of-this-test\" 1000 &\nsleep 0.2\n\
@@ -217,7 +220,7 @@ fn a_script_dies_with_its_installer_and_runs_again_with_the_next() {
     first.wait().unwrap();
     until("the end of the script", || running_file(&sleep).is_empty());
     assert!(installer(&site, order).status().unwrap().success());
-    assert!(matches!(site.state(order), UpdateState::ScriptRun { .. }));
+    assert!(matches!(site.state(order), UpdateState::Checked { .. }));
     assert_eq!(site.lines("scripts").len(), 2);
 }
 
@@ -335,4 +338,18 @@ fn a_module_that_a_script_left_stopped_runs_again_when_the_script_has_ended() {
     until("the module", || site.lines("starts") == [OLD, OLD]);
     assert_eq!(site.lines("reboots").len(), 0, "what a failed script asked for does not count");
     supervisor.terminate();
+}
+
+#[test]
+fn a_script_may_ask_to_be_run_right_after_the_next_restart_and_is_granted_it_once() {
+    let site = site("");
+    let text = "appliance-ctl ask next-restart && exit 75\necho restarted >> \"$STATE_DIR/scripts\"";
+    let order = ordered(&site, text, 20);
+    assert!(installer(&site, order).status().unwrap().success());
+    assert_eq!(site.state(order).turn(), Turn::NextRestart);
+    assert!(site.lines("scripts").is_empty());
+    restarted(&site.context, &mut site.store()).unwrap();
+    assert!(installer(&site, order).status().unwrap().success());
+    assert!(matches!(site.state(order), UpdateState::Checked { .. }));
+    assert_eq!(site.lines("scripts"), ["restarted"]);
 }

@@ -8,7 +8,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest that a script may say, seconds.
 const PATIENCE_MAX: u64 = 3600;
 
-const USE: &str = "usage: appliance-ctl stop|wait MODULE [SECONDS], start|busy MODULE, ask restart|reboot";
+const USE: &str =
+    "usage: appliance-ctl stop|wait MODULE [SECONDS], start|busy MODULE, ask restart|reboot|next-restart";
 
 /// What a script asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub enum Ask {
     Restart,
     /// The box is to be restarted after the update.
     Reboot,
+    /// The script is to be run again right after the next restart of the appliance; it ends with
+    /// [`super::EXIT_TRY_LATER`] then.
+    NextRestart,
 }
 
 /// A question that is open.
@@ -82,6 +86,7 @@ impl Request {
             ["busy", name] => (Ask::Busy(module(name)?), None),
             ["ask", "restart"] => (Ask::Restart, None),
             ["ask", "reboot"] => (Ask::Reboot, None),
+            ["ask", "next-restart"] => (Ask::NextRestart, None),
             _ => return Err(Answer::wrong_use()),
         };
         let patience = match secs.map(str::parse::<u64>) {
