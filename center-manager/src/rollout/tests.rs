@@ -95,6 +95,7 @@ impl Center {
         let draft = Draft {
             release: Release::of(&inspection.manifest),
             order: enclose(&file, inspection.id, target, &mut random),
+            whole: None,
             timing: Timing {
                 settle: SignedDuration::from_mins(10),
                 answer_timeout: Timing::ANSWER_TIMEOUT,
@@ -191,13 +192,18 @@ impl Center {
         lines.into_iter().map(|line| format!("{} {}", line.what, line.detail).trim().to_owned()).collect()
     }
 
-    /// Everything that the rollout wrote, as text.
+    /// Everything that the rollout wrote, as text; but for the numbers of messages, in which every process begins an epoch.
     fn dump(&self) -> String {
         let mut dump = String::new();
-        for table in
-            ["rollout", "rollout_target", "rollout_mail", "rollout_event", "outbox", "outbox_recipient"]
-        {
-            let mut statement = self.db.read().prepare(&format!("SELECT * FROM {table}")).unwrap();
+        for (table, columns) in [
+            ("rollout", "*"),
+            ("rollout_target", "*"),
+            ("rollout_mail", "*"),
+            ("rollout_event", "*"),
+            ("outbox", "*"),
+            ("outbox_recipient", "outbox, agent, state, attempts, next_try, changed, detail"),
+        ] {
+            let mut statement = self.db.read().prepare(&format!("SELECT {columns} FROM {table}")).unwrap();
             let columns = statement.column_count();
             let mut rows = statement.query([]).unwrap();
             while let Some(row) = rows.next().unwrap() {
@@ -469,6 +475,7 @@ fn a_rollout_of_an_expired_package_or_to_nobody_does_not_begin() {
     let mut draft = Draft {
         release: Release::of(&inspection.manifest),
         order: enclose(&file, inspection.id, inspection.manifest.target.clone(), &mut center.random),
+        whole: None,
         timing: center.db.rollout(center.id).unwrap().timing,
         retries: 0,
         package_expires: center.now,
