@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::tls::{TlsClock, TlsTime};
 
@@ -152,9 +152,9 @@ impl Password {
             }
         }
         let shape = || PasswordError::Shape { path: path.into() };
-        let mut octets = Vec::with_capacity(Self::OCTETS_MAX + 3);
+        let mut octets = Zeroizing::new(Vec::with_capacity(Self::OCTETS_MAX + 3));
         file.take(Self::OCTETS_MAX as u64 + 3).read_to_end(&mut octets).map_err(read_error)?;
-        let mut text = String::from_utf8(octets).map_err(|error| {
+        let mut text = String::from_utf8(std::mem::take(&mut *octets)).map_err(|error| {
             error.into_bytes().zeroize();
             shape()
         })?;

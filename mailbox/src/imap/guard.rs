@@ -12,6 +12,9 @@ use crate::{imap::tidy::Tidy, timed::Timed};
 
 const READ_OCTETS: usize = 64 << 10;
 
+/// Room for any LOGIN command, so that it never grows and leaves copies of itself behind.
+const COMMAND_OCTETS: usize = 4 << 10;
+
 #[derive(Debug)]
 pub(super) struct Guarded<S> {
     inner: Timed<S>,
@@ -32,7 +35,7 @@ impl<S> Guarded<S> {
             raw: vec![0; READ_OCTETS].into_boxed_slice(),
             ready: Vec::new(),
             given: 0,
-            command: Vec::new(),
+            command: Vec::with_capacity(COMMAND_OCTETS),
             written: 0,
         }
     }

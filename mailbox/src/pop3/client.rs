@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
         } else {
             self.send_login(&format!("USER {username}\r\n")).await?;
             self.login_reply(password).await?;
-            self.send_login(&format!("PASS {}\r\n", password.reveal())).await?;
+            self.send_login(&secret_line(&["PASS ", password.reveal(), "\r\n"])).await?;
             self.login_reply(password).await?;
         }
         // Some servers tell the half of it only after the login (RFC 2449 section 5).
@@ -94,10 +94,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
     }
 
     async fn auth_plain(&mut self, username: &str, password: &Password) -> Result<(), FetchError> {
-        let plain = Zeroizing::new(format!("\0{username}\0{}", password.reveal()));
+        let plain = secret_line(&["\0", username, "\0", password.reveal()]);
         let response = Zeroizing::new(STANDARD.encode(plain.as_bytes()));
         if response.len() <= INITIAL_RESPONSE_MAX {
-            self.send_login(&format!("AUTH PLAIN {}\r\n", *response)).await?;
+            self.send_login(&secret_line(&["AUTH PLAIN ", &response, "\r\n"])).await?;
         } else {
             self.wire.send("login", b"AUTH PLAIN\r\n").await?;
         }
@@ -106,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
             _ => return Ok(()),
         }
         // The server did not take the response in the command line, or it was too long for it.
-        self.send_login(&format!("{}\r\n", *response)).await?;
+        self.send_login(&secret_line(&[&response, "\r\n"])).await?;
         match self.login_reply(password).await? {
             Reply::Continue => {
                 Err(FetchError::Protocol { during: "login", detail: "endless challenge".into() })
@@ -132,4 +132,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
             reply => Ok(reply),
         }
     }
+}
+
+/// Put together in one allocation, which is wiped: a text that grows leaves copies of itself behind.
+fn secret_line(parts: &[&str]) -> Zeroizing<String> {
+    let mut line = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    parts.iter().for_each(|part| line.push_str(part));
+    line
 }
