@@ -30,6 +30,8 @@ pub struct Settings {
     pub center: CenterId,
     /// Where reports are mailed to.
     pub center_address: String,
+    /// Further addresses of the center, taken in turn for what the first did not answer; at most 8.
+    pub further_center_addresses: Vec<String>,
     /// Hardware class that packages are matched against. Default: the processor architecture, such as `x86_64`.
     pub hardware: String,
     /// What stands for the box's own hardware; `None`: what [`crate::enrolment::machine_id`] tells. 1 to 64 octets.

@@ -36,6 +36,8 @@ pub enum Existing {
 pub struct Answers {
     /// The center's file for this appliance; needed the first time.
     pub introduction: Option<Introduction>,
+    /// Further addresses of the center; those of the settings stay if there are none and no introduction.
+    pub further_center_addresses: Vec<String>,
     /// The mail account; needed the first time.
     pub account: Option<mailbox::AccountSettings>,
     /// Its password; needed the first time, if it has one.
@@ -130,6 +132,10 @@ pub fn set_up(layout: &Layout, answers: &Answers, existing: Existing) -> Result<
     }
     if let Some(introduction) = &answers.introduction {
         let hex = Zeroizing::new(introduction.credential.expose_hex());
+        if existing == Existing::Replace {
+            // One that was agreed on with the credential that goes.
+            remove(&layout.next_credential_file())?;
+        }
         write(layout.credential_file(), hex.as_bytes(), existing, &mut done)?;
         put_roots(layout, introduction, existing, &mut done)?;
     }
@@ -184,6 +190,9 @@ fn merge(before: Option<&Settings>, answers: &Answers, existing: Existing) -> Re
             });
         }
     }
+    if answers.introduction.is_some() {
+        settings.further_center_addresses = answers.further_center_addresses.clone();
+    }
     settings.machine = answers.machine.clone().or(settings.machine);
     for device in &answers.devices {
         match settings.devices.iter_mut().find(|entry| entry.address == device.address) {
@@ -215,6 +224,7 @@ fn blank(introduction: &Introduction) -> Settings {
         agent: introduction.agent.clone(),
         center: introduction.center.clone(),
         center_address: String::new(),
+        further_center_addresses: Vec::new(),
         hardware: std::env::consts::ARCH.to_owned(),
         machine: None,
         reboot_command: vec!["systemctl".to_owned(), "reboot".to_owned()],
@@ -256,6 +266,15 @@ fn put_roots(
     trust::replace(layout, center, roots)?;
     done.written.push(path);
     Ok(())
+}
+
+fn remove(path: &std::path::Path) -> Result<(), ReleaseError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(ReleaseError::Io { action: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn make_folder(path: PathBuf, mode: u32, done: &mut Done) -> Result<(), ReleaseError> {

@@ -65,6 +65,8 @@ pub fn finish(
     };
     let answers = Answers {
         introduction: Some(introduction(admission)),
+        // What cannot be kept must not hinder the rest; the first one counts.
+        further_center_addresses: admission.center_addresses.iter().skip(1).take(8).cloned().collect(),
         account: Some(stored.site.account.clone()),
         password: None,
         devices: stored.site.devices.clone(),

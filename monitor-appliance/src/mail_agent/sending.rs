@@ -3,6 +3,7 @@
 use super::{Agent, MODULE, account_failed};
 use crate::context::system_random;
 use crate::outbox::{self, Step};
+use crate::settings::Settings;
 use crate::store::{Moment, OutboxRow, StoreError, Work};
 use jiff::Timestamp;
 use mailbox::accounts::{Choice, Failure};
@@ -202,7 +203,7 @@ impl Agent {
         };
         let mail = OutgoingMail {
             return_path: Some(account.settings.address.clone()),
-            recipients: vec![self.context.settings.center_address.clone()],
+            recipients: vec![center_address(&self.context.settings, row).to_owned()],
             raw,
         };
         if row.sendings == 0 {
@@ -241,11 +242,21 @@ impl Agent {
             .map_err(|error| error.to_string())?;
         let letter = Letter {
             from: &account.settings.address,
-            to: Some(&settings.center_address),
+            to: Some(center_address(settings, row)),
             header: &header,
             sending: row.sendings.saturating_add(row.refusals).saturating_add(1),
         };
         Ok(Arc::from(compose(&letter, &sealed)))
+    }
+}
+
+/// The center's first address, and when that brought no receipt the others in turn.
+fn center_address<'a>(settings: &'a Settings, row: &OutboxRow) -> &'a str {
+    let addresses = settings.further_center_addresses.len().saturating_add(1);
+    let tries = usize::try_from(row.sendings.saturating_add(row.refusals)).unwrap_or(0);
+    match (tries % addresses).checked_sub(1) {
+        Some(place) => settings.further_center_addresses.get(place).unwrap_or(&settings.center_address),
+        None => &settings.center_address,
     }
 }
 

@@ -4,7 +4,9 @@ use super::access::FileAccess;
 use super::ranges::{FileDiscovery, FileRange, RANGES_MAX};
 use super::script::FileScript;
 use super::update::{FileUpdate, FileWatchdog};
-use super::{AccountEntry, DeviceEntry, FRESHNESS_DEFAULT, Retention, Settings, SettingsError, Timers, shape};
+use super::{
+    AccountEntry, DeviceEntry, FRESHNESS_DEFAULT, Retention, Settings, SettingsError, Timers, shape,
+};
 use crate::snmp::{AuthProtocol, PrivacyProtocol, Secret};
 use jiff::SignedDuration;
 use mailfmt::{AgentId, CenterId};
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 const ACCOUNTS_MAX: usize = 8;
 const DEVICES_MAX: usize = 1000;
+const FURTHER_ADDRESSES_MAX: usize = 8;
 const PASSWORD_FILE_KEY: &str = "password_file";
 
 #[derive(Deserialize, Serialize)]
@@ -24,6 +27,8 @@ pub(super) struct FileSettings {
     agent: String,
     center: String,
     center_address: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    further_center_addresses: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hardware: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -283,8 +288,16 @@ impl FileDevice {
                 "a host name or IP address, with :port if it is not 161",
             ));
         }
-        let Self { address, version, community, user, auth, auth_password_file, privacy, privacy_password_file } =
-            self;
+        let Self {
+            address,
+            version,
+            community,
+            user,
+            auth,
+            auth_password_file,
+            privacy,
+            privacy_password_file,
+        } = self;
         let access =
             FileAccess { version, community, user, auth, auth_password_file, privacy, privacy_password_file }
                 .check(&key)?;
@@ -342,6 +355,15 @@ fn check_address(key: &str, address: &str) -> Result<(), SettingsError> {
 impl FileSettings {
     pub(super) fn check(self, path: &Path) -> Result<Settings, SettingsError> {
         check_address("center_address", &self.center_address)?;
+        let further = &self.further_center_addresses;
+        if further.len() > FURTHER_ADDRESSES_MAX {
+            return Err(bad(
+                "further_center_addresses",
+                further.len(),
+                format_args!("at most {FURTHER_ADDRESSES_MAX}"),
+            ));
+        }
+        further.iter().try_for_each(|address| check_address("further_center_addresses", address))?;
         if self.accounts.is_empty() || self.accounts.len() > ACCOUNTS_MAX {
             return Err(bad("accounts", self.accounts.len(), format_args!("1 to {ACCOUNTS_MAX} accounts")));
         }
@@ -384,6 +406,7 @@ impl FileSettings {
             agent: AgentId::new(&self.agent).map_err(|error| bad("agent", &self.agent, error))?,
             center: CenterId::new(&self.center).map_err(|error| bad("center", &self.center, error))?,
             center_address: self.center_address,
+            further_center_addresses: self.further_center_addresses,
             hardware,
             machine: self.machine,
             reboot_command: self
@@ -418,6 +441,7 @@ impl FileSettings {
             agent: settings.agent.to_string(),
             center: settings.center.to_string(),
             center_address: settings.center_address.clone(),
+            further_center_addresses: settings.further_center_addresses.clone(),
             hardware: Some(settings.hardware.clone()),
             machine: settings.machine.clone(),
             reboot_command: Some(settings.reboot_command.clone()),

@@ -128,7 +128,7 @@ impl Desk {
                     agent: "AGENT0000042".parse().unwrap(),
                     credential: Credential::from_bytes(CREDENTIAL),
                     center: CenterId::new("CENTER").unwrap(),
-                    center_addresses: vec!["center@center.example".into()],
+                    center_addresses: vec!["center@center.example".into(), "center@second.example".into()],
                     roots: Vec::new(),
                     settings: self.settings.clone(),
                     remarks: vec!["welcome".into()],

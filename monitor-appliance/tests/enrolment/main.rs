@@ -159,6 +159,7 @@ fn a_box_enrols_with_a_code_and_can_start() {
 
     let context = Context::load(place.path("root")).unwrap();
     assert_eq!(context.settings.center_address, "center@center.example");
+    assert_eq!(context.settings.further_center_addresses, ["center@second.example"]);
     assert_eq!(context.settings.timers.mail_poll, Duration::from_secs(120), "the center's first setting");
     assert_eq!(context.settings.timers.fault_poll, Duration::from_secs(60), "what cannot be is left alone");
     assert_eq!(

@@ -8,7 +8,8 @@ mod site;
 use mailfmt::message::command::PingRequest;
 use mailfmt::message::{CounterRequest, Message};
 use mailfmt::{Command, MessageId, Receipt, Report};
-use monitor_appliance::store::{OutboxState, Tally};
+use mailfmt::message::receipt::Latest;
+use monitor_appliance::store::{Moment, OutboxState, Tally};
 use post_office::PostOffice;
 use site::{Site, until};
 
@@ -32,7 +33,7 @@ async fn the_first_word_after_an_installation_is_a_health_report() {
     agent.stop().await;
     let (_, message, sequence) = site.open_report(&office.sent()[0]);
     assert!(matches!(message, Message::Report(Report::Health(_))), "{message:?}");
-    assert_eq!(sequence, 1);
+    assert_eq!(sequence, mailfmt::sequence::first_of(mailfmt::sequence::epoch_of(sequence)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,7 +44,7 @@ async fn a_fault_report_is_mailed_and_its_receipt_settles_it() {
     let agent = site.start();
     until("the report to arrive", || !office.sent().is_empty()).await;
     let (header, message, sequence) = site.open_report(&office.sent()[0]);
-    assert_eq!((header.message, sequence), (report, 1));
+    assert_eq!((header.message, sequence), (report, site.sequence_of(report)));
     assert!(matches!(message, Message::Report(Report::Fault(_))));
     let receipt = site.mail(&receipt_for(report, 7));
     office.deliver(receipt);
@@ -66,9 +67,27 @@ async fn a_report_without_a_receipt_is_sent_again_under_the_same_id_and_number()
     let sent = office.sent();
     for mail in &sent[..2] {
         let (header, _, sequence) = site.open_report(mail);
-        assert_eq!((header.message, sequence), (report, 1));
+        assert_eq!((header.message, sequence), (report, site.sequence_of(report)));
     }
     assert_ne!(sent[0], sent[1], "each sending is sealed afresh");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_gets_no_receipt_goes_to_the_centers_next_address() {
+    let office = PostOffice::open();
+    let mut site = Site::new(&office);
+    site.settings.timers.answer_wait = std::time::Duration::from_millis(300);
+    site.settings.further_center_addresses = vec!["center@second.example".to_owned()];
+    site.enqueue_fault();
+    let agent = site.start();
+    until("the report to be sent twice", || office.sent().len() >= 2).await;
+    agent.stop().await;
+    let to = |mail: &[u8]| {
+        let mail = String::from_utf8_lossy(mail).into_owned();
+        mail.lines().find_map(|line| line.strip_prefix("To: ").map(str::to_owned))
+    };
+    let sent: Vec<_> = office.sent().iter().take(2).map(|mail| to(mail).unwrap()).collect();
+    assert_eq!(sent, ["center@center.example", "center@second.example"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -153,4 +172,54 @@ async fn the_agent_ends_at_once_when_it_is_asked_to_even_if_the_server_hangs() {
     let agent = site.start();
     until("the agent to be connected", || office.turned_away() >= 1).await;
     tokio::time::timeout(std::time::Duration::from_secs(5), agent.stop()).await.expect("it ends in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_appliance_that_hears_nothing_fresh_says_so_over_its_second_account_and_when_it_is_over() {
+    let (first, second) = (PostOffice::open(), PostOffice::open());
+    let mut site = Site::new(&first).with_second_account(&second);
+    let signer = site.trust_a_root();
+    let long_ago = site::now() - jiff::SignedDuration::from_hours(24 * 30);
+    site.store().change(|change| change.note(Moment::FreshWatched, long_ago)).unwrap();
+    site.store().change(|change| change.note(Moment::Fresh, long_ago)).unwrap();
+    let agent = site.start();
+    until("the alarm to arrive", || !second.sent().is_empty()).await;
+    let (header, message, _) = site.open_report(&second.sent()[0]);
+    let Message::Report(Report::Alarm(alarm)) = &message else { panic!("{message:?}") };
+    assert_eq!((alarm.alarm.as_str(), alarm.over), ("nothing-fresh", false));
+    assert!(first.sent().is_empty(), "the first account may be the one that withholds mail");
+    let fresh = Message::Receipt(Receipt {
+        report: header.message,
+        number: 7,
+        received: site::now(),
+        content: "alarm".into(),
+        description: String::new(),
+        latest: Some(Latest { at: site::now(), software: None, release_counter: 0 }),
+    });
+    let unsigned = site.mail(&fresh);
+    first.deliver(unsigned);
+    until("the unsigned receipt to be thrown away", || first.mailbox_len() == 0).await;
+    assert_eq!(site.store().alarms().unwrap().len(), 1);
+    let signed = site.signed_mail(&fresh, &signer);
+    first.deliver(signed);
+    until("the end of the alarm to be told", || second.sent().len() > 1).await;
+    let (_, message, _) = site.open_report(&second.sent()[1]);
+    assert!(matches!(&message, Message::Report(Report::Alarm(alarm)) if alarm.over), "{message:?}");
+    agent.stop().await;
+    assert!(site.store().alarms().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_goes_by_the_first_account_when_the_second_does_not_work() {
+    let (first, second) = (PostOffice::open(), PostOffice::open());
+    let site = Site::new(&first).with_second_account(&second);
+    second.go_away();
+    site.trust_a_root();
+    let long_ago = site::now() - jiff::SignedDuration::from_hours(24 * 30);
+    site.store().change(|change| change.note(Moment::FreshWatched, long_ago)).unwrap();
+    let agent = site.start();
+    until("the alarm to arrive", || !first.sent().is_empty()).await;
+    agent.stop().await;
+    let (_, message, _) = site.open_report(&first.sent()[0]);
+    assert!(matches!(message, Message::Report(Report::Alarm(_))), "{message:?}");
 }
