@@ -35,6 +35,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/enrolment.sql"),
     include_str!("db/inventory.sql"),
     include_str!("db/epochs.sql"),
+    include_str!("db/whole.sql"),
 ];
 
 /// What can go wrong with the fleet database.
@@ -89,7 +90,9 @@ pub enum DbError {
         agent: AgentId,
     },
     /// That appliance reports no device of that serial number.
-    #[error("{agent} reports no device with serial number {serial}; `center-manager devices` shows what there is")]
+    #[error(
+        "{agent} reports no device with serial number {serial}; `center-manager devices` shows what there is"
+    )]
     NoSuchDevice {
         /// The serial number.
         serial: String,
@@ -111,7 +114,9 @@ pub enum DbError {
         package: String,
     },
     /// No provisional code whose id begins like that, or more than one.
-    #[error("no single code has an id that begins with {code}; `center-manager enrol list --all` shows what there is")]
+    #[error(
+        "no single code has an id that begins with {code}; `center-manager enrol list --all` shows what there is"
+    )]
     NoSuchCode {
         /// What was asked for.
         code: String,

@@ -15,8 +15,10 @@
 //! ```
 
 mod describe;
+mod older;
 
 pub use describe::{Description, describe};
+pub use older::Older;
 
 use jiff::civil::Date;
 use mailfmt::package::{ModuleFile, ModuleKind};

@@ -382,6 +382,44 @@ fn only_changed_modules_travel_when_the_running_release_is_known() {
 }
 
 #[test]
+fn a_package_of_differences_stands_beside_the_one_with_whole_files() {
+    let center = Center::new(&[]);
+    let release = |name: &str, version: &str, text: &str| {
+        let folder = center.folder.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        let watch: String =
+            (0..4000u32).map(|line| format!("{:08x}\n", line.wrapping_mul(2_654_435_761))).collect();
+        fs::write(folder.join("watch"), watch + text).unwrap();
+        fs::write(folder.join("profiles"), "the same").unwrap();
+        center.text(&[
+            "package",
+            "describe",
+            folder.to_str().unwrap(),
+            "--software",
+            version,
+            "--rom",
+            "1.5.08",
+        ]);
+        folder.to_str().unwrap().to_owned()
+    };
+    let (old, new) = (release("old", "1.0.00-1", "old line\n"), release("new", "1.0.01-0", "new line\n"));
+    let first = center.json(&["package", "build", "--release", &old, "--sign"]);
+    let difference = center.json(&["package", "build", "--release", &new, "--from", "1.0.00-1", "--sign"]);
+    assert_eq!(first["carried"], 2);
+    let modules = difference["manifest"]["modules"].as_array().unwrap();
+    let watch = modules.iter().find(|module| module["name"] == "watch").unwrap();
+    assert_eq!((&watch["carried"], watch["deltas"].as_array().unwrap().len()), (&false.into(), 1));
+    assert_eq!(difference["manifest"]["applies"]["from"], serde_json::json!(["1.0.00-1"]));
+    let (small, large) = (difference["octets"].as_u64().unwrap(), first["octets"].as_u64().unwrap());
+    assert!(small * 10 < large, "{small} of {large} octets");
+    let whole = difference["manifest"]["whole"].as_str().unwrap().to_owned();
+    let inspected = center.json(&["package", "inspect", &whole]);
+    assert_eq!(inspected["carried"], 2);
+    let said = center.fails(1, &["package", "build", "--release", &new, "--from", "9.9.99"]);
+    assert!(said.contains("no package of this center leads to version 9.9.99"), "{said}");
+}
+
+#[test]
 fn commands_for_appliances_wait_in_the_outbox() {
     let center = Center::new(&[]);
     center.text(&["appliance", "add", "--count", "3", "--address", "a{number}@x.example"]);

@@ -6,8 +6,9 @@ mod world;
 use center_manager::report;
 use center_manager::rollout::{Failure, Finding, PostKind, TargetEvent, TransportOutcome, Verdict};
 use jiff::SignedDuration;
-use mailfmt::AgentId;
+use mailfmt::message::UpdateOrder;
 use mailfmt::message::report::UpdateOutcome;
+use mailfmt::{AgentId, Command, Digest};
 use std::path::Path;
 use world::{World, agent, mixed, other, version};
 
@@ -198,6 +199,29 @@ fn the_installers_word_explains_a_failure() {
     assert_eq!(failure(&world, &agent(1)), Failure::Refused { reason: "expired".to_owned() });
     assert_eq!(failure(&world, &agent(2)), Failure::Undone { reason: "script failed".to_owned() });
     assert_eq!(failure(&world, &agent(3)), Failure::Undone { reason: "trial failed".to_owned() });
+}
+
+#[test]
+fn who_refuses_the_differences_gets_whole_files_at_once_and_only_once() {
+    let mut world = World::new(3, 0);
+    let whole = UpdateOrder { package: Digest::from([9; 32]), ..world.rollout.order.clone() };
+    world.rollout.whole = Some(whole.clone());
+    world.step();
+    world.mail_is_accepted();
+    world.installer_says(&agent(2), refused("device-watch travels as a difference"));
+    world.step();
+    let sent = world.posts.last().unwrap();
+    assert_eq!((&sent.command, sent.agents.as_slice()), (&Command::Update(whole), [agent(2)].as_slice()));
+    world.mail_is_accepted();
+    world.installer_says(&agent(2), refused("not for this hardware"));
+    world.later(10);
+    world.mail_is_accepted();
+    world.answers(&agent(1), Finding::Same);
+    world.answers(&agent(2), other("1.0.00-1"));
+    world.answers(&agent(3), Finding::Same);
+    world.later(30);
+    assert_eq!(failure(&world, &agent(2)), Failure::Refused { reason: "not for this hardware".to_owned() });
+    assert_eq!(world.posts.iter().filter(|post| post.kind == PostKind::Order).count(), 2);
 }
 
 #[test]

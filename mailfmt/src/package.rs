@@ -30,7 +30,8 @@ pub use build::{BuildError, ModuleFile, OlderFiles, PackageDraft, build, build_d
 pub use enclosure::{EnclosureError, enclose, unwrap};
 pub use manifest::{Applies, Manifest, ModuleEntry, ModuleKind, Rules, ScriptEntry, When};
 pub use open::{
-    Inspection, NoWayToModule, PackageError, Site, VerifiedPackage, check_signatures, inspect, open,
+    Inspection, NoWayToModule, PackageError, Site, VerifiedPackage, carried_files, check_signatures, inspect,
+    open,
 };
 pub use window::{DailyWindow, DailyWindowError};
 

@@ -91,6 +91,14 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize)
     })
 }
 
+/// The same from a column that may be absent.
+pub(crate) fn maybe_json<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<T>> {
+    row.get::<_, Option<String>>(column)?.map(|_| json(row, column)).transpose()
+}
+
 /// SQLite counts to 2^63 - 1; a hostile number beyond stays the largest one.
 pub(crate) fn count(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)

@@ -1,6 +1,6 @@
 //! Rollout rows: rollouts, their targets, their mails and what happened to each target.
 
-use super::columns::{At, Id, json, maybe_parsed, maybe_time, parsed, time};
+use super::columns::{At, Id, json, maybe_json, maybe_parsed, maybe_time, parsed, time};
 use super::{Db, DbError};
 use crate::rollout::{Draft, PostKind, Rollout, RolloutId, Target, Targets, Timing, Verdict};
 use jiff::{SignedDuration, Timestamp};
@@ -213,8 +213,8 @@ impl Db {
 pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) -> Result<RolloutId, DbError> {
     tx.prepare_cached(
         "INSERT INTO rollout (package, release, update_order, settle_secs, answer_timeout_secs, delivery_limit_secs,
-                              command_life_secs, retries, package_expires, started, wake)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+                              command_life_secs, retries, package_expires, started, wake, whole_order)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)",
     )?
     .execute(params![
         draft.order.package.to_string(),
@@ -227,6 +227,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) ->
         draft.retries,
         At(draft.package_expires),
         At(started),
+        draft.whole.as_ref().map(text).transpose()?,
     ])?;
     let id = RolloutId(tx.last_insert_rowid());
     let mut statement = tx
@@ -249,7 +250,7 @@ pub(crate) fn due(connection: &Connection, now: Timestamp) -> Result<Vec<Rollout
 pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, DbError> {
     let mut statement = connection.prepare_cached(
         "SELECT release, update_order, settle_secs, answer_timeout_secs, delivery_limit_secs, command_life_secs,
-                retries, package_expires, started, finished
+                retries, package_expires, started, finished, whole_order
          FROM rollout WHERE id = ?1",
     )?;
     let found = statement.query_row([id.0], |row| {
@@ -268,6 +269,7 @@ pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, Db
             package_expires: time(row, 7)?,
             started: time(row, 8)?,
             finished: maybe_time(row, 9)?,
+            whole: maybe_json(row, 10)?,
         })
     });
     found.optional()?.ok_or(DbError::NoSuchRollout { number: id.0 })
@@ -301,7 +303,8 @@ pub(crate) fn target_of_package(
 ) -> Result<Option<(RolloutId, Target)>, DbError> {
     let mut statement = connection.prepare_cached(
         "SELECT rollout, state FROM rollout_target JOIN rollout ON id = rollout
-         WHERE agent = ?1 AND package = ?2 ORDER BY rollout DESC LIMIT 1",
+         WHERE agent = ?1 AND (package = ?2 OR json_extract(whole_order, '$.package') = ?2)
+         ORDER BY rollout DESC LIMIT 1",
     )?;
     let found = statement.query_row(params![agent.as_str(), package.to_string()], |row| {
         Ok((RolloutId(row.get(0)?), json(row, 1)?))

@@ -35,10 +35,17 @@ pub enum Step {
         /// Which.
         agents: Vec<AgentId>,
     },
+    /// Targets refused the differences: whole files in a new attempt.
+    FallBack {
+        /// Which.
+        agents: Vec<AgentId>,
+    },
     /// One mail with the package to all of these.
     SendPackage {
         /// To whom.
         agents: Vec<AgentId>,
+        /// The package with whole files instead of the one with differences.
+        whole: bool,
     },
     /// One mail with a version request to all of these.
     AskVersion {
@@ -83,10 +90,17 @@ pub enum PostKind {
 #[must_use]
 pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
     let mut steps = Vec::new();
-    let (mut send, mut ask, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut send, mut ask, mut again, mut fall_back) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut open = false;
     for target in targets.values() {
         let due = judge(rollout, target, now);
+        let reachable = !target.removed && !target.suspended && now < rollout.package_expires;
+        let updated = due.as_ref().or(target.verdict()).is_some_and(Verdict::is_updated);
+        if rollout.whole.is_some() && !target.whole && target.refuses() && reachable && !updated {
+            open = true;
+            fall_back.push(target.agent.clone());
+            continue;
+        }
         if let Some(verdict) = &due
             && target.verdict() != Some(verdict)
         {
@@ -100,7 +114,7 @@ pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
                 if target.asks_again() {
                     open = true;
                     ask.push(target.agent.clone());
-                } else if target.attempt <= rollout.retries {
+                } else if target.attempt <= rollout.retries.saturating_add(target.whole.into()) {
                     again.push(target.agent.clone());
                 }
             }
@@ -130,8 +144,16 @@ pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
         send.clone_from(&again);
         steps.push(Step::Retry { agents: again });
     }
-    if !send.is_empty() {
-        steps.push(Step::SendPackage { agents: send });
+    if !fall_back.is_empty() {
+        steps.push(Step::FallBack { agents: fall_back.clone() });
+    }
+    let takes_whole = |agent: &AgentId| targets.get(agent).is_some_and(|target| target.whole);
+    let (mut whole, send): (Vec<_>, Vec<_>) = send.into_iter().partition(takes_whole);
+    whole.extend(fall_back);
+    for (agents, whole) in [(send, false), (whole, true)] {
+        if !agents.is_empty() {
+            steps.push(Step::SendPackage { agents, whole });
+        }
     }
     if !ask.is_empty() {
         steps.push(Step::AskVersion { agents: ask });
@@ -201,7 +223,17 @@ pub fn perform(
             rollout.finished = None;
             None
         }
-        Step::SendPackage { agents } => {
+        Step::FallBack { agents } => {
+            for agent in agents {
+                if let Some(target) = targets.get_mut(agent) {
+                    target.begin_whole();
+                }
+            }
+            rollout.finished = None;
+            None
+        }
+        Step::SendPackage { agents, whole } => {
+            let order = rollout.whole.as_ref().filter(|_| *whole).unwrap_or(&rollout.order).clone();
             let message = MessageId::generate(random);
             for agent in agents {
                 if let Some(target) = targets.get_mut(agent) {
@@ -211,7 +243,7 @@ pub fn perform(
             Some(Post {
                 message,
                 kind: PostKind::Order,
-                command: Command::Update(rollout.order.clone()),
+                command: Command::Update(order),
                 agents: agents.clone(),
                 expires: after(now, rollout.timing.command_life).min(rollout.package_expires),
             })

@@ -18,6 +18,8 @@ pub struct Draft {
     pub release: Release,
     /// The order that every target gets.
     pub order: UpdateOrder,
+    /// The order for the package with whole files, where `order` brings differences.
+    pub whole: Option<UpdateOrder>,
     /// How long to wait for what.
     pub timing: Timing,
     /// How often a failed target is tried again by itself.

@@ -28,6 +28,9 @@ pub struct Target {
     /// Whether it is suspended: nothing is sent to it, and what it says is not heard.
     #[serde(default)]
     pub suspended: bool,
+    /// Whether it refused the differences, so that it gets whole files from then on.
+    #[serde(default)]
+    pub whole: bool,
     /// Where this attempt stands.
     pub state: TargetState,
 }
@@ -152,6 +155,7 @@ impl Target {
             answer: None,
             removed: false,
             suspended: false,
+            whole: false,
             state: TargetState::Planned,
         }
     }
@@ -242,6 +246,19 @@ impl Target {
             self.answer = None;
             self.state = TargetState::Planned;
         }
+    }
+
+    /// Whether it said that it does not take the package of this attempt.
+    pub(super) fn refuses(&self) -> bool {
+        self.mails().0.is_some_and(|order| matches!(order.progress, Progress::Refused { .. }))
+    }
+
+    /// It refused the differences: the next attempt brings whole files.
+    pub(super) fn begin_whole(&mut self) {
+        self.attempt = self.attempt.saturating_add(1);
+        self.whole = true;
+        self.answer = None;
+        self.state = TargetState::Planned;
     }
 
     fn mails_mut(&mut self) -> (Option<&mut Order>, Option<&mut Ask>) {

@@ -31,6 +31,8 @@ pub struct Rollout {
     pub release: Release,
     /// The order that every target gets: the package, and the one key that it was encrypted under.
     pub order: UpdateOrder,
+    /// The order for the package with whole files, where `order` brings differences: for a target that refuses those.
+    pub whole: Option<UpdateOrder>,
     /// How long to wait for what.
     pub timing: Timing,
     /// How often a failed target is tried again by itself.

@@ -7,8 +7,7 @@ use crate::db::outbox::{self, NewMail, Priority};
 use crate::db::{Db, DbError, rollouts};
 use jiff::Timestamp;
 use mailfmt::crypto::Random;
-use mailfmt::package::PackageId;
-use mailfmt::{AgentId, Message};
+use mailfmt::{AgentId, Command, Message};
 use rusqlite::Transaction;
 use std::collections::BTreeSet;
 
@@ -53,7 +52,7 @@ fn advance(
             }
         }
         if let Some(post) = post {
-            enqueue(tx, id, rollout.order.package, post, now)?;
+            enqueue(tx, id, post, now)?;
         }
     }
     for target in changed.iter().filter_map(|agent| targets.get(agent)) {
@@ -63,16 +62,14 @@ fn advance(
     Ok(steps.len())
 }
 
-fn enqueue(
-    tx: &Transaction<'_>,
-    id: RolloutId,
-    package: PackageId,
-    post: Post,
-    now: Timestamp,
-) -> Result<(), DbError> {
-    let (package, priority) = match post.kind {
-        PostKind::Order => (Some(package), Priority::Bulk),
-        PostKind::Ask => (None, Priority::Command),
+fn enqueue(tx: &Transaction<'_>, id: RolloutId, post: Post, now: Timestamp) -> Result<(), DbError> {
+    let package = match &post.command {
+        Command::Update(order) => Some(order.package),
+        _ => None,
+    };
+    let priority = match post.kind {
+        PostKind::Order => Priority::Bulk,
+        PostKind::Ask => Priority::Command,
     };
     let mail = NewMail {
         message: &Message::Command(post.command),
@@ -92,7 +89,10 @@ fn enqueue(
 pub(super) fn touched(step: &Step) -> &[AgentId] {
     match step {
         Step::MarkUpdated { agent } | Step::MarkFailed { agent, .. } => std::slice::from_ref(agent),
-        Step::Retry { agents } | Step::SendPackage { agents } | Step::AskVersion { agents } => agents,
+        Step::Retry { agents }
+        | Step::FallBack { agents }
+        | Step::SendPackage { agents, .. }
+        | Step::AskVersion { agents } => agents,
         Step::Finish => &[],
     }
 }
@@ -103,7 +103,11 @@ fn corrected(step: &Step, targets: &Targets) -> Option<String> {
         Step::MarkUpdated { agent } | Step::MarkFailed { agent, .. } => {
             targets.get(agent)?.verdict().map(|before| format!("corrected; before: {}", words(before)))
         }
-        Step::Retry { .. } | Step::SendPackage { .. } | Step::AskVersion { .. } | Step::Finish => None,
+        Step::Retry { .. }
+        | Step::FallBack { .. }
+        | Step::SendPackage { .. }
+        | Step::AskVersion { .. }
+        | Step::Finish => None,
     }
 }
 
@@ -116,7 +120,9 @@ fn history(step: &Step, corrected: Option<&str>) -> (&'static str, String) {
             ("failed", format!("{failure}{join}{corrected}"))
         }
         Step::Retry { .. } => ("retry", "by itself".to_owned()),
-        Step::SendPackage { .. } => ("ordered", String::new()),
+        Step::FallBack { .. } => ("retry", "with whole files: it refused the differences".to_owned()),
+        Step::SendPackage { whole: false, .. } => ("ordered", String::new()),
+        Step::SendPackage { whole: true, .. } => ("ordered", "with whole files".to_owned()),
         Step::AskVersion { .. } => ("asked", String::new()),
         Step::Finish => ("finished", String::new()),
     }

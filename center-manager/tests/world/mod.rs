@@ -75,6 +75,7 @@ impl World {
                 content_key: ContentKey::generate(&mut random),
                 permit: None,
             },
+            whole: None,
             timing: Timing {
                 settle: SignedDuration::from_mins(10),
                 answer_timeout: Timing::ANSWER_TIMEOUT,

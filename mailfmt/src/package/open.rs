@@ -302,6 +302,16 @@ pub fn check_signatures(
     is_in_force(Digest::of(parts.manifest), root, now)
 }
 
+/// The carried files of a package that is known to be one's own: nothing but their hashes is checked.
+///
+/// # Errors
+/// [`PackageError`] when it is damaged.
+pub fn carried_files(package: &[u8], limits: &Limits) -> Result<BTreeMap<ModuleName, Vec<u8>>, PackageError> {
+    let parts = split(package, limits)?;
+    let manifest = read_manifest(&parts, limits)?;
+    Ok(unpack(parts.content, &manifest)?.1)
+}
+
 pub(super) struct Parts<'a> {
     pub(super) manifest: &'a [u8],
     pub(super) signatures: Vec<(KeyId, [u8; 64])>,

@@ -5,15 +5,17 @@ use crate::cli::Context;
 use crate::cli::passphrase::Passphrases;
 use crate::cli::print::Format;
 use crate::home;
-use crate::release::{Source, read_release};
+use crate::release::{Older, Source, read_release};
 use crate::system::now;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::SignedDuration;
-use mailfmt::package::{Applies, DailyWindow, PackageDraft, Rules, When, build, sign};
+use mailfmt::package::{
+    Applies, DailyWindow, PackageDraft, Rules, When, build, build_deltas, carried_files, sign,
+};
 use mailfmt::{Limits, ModuleVersion, SoftwareVersion};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An install script that has nothing to do: modules are put in place by the installer itself.
 const EMPTY_SCRIPT: &[u8] = b"#!/bin/sh\nexit 0\n";
@@ -42,6 +44,11 @@ pub struct BuildArgs {
     /// Folder of the release that appliances run now: only modules that differ from it travel.
     #[arg(long, value_name = "DIR")]
     pub from_release: Option<PathBuf>,
+    /// Release that appliances run now, a folder or the version of packages of this center: modules travel as differences
+    /// from it where that is shorter. May be given several times. A second package with whole files is built beside it, for
+    /// appliances on which no difference fits; a rollout sends that by itself.
+    #[arg(long, value_name = "VERSION|DIR", conflicts_with = "from_release")]
+    pub from: Vec<String>,
     /// May follow on this version only; may be given several times.
     #[arg(long, value_name = "VERSION")]
     pub applies_from: Vec<SoftwareVersion>,
@@ -107,20 +114,68 @@ pub(super) fn run(args: &BuildArgs, context: &Context, out: &mut dyn Write) -> a
             applies.from.push(release.software);
         }
     }
-    let draft = draft(args, source, applies, context)?;
-    let limits = Limits::default();
-    let mut package = build(&draft, &limits)?;
-    if args.sign {
-        package = sign(&package, &Passphrases::read(None)?.open(&context.home.release_key())?, &limits)?;
+    let older = older(&args.from, context)?;
+    if !args.from.is_empty() && applies.from.is_empty() {
+        // Differences fit these only.
+        applies.from = older.versions();
     }
-    let path = match &args.output {
-        Some(file) => {
-            home::write_whole(file, &package)?;
-            file.clone()
-        }
-        None => take_in(&package, context)?,
+    let key = args.sign.then(|| Passphrases::read(None)?.open(&context.home.release_key())).transpose()?;
+    let limits = Limits::default();
+    let finish = |package: Vec<u8>, file: Option<PathBuf>| -> anyhow::Result<(Vec<u8>, PathBuf)> {
+        let package = match &key {
+            Some(key) => sign(&package, key, &limits)?,
+            None => package,
+        };
+        let path = match file {
+            Some(file) => {
+                home::write_whole(&file, &package)?;
+                file
+            }
+            None => take_in(&package, context)?,
+        };
+        Ok((package, path))
+    };
+    let mut draft = draft(args, source, applies, context)?;
+    let (package, path) = if args.from.is_empty() {
+        finish(build(&draft, &limits)?, args.output.clone())?
+    } else {
+        let whole = build(&draft, &limits)?;
+        let mut files = older.files();
+        files.whole = Some(inspected(&whole)?.id);
+        older.leave_out_what_all_have(&mut draft.modules);
+        let file = args.output.as_ref().map(|file| file.with_added_extension("whole"));
+        finish(whole, file)?;
+        finish(build_deltas(&draft, &files, &limits)?, args.output.clone())?
     };
     show(&inspected(&package)?, &package, &path, args.format, out)
+}
+
+/// The releases that appliances run now.
+fn older(from: &[String], context: &Context) -> anyhow::Result<Older> {
+    let mut older = Older::default();
+    for given in from {
+        let folder = Path::new(given);
+        if folder.is_dir() {
+            older.add_folder(folder)?;
+            continue;
+        }
+        let version: SoftwareVersion =
+            given.parse().with_context(|| format!("{given} is neither a release folder nor a version"))?;
+        let mut packages = context.db()?.packages()?;
+        packages.retain(|package| package.manifest.target == version);
+        if packages.is_empty() {
+            bail!(
+                "no package of this center leads to version {version}; name the folder of that release instead"
+            );
+        }
+        for package in packages {
+            let octets = super::read(&package.path)?;
+            let files = carried_files(&octets, &Limits::default())
+                .with_context(|| format!("{} is damaged", package.path.display()))?;
+            older.add_files(version.clone(), files);
+        }
+    }
+    Ok(older)
 }
 
 fn draft(

@@ -102,6 +102,7 @@ pub(super) fn start(
             permit,
             ..rollout::enclose(&file, package.id, manifest.target.clone(), &mut SystemRandom)
         },
+        whole: whole_order(manifest, db, out)?,
         timing: Timing {
             settle: SignedDuration::from_secs(settle.into()),
             answer_timeout: SignedDuration::from_secs(args.answer_timeout.into()),
@@ -115,6 +116,23 @@ pub(super) fn start(
     let id = rollout::start(db, &draft, now())?;
     writeln!(out, "rollout {id} started; follow it with: center-manager rollout watch {id}")?;
     Ok(Exit::Done)
+}
+
+/// The order for the package with whole files that stands behind one with differences.
+fn whole_order(manifest: &Manifest, db: &Db, out: &mut dyn Write) -> anyhow::Result<Option<UpdateOrder>> {
+    let Some(id) = manifest.whole else { return Ok(None) };
+    let Some(package) = db.package(&id.to_string()).ok().filter(|package| !package.signers.is_empty()) else {
+        writeln!(
+            out,
+            "note: the package with whole files, {:.12}, is not here or not signed; appliances on which no difference \
+             fits will refuse the update",
+            id.to_string()
+        )?;
+        return Ok(None);
+    };
+    let file =
+        std::fs::read(&package.path).with_context(|| format!("cannot read {}", package.path.display()))?;
+    Ok(Some(rollout::enclose(&file, id, manifest.target.clone(), &mut SystemRandom)))
 }
 
 /// The package that is meant; a file is filed among the center's packages.
