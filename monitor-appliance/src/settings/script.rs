@@ -10,8 +10,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptSettings {
     /// Files and folders that scripts may write beside the new release, the appliance's root and their own working
-    /// folder; absolute paths, at most 100, none by default. What lies in the root's `secrets` is hidden from scripts
-    /// unless it stands here.
+    /// folder; absolute paths, at most 100, none by default. What is closed to scripts within the root (`store.db`,
+    /// `trust`) is open to them when it stands here.
     pub may_write: Vec<PathBuf>,
     /// Fences that are left out, because this box's kernel or its scripts cannot do with them: of `processes`,
     /// `mounts`, `network`, `capabilities`, `landlock`, `group`. None by default; what is left out is told with the

@@ -103,8 +103,8 @@ impl std::fmt::Display for Excess {
 pub enum Fence {
     /// A namespace of processes of its own: it sees and signals only its own, and all end with the first.
     Processes,
-    /// A namespace of mounts of its own: what the installer built, the releases and the store are read-only, secrets
-    /// and the sockets of the system's services are not there.
+    /// A namespace of mounts of its own: what the installer built, the releases, the roots of trust and the store are
+    /// read-only, the credential and the sockets of the system's services are not there.
     Mounts,
     /// A namespace of networks of its own, with nothing in it.
     Network,

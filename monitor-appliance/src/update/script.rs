@@ -156,7 +156,7 @@ pub enum ScriptEnd {
         /// Of what.
         excess: Excess,
     },
-    /// The process that stood above it ended first, which only the script itself can have brought about.
+    /// The process that stood above it ended first: the script's doing, or that of a kernel short of memory.
     KeeperLost {
         /// How it ended.
         how: String,
@@ -191,7 +191,7 @@ impl std::fmt::Display for ScriptEnd {
             }
             Self::Exceeded { excess } => write!(f, "the install script was killed: {excess}"),
             Self::KeeperLost { how } => {
-                write!(f, "the install script ended the process that watched over it ({how}) and was killed")
+                write!(f, "the process that watched over the install script ended ({how}), and the script was killed")
             }
             Self::NotStarted { reason } => write!(f, "the install script cannot be started: {reason}"),
         }

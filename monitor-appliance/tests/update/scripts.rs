@@ -191,7 +191,7 @@ fn a_script_that_kills_its_keeper_on_an_old_kernel_is_undone_and_nothing_of_it_i
     // The process above it, and the one above that.
     let text = "env -i setsid \"$STATE_DIR/sleep-of-this-test\" 1000 &\nsleep 0.2\n\
                 keeper=$(sed 's/.*) //' /proc/$PPID/stat | cut -d' ' -f2)\nkill -9 $keeper $PPID\nsleep 20";
-    undone(&site, text, 15, "the install script ended the process that watched over it (signal 9)");
+    undone(&site, text, 15, "the process that watched over the install script ended (signal 9)");
     assert_nothing_runs(&sleep);
 }
 
@@ -270,7 +270,7 @@ fn a_script_writes_only_where_it_may() {
         may = allowed.path().display()
     );
     std::fs::write(outside.path().join("there"), "there\n").unwrap();
-    std::fs::create_dir(site.root().join("secrets")).unwrap();
+    std::fs::create_dir_all(site.root().join("secrets")).unwrap();
     std::fs::write(site.root().join("secrets/credential"), "0123").unwrap();
     let output = ready(&site, &text);
     assert!(output.contains("end\n"), "{output}");
@@ -352,4 +352,19 @@ fn a_script_may_ask_to_be_run_right_after_the_next_restart_and_is_granted_it_onc
     assert!(installer(&site, order).status().unwrap().success());
     assert!(matches!(site.state(order), UpdateState::Checked { .. }));
     assert_eq!(site.lines("scripts"), ["restarted"]);
+}
+
+#[test]
+fn a_script_cannot_speak_to_the_services_of_the_system() {
+    let socket = PathBuf::from(format!("/run/appliance-test-{}.socket", std::process::id()));
+    let Ok(_service) = std::os::unix::net::UnixListener::bind(&socket) else {
+        println!("nothing can listen in /run here, so nothing was tried");
+        return;
+    };
+    let site = site("");
+    let output = ready(&site, &format!("[ -e {0} ] && echo SEEN\nls -A /run\nexit 0", socket.display()));
+    std::fs::remove_file(&socket).unwrap();
+    if all_fences_stand(&site) {
+        assert_eq!(output, "");
+    }
 }

@@ -10,6 +10,13 @@ use std::path::{Path, PathBuf};
 /// Where the sockets of the system's services are: whoever may speak to the service manager needs no other way out.
 const SOCKETS: &str = "/run";
 
+/// What a script may read but not write below the root, but for its own folders in it.
+const CLOSED: [&str; 7] =
+    ["releases", "updates", "packages", "trust", "store.db", "store.db-wal", "store.db-shm"];
+
+/// What it may not even read there: an undone update could not give a credential back that is no secret any more.
+const UNSEEN: [&str; 3] = ["secrets/credential", "secrets/credential.next", "secrets/enrolment.json"];
+
 /// Leaves the system's namespaces. Processes that are started afterwards are in new ones; this one keeps its number.
 pub(super) fn leave(script: &Script, fences: &mut Fences) {
     let without = &script.without;
@@ -39,7 +46,7 @@ enum Change {
     ReadOnly(PathBuf),
     /// Can be written again, within something that cannot.
     Writable(PathBuf),
-    /// Is empty.
+    /// A folder is empty, a file cannot be opened.
     Hidden(PathBuf),
 }
 
@@ -47,18 +54,16 @@ enum Change {
 /// as it is.
 fn plan(script: &Script, exists: &dyn Fn(&Path) -> bool, built: &[PathBuf]) -> Vec<Change> {
     let root = &script.state_dir;
-    let releases = root.join("releases");
-    let mut changes = vec![Change::ReadOnly(releases.clone())];
-    if script.release_dir.starts_with(&releases) {
-        changes.push(Change::Writable(script.release_dir.clone()));
+    let closed = |name: &str| Change::ReadOnly(root.join(name));
+    let mut changes: Vec<Change> = CLOSED.map(closed).into();
+    for open in [&script.release_dir, &script.package_dir] {
+        if CLOSED.iter().any(|name| open.starts_with(root.join(name))) {
+            changes.push(Change::Writable(open.clone()));
+        }
     }
     // Most of them are further names of the running release's files.
     changes.extend(built.iter().cloned().map(Change::ReadOnly));
-    changes.extend(
-        ["packages", "store.db", "store.db-wal", "store.db-shm"]
-            .map(|name| Change::ReadOnly(root.join(name))),
-    );
-    changes.push(Change::Hidden(root.join("secrets")));
+    changes.extend(UNSEEN.map(|name| Change::Hidden(root.join(name))));
     if !root.starts_with(SOCKETS) {
         changes.push(Change::Hidden(SOCKETS.into()));
     }
@@ -89,6 +94,11 @@ fn carry_out(change: &Change) -> io::Result<()> {
             mount_bind(path, path)?;
             mount_remount(path, MountFlags::BIND | quiet, "")?;
         }
+        Change::Hidden(path) if path.is_file() => {
+            mount_bind("/dev/null", path)?;
+            // A device file where there are no devices.
+            mount_remount(path, MountFlags::BIND | MountFlags::RDONLY | quiet, "")?;
+        }
         Change::Hidden(path) => {
             mount("none", path, "tmpfs", MountFlags::RDONLY | MountFlags::NOEXEC | quiet, None)?;
         }
@@ -108,28 +118,36 @@ mod tests {
         }
     }
 
+    fn position(changes: &[Change], change: &Change) -> usize {
+        changes.iter().position(|found| found == change).unwrap()
+    }
+
     #[test]
     fn the_releases_are_closed_before_the_new_one_is_opened_and_its_files_are_closed_again() {
         let built = ["/site/releases/2.new/watch".into()];
         let changes = plan(&script(), &|_| true, &built);
-        assert_eq!(
-            changes.get(..3).unwrap(),
-            [
-                Change::ReadOnly("/site/releases".into()),
-                Change::Writable("/site/releases/2.new".into()),
-                Change::ReadOnly("/site/releases/2.new/watch".into()),
-            ]
-        );
-        assert!(changes.contains(&Change::Hidden("/site/secrets".into())));
-        assert!(changes.contains(&Change::Hidden("/run".into())));
-        assert!(changes.contains(&Change::ReadOnly("/site/store.db".into())));
+        let places = [
+            Change::ReadOnly("/site/releases".into()),
+            Change::Writable("/site/releases/2.new".into()),
+            Change::ReadOnly("/site/releases/2.new/watch".into()),
+        ]
+        .map(|change| position(&changes, &change));
+        assert!(places.is_sorted(), "{changes:?}");
+        let (updates, own) = ("/site/updates".into(), "/site/updates/x".into());
+        assert!(position(&changes, &Change::ReadOnly(updates)) < position(&changes, &Change::Writable(own)));
+        for hidden in ["/site/secrets/credential", "/run"] {
+            position(&changes, &Change::Hidden(hidden.into()));
+        }
+        for closed in ["/site/store.db", "/site/trust"] {
+            position(&changes, &Change::ReadOnly(closed.into()));
+        }
     }
 
     #[test]
     fn what_is_not_there_and_what_the_settings_open_is_left_as_it_is() {
-        let open = Script { may_write: vec!["/site/secrets/mail-1.password".into()], ..script() };
+        let open = Script { may_write: vec!["/site/trust/roots.json".into()], ..script() };
         let changes = plan(&open, &|path| path != Path::new("/site/packages"), &[]);
-        assert!(!changes.contains(&Change::Hidden("/site/secrets".into())));
+        assert!(!changes.contains(&Change::ReadOnly("/site/trust".into())));
         assert!(!changes.contains(&Change::ReadOnly("/site/packages".into())));
     }
 
