@@ -131,10 +131,14 @@ fn store(context: &Context) -> anyhow::Result<String> {
     Ok(format!("sound, writable, {free_mb} MB free, {} reports waiting", store.outbox_waiting_count()?))
 }
 
-/// A clock that is behind the files it wrote itself, or years ahead of the last work, makes messages expire.
+/// The appliance lives with a wrong clock, but the box's logs and other programs do not.
 fn clock(context: &Context) -> anyhow::Result<String> {
-    let now = context.now();
+    let (now, state) = (context.reading().wall, context.clock_state());
     let advice = "set it, and switch on time synchronisation (for example `timedatectl set-ntp true`)";
+    if state.told_offset().is_some() {
+        let rests = if state.proven { "a receipt proves" } else { "mail from the center shows" };
+        anyhow::bail!("it says {now}, but {rests} that it is {} or later; {advice}", state.now);
+    }
     let release = context.layout.current().join(RELEASE_FILE);
     let written = std::fs::metadata(&release).and_then(|about| about.modified());
     if let Ok(written) = written.map_err(anyhow::Error::from).and_then(|at| Ok(Timestamp::try_from(at)?))
