@@ -5,7 +5,9 @@
 //!
 //! Source: JP 2003-435644, Fig. 3 and 5 [0038-0044].
 
+mod census;
 mod convert;
+mod roster;
 mod visit;
 
 pub use convert::{counters, device_id, supplies};
@@ -13,21 +15,26 @@ pub use visit::{Due, Memory, Told, next_visit};
 
 use crate::context::Context;
 use crate::device::interpret;
+use crate::discovery::DeviceKind;
 use crate::faults::Observation;
 use crate::heartbeat::{Progress, beat};
+use crate::inventory;
+use crate::layout::Layout;
 use crate::settings::{DeviceEntry, SnmpAccess};
 use crate::shutdown::Shutdown;
 use crate::snmp::{
     DeviceTarget, ReadError, ReadLimits, Secret, SnmpCredential, SnmpReader, V3Auth, V3Privacy, V3User,
 };
-use crate::store::{SharedStore, StoreError};
-use futures_util::future::join_all;
+use crate::store::{SharedStore, StoreError, Work};
 use jiff::Timestamp;
 use mailbox::PasswordError;
+use mailfmt::message::DeviceId;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use zeroize::Zeroizing;
 
 /// The module's name.
@@ -69,27 +76,19 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), DeviceW
         places: Semaphore::new(VISITS_MAX),
         collecting: Mutex::new(0),
         progress: Progress::default(),
+        stale: Mutex::default(),
+        found: Notify::new(),
+        proved: AtomicBool::new(false),
         limits: ReadLimits::default(),
         context,
     };
-    let mut loops = Vec::new();
     for entry in &watch.context.settings.devices {
-        let target = target(&watch.context, entry)?;
-        let address = entry.address.clone();
-        let (row, reading) = watch
-            .store
-            .read(move |store| {
-                Ok::<_, StoreError>((store.device(&address)?, store.latest_reading(&address)?))
-            })
-            .await?;
-        loops.push(watch.follow(target, Memory::restore(&entry.address, row, reading.map(|row| row.at))));
+        target(&watch.context, entry)?;
     }
     let timers = &watch.context.settings.timers;
     let silence_max = timers.fault_poll.saturating_add(watch.limits.deadline.saturating_mul(4));
     let work = async {
-        join_all(loops).await;
-        // Reached only without devices: then there is nothing to do, and the module is well all the same.
-        watch.idle().await;
+        tokio::join!(watch.follow_all(), watch.keep_inventory(), watch.keep_scanning());
     };
     tokio::select! {
         () = work => {}
@@ -106,11 +105,18 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), DeviceW
 /// # Errors
 /// [`DeviceWatchError::Password`].
 pub fn target(context: &Context, entry: &DeviceEntry) -> Result<DeviceTarget, DeviceWatchError> {
-    let secret = |path: &PathBuf| {
-        read_secret(&context.layout.resolve(path))
-            .map_err(|source| DeviceWatchError::Password { address: entry.address.clone(), source })
-    };
-    let credential = match &entry.access {
+    let credential = credential(&context.layout, &entry.access)
+        .map_err(|source| DeviceWatchError::Password { address: entry.address.clone(), source })?;
+    Ok(DeviceTarget { address: entry.address.clone(), credential })
+}
+
+/// An access with its passwords read.
+///
+/// # Errors
+/// [`PasswordError`].
+pub fn credential(layout: &Layout, access: &SnmpAccess) -> Result<SnmpCredential, PasswordError> {
+    let secret = |path: &PathBuf| read_secret(&layout.resolve(path));
+    Ok(match access {
         SnmpAccess::V1 { community } => SnmpCredential::V1 { community: community.clone() },
         SnmpAccess::V2c { community } => SnmpCredential::V2c { community: community.clone() },
         SnmpAccess::V3 { user, auth, privacy } => SnmpCredential::V3(V3User {
@@ -125,8 +131,7 @@ pub fn target(context: &Context, entry: &DeviceEntry) -> Result<DeviceTarget, De
                 None => None,
             },
         }),
-    };
-    Ok(DeviceTarget { address: entry.address.clone(), credential })
+    })
 }
 
 /// The first line of a password file that only its owner may read.
@@ -147,35 +152,38 @@ struct Watch {
     /// Devices whose counters are being collected; the first one marks the module busy, the last one frees it.
     collecting: Mutex<usize>,
     progress: Progress,
+    /// Addresses at which the store knows of another device than before.
+    stale: Mutex<BTreeSet<String>>,
+    /// Somebody was found, or has moved.
+    found: Notify,
+    /// Whether it was noted that a device answered.
+    proved: AtomicBool,
     limits: ReadLimits,
 }
 
 impl Watch {
-    async fn idle(&self) {
-        loop {
-            self.progress.made();
-            tokio::time::sleep(self.context.settings.timers.fault_poll).await;
-        }
+    /// How long to wait before the next visit.
+    fn pause(&self, memory: &Memory) -> Duration {
+        let now = self.context.now();
+        let next = next_visit(memory, &self.context.settings.timers, now);
+        Duration::try_from(next.duration_since(now)).unwrap_or(Duration::ZERO)
     }
 
-    async fn follow(&self, target: DeviceTarget, mut memory: Memory) {
-        let timers = &self.context.settings.timers;
-        loop {
-            self.visit(&target, &mut memory).await;
-            let now = self.context.now();
-            let next = next_visit(&memory, timers, now);
-            let pause = Duration::try_from(next.duration_since(now)).unwrap_or(Duration::ZERO);
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    async fn visit(&self, target: &DeviceTarget, memory: &mut Memory) {
+    async fn visit(&self, entry: &DeviceEntry, target: &DeviceTarget, memory: &mut Memory) {
         // The semaphore is never closed.
         let Ok(_place) = self.places.acquire().await else { return };
         self.progress.made();
+        if let Err(error) = self.refresh(memory, &entry.address).await {
+            tracing::error!(
+                device = entry.address,
+                error = &error as &dyn std::error::Error,
+                "what is known of a device cannot be read"
+            );
+            return;
+        }
         let timers = &self.context.settings.timers;
         let due = memory.due(timers, self.context.now());
-        if let Err(error) = self.visit_and_store(target, memory, due).await {
+        if let Err(error) = self.visit_and_store(entry, target, memory, due).await {
             tracing::error!(
                 device = target.address,
                 error = &error as &dyn std::error::Error,
@@ -184,8 +192,27 @@ impl Watch {
         }
     }
 
+    /// Reads what is known of the device anew where a scan has put another device at its address.
+    async fn refresh(&self, memory: &mut Memory, address: &str) -> Result<(), StoreError> {
+        let stale = |address: &str| {
+            self.stale.lock().unwrap_or_else(PoisonError::into_inner).take(address).is_some()
+        };
+        if stale(address) {
+            match self.remember(address).await {
+                Ok(fresh) => *memory = fresh,
+                Err(error) => {
+                    let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+                    stale.insert(address.to_owned());
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn visit_and_store(
         &self,
+        entry: &DeviceEntry,
         target: &DeviceTarget,
         memory: &mut Memory,
         due: Due,
@@ -195,7 +222,7 @@ impl Watch {
         if collecting {
             self.begin_collecting().await?;
         }
-        let result = self.visit_device(target, memory, due).await;
+        let result = self.visit_device(entry, target, memory, due).await;
         if collecting {
             self.end_collecting().await?;
         }
@@ -204,6 +231,7 @@ impl Watch {
 
     async fn visit_device(
         &self,
+        entry: &DeviceEntry,
         target: &DeviceTarget,
         memory: &mut Memory,
         due: Due,
@@ -214,9 +242,19 @@ impl Watch {
         };
         let now = self.context.now();
         let mut after = memory.clone();
+        if walk.is_ok() {
+            self.prove_once(now).await?;
+        }
         let told = match walk {
             Ok(walk) => {
                 let reading = interpret(&walk);
+                if due == Due::Everything
+                    && let Some(id) = device_id(&reading.identity)
+                    && memory.id() != Some(&id)
+                {
+                    self.settle(entry, id, DeviceKind::of(&walk), now).await?;
+                    after = self.remember(&target.address).await?;
+                }
                 after.take(due, Observation::Answered(&reading), "", now)
             }
             Err(error) => {
@@ -233,6 +271,43 @@ impl Watch {
         self.keep(told, now).await?;
         // Only what is stored counts as known: after a failed store the next visit finds the same changes again.
         *memory = after;
+        Ok(())
+    }
+
+    /// Notes, once per process, that the running release can read a device.
+    async fn prove_once(&self, now: Timestamp) -> Result<(), StoreError> {
+        if self.proved.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let releases = crate::release::Releases::below(self.context.layout.root());
+        let release = releases.current_name().unwrap_or_default();
+        self.store.change(move |change| change.prove(Work::DeviceRead, &release, now)).await
+    }
+
+    /// Another device answers at this address than the one that was known there: puts the rows in order.
+    async fn settle(
+        &self,
+        entry: &DeviceEntry,
+        id: DeviceId,
+        kind: DeviceKind,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let entry = entry.clone();
+        let configured = self.context.settings.devices.iter().any(|known| known.address == entry.address);
+        let came_from = self
+            .store
+            .change(move |change| {
+                let placement = inventory::place(Some(&id), &entry.address, &change.devices()?);
+                let came_from = inventory::settle(change, &placement, &entry.address)?;
+                // What was found stays watched where it was found, as long as a printer is there.
+                if !configured && kind == DeviceKind::Printer {
+                    change.device_answered(&entry.address, now)?;
+                    change.keep_access(&entry.address, &entry.access)?;
+                }
+                Ok::<_, StoreError>(came_from)
+            })
+            .await?;
+        self.stale.lock().unwrap_or_else(PoisonError::into_inner).extend(came_from);
         Ok(())
     }
 

@@ -4,8 +4,8 @@ use super::{Memory, Watch, target};
 use crate::inventory;
 use crate::settings::{DeviceEntry, SnmpAccess};
 use crate::store::StoreError;
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -50,12 +50,8 @@ impl Watch {
                         let (stop, asked_to_stop) = watch::channel(false);
                         let one = Followed { access: entry.access.clone(), stop };
                         followed.insert(entry.address.clone(), one);
-                        let entry = entry.clone();
-                        loops.push(async move {
-                            let address = entry.address.clone();
-                            self.follow_entry(entry, asked_to_stop).await;
-                            address
-                        });
+                        // Boxed: the loops are of one type, and as deep as the SNMP client is.
+                        loops.push(self.follow(entry.clone(), asked_to_stop).boxed());
                     }
                 }
                 Err(error) => {
@@ -76,7 +72,8 @@ impl Watch {
         }
     }
 
-    async fn follow_entry(&self, entry: DeviceEntry, mut stop: watch::Receiver<bool>) {
+    /// Visits a device until it is asked to stop; gives its address back.
+    async fn follow(&self, entry: DeviceEntry, mut stop: watch::Receiver<bool>) -> String {
         let target = match target(&self.context, &entry) {
             Ok(target) => target,
             Err(error) => {
@@ -87,7 +84,7 @@ impl Watch {
                 );
                 // Until the settings are put right; the roster would only begin it anew.
                 let _ = stop.wait_for(|stop| *stop).await;
-                return;
+                return entry.address;
             }
         };
         let mut memory = loop {
@@ -111,6 +108,7 @@ impl Watch {
                 _ = stop.changed() => {}
             }
         }
+        entry.address
     }
 
     /// What the store knows of the device at an address.

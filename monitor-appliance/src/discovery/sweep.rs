@@ -5,7 +5,7 @@ use super::found::{FoundDevice, merge};
 use super::order::{Round, ScanOrder, ScanTarget, attempts, is_excluded};
 use crate::settings::SnmpAccess;
 use crate::snmp::{DeviceTarget, ReadError, ReadLimits, SnmpCredential, SnmpReader};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use mailfmt::message::DeviceId;
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -180,15 +180,17 @@ impl Sweep<'_> {
     async fn round(&self, targets: &[ScanTarget], round: Round) {
         self.state().in_round = 0;
         let of = targets.len();
-        stream::iter(targets)
-            .map(|target| async move {
-                let answer = self.ask(*target, round).await;
-                let told = self.take(target.address, answer, of, round);
-                (self.progress)(told);
-            })
+        // Boxed: the client's futures are so deep that a caller's would not compile around them.
+        stream::iter(targets.to_vec())
+            .map(|target| self.ask_and_tell(target, of, round).boxed())
             .buffer_unordered(self.order.parallel.max(1))
             .for_each(|()| async {})
             .await;
+    }
+
+    async fn ask_and_tell(&self, target: ScanTarget, of: usize, round: Round) {
+        let answer = self.ask(target, round).await;
+        (self.progress)(self.take(target.address, answer, of, round));
     }
 
     fn take(&self, address: SocketAddrV4, answer: Answer, of: usize, round: Round) -> ScanProgress {
@@ -236,7 +238,11 @@ impl Sweep<'_> {
             deadline: self.order.answer_wait.saturating_mul(4),
             ..ReadLimits::default()
         };
-        self.reader.read_greeting(device, &once).await?;
+        match self.reader.read_greeting(device, &once).await {
+            // Somebody is there, who only tells other things than were asked.
+            Ok(_) | Err(ReadError::NothingToRead { .. }) => {}
+            Err(error) => return Err(error),
+        }
         self.reader.read_identity(device, &ReadLimits::default()).await
     }
 }

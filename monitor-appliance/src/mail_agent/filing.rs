@@ -106,8 +106,8 @@ pub(super) fn file_one(
     if let Some(authentic) = verdict.authentic().filter(|_| !matches!(verdict, Verdict::Undecided { .. }))
         && !junk.seen.insert(authentic.message)
     {
-        junk.note("copy of the mail before");
-        return Ok(Filed::Junk);
+        junk.copies = junk.copies.saturating_add(1);
+        return Ok(Filed::Repeat);
     }
     let now = context.now();
     match verdict {
@@ -200,6 +200,8 @@ pub(super) fn file_one(
                 return Ok(Filed::Later);
             }
             tracing::info!(message = %authentic.message, kind = command.kind(), "command accepted");
+            // Its answer may tell how much junk there was.
+            junk.write(store)?;
             store.change(|change| observe(change, context, &authentic))?;
             accept(store, context, keys, &authentic, &command, &enclosure)?;
             Ok(Filed::Accepted)
@@ -227,8 +229,12 @@ fn tell_offset(before: &ClockState, context: &Context) {
 pub(super) struct Discarded {
     /// Mails that nobody reads, by reason; there are only a few reasons.
     reasons: BTreeMap<String, u32>,
+    /// How many of them are not counted in the store yet.
+    uncounted: u32,
     /// Authentic messages of the batch; copies of one mail are acted on once.
     seen: HashSet<MessageId>,
+    /// How many copies there were.
+    copies: u32,
     /// Lines of the log that these mails have had.
     lines: u32,
 }
@@ -241,6 +247,7 @@ impl Discarded {
     pub(super) fn note(&mut self, reason: &str) {
         let count = self.reasons.entry(reason.to_owned()).or_default();
         *count = count.saturating_add(1);
+        self.uncounted = self.uncounted.saturating_add(1);
     }
 
     fn may_tell(&mut self) -> bool {
@@ -253,11 +260,12 @@ impl Discarded {
     }
 
     /// Counts them in the store.
-    pub(super) fn write(&self, store: &mut Store) -> Result<(), StoreError> {
-        match self.mails() {
-            0 => Ok(()),
-            mails => store.change(|change| change.count_more(Tally::Junk, mails)),
+    pub(super) fn write(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        let mails = std::mem::take(&mut self.uncounted);
+        if mails == 0 {
+            return Ok(());
         }
+        store.change(|change| change.count_more(Tally::Junk, mails))
     }
 
     /// Takes over the reasons of another batch.
@@ -266,6 +274,7 @@ impl Discarded {
             let count = self.reasons.entry(reason).or_default();
             *count = count.saturating_add(more);
         }
+        self.copies = self.copies.saturating_add(other.copies);
     }
 
     /// One line of the log.
@@ -274,6 +283,9 @@ impl Discarded {
             let reasons: Vec<_> =
                 self.reasons.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
             tracing::info!(mails = self.mails(), reasons = reasons.join(", "), "junk mail discarded");
+        }
+        if self.copies > 0 {
+            tracing::info!(copies = self.copies, "copies of mails that had just come are discarded");
         }
     }
 }
@@ -417,6 +429,7 @@ fn file_order(
         source,
     })?;
     replace_file(&context.layout.package_file(&order.package), package, 0o600)?;
+    put_permit(context, order)?;
     let row = NewUpdateOrder {
         package: order.package,
         target: order.target.clone(),
@@ -429,6 +442,20 @@ fn file_order(
         }
         Ok(())
     })
+}
+
+/// The permit to go back lies beside the package; one of an order before does not count for this one.
+fn put_permit(context: &Context, order: &UpdateOrder) -> Result<(), ReleaseError> {
+    let path = context.layout.permit_file(&order.package);
+    if let Some(permit) = &order.permit {
+        return replace_file(&path, permit.as_octets(), 0o600);
+    }
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(ReleaseError::Io { action: "remove", path, source })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refused_order(context: &Context, order: &UpdateOrder, reason: String) -> Report {
