@@ -40,6 +40,7 @@ impl Appliance {
                 module: ModuleVersion::new("0.0.0")?,
                 rom: ModuleVersion::new("0.0.0")?,
             }),
+            ..Answers::default()
         };
         set_up(&layout, &answers, Existing::Replace)?;
         let written = Settings::load(&layout.settings_file())?;
