@@ -1,11 +1,14 @@
 //! `monitor-appliance status`.
 
+mod clock;
+mod trust;
+
 use super::Output;
 use super::doctor::is_alive;
 use super::table::{table, time};
 use jiff::Timestamp;
 use monitor_appliance::store::{FaultRow, Moment, OutboxRow, Tally};
-use monitor_appliance::{Context, health};
+use monitor_appliance::{Context, health, inventory};
 
 /// Most reports shown that wait for a receipt.
 const WAITING_SHOWN: u32 = 20;
@@ -19,6 +22,8 @@ pub(super) struct Status {
     agent: String,
     center: String,
     software: String,
+    clock: clock::Clock,
+    trust: trust::Trust,
     last_fetch: Option<Timestamp>,
     last_send: Option<Timestamp>,
     devices: Vec<Device>,
@@ -39,6 +44,8 @@ struct Device {
     model: Option<String>,
     serial: Option<String>,
     answering: Option<bool>,
+    /// When it was noticed that it had not answered for long.
+    vanished: Option<Timestamp>,
     answered: Option<Timestamp>,
     counters_read: Option<Timestamp>,
     total: Option<u64>,
@@ -74,6 +81,7 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
             model,
             serial,
             answering: row.as_ref().map(|row| row.answering),
+            vanished: row.as_ref().and_then(|row| row.vanished),
             answered: row.as_ref().and_then(|row| row.answered),
             counters_read: reading.as_ref().map(|reading| reading.at),
             total: reading.and_then(|reading| {
@@ -91,9 +99,11 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
         agent: context.settings.agent.to_string(),
         center: context.settings.center.to_string(),
         software: health::running_version(context).to_string(),
+        clock: clock::look(context),
+        trust: trust::look(context, &store)?,
         last_fetch: store.moment(Moment::LastFetch)?,
         last_send: store.moment(Moment::LastSend)?,
-        devices: context.settings.devices.iter().map(device).collect::<Result<_, _>>()?,
+        devices: inventory::watched(&store, &context.settings)?.iter().map(device).collect::<Result<_, _>>()?,
         faults: store.open_faults()?,
         reports_waiting: store.outbox_waiting_count()?,
         reports_expired: store.tally(Tally::ReportsExpired)?,
@@ -124,7 +134,9 @@ fn state_text(state: &monitor_appliance::update::UpdateState) -> anyhow::Result<
     let value = serde_json::to_value(state)?;
     let field = |name: &str| value.get(name).and_then(serde_json::Value::as_str).map(ToOwned::to_owned);
     let name = field("state").unwrap_or_default();
-    Ok(field("reason").map_or_else(|| name.clone(), |reason| format!("{name}: {reason}")))
+    let waits = state.waits().map(|wait| format!("{} (since {})", wait.why, time(Some(wait.since))));
+    let why = field("reason").or(waits);
+    Ok(why.map_or_else(|| name.clone(), |why| format!("{name}: {why}")))
 }
 
 impl Output for Status {
@@ -141,6 +153,8 @@ impl Output for Status {
             self.reports_expired,
             self.junk,
         );
+        text += &self.clock.text();
+        text += &self.trust.text();
         for module in &self.modules {
             let state = if module.running { "running" } else { "NOT RUNNING" };
             let last_sign = time(Some(module.last_sign));
@@ -163,10 +177,11 @@ impl Output for Status {
                     or_dash(&device.vendor),
                     or_dash(&device.model),
                     or_dash(&device.serial),
-                    match device.answering {
-                        Some(true) => "yes",
-                        Some(false) => "no",
-                        None => "not asked yet",
+                    match (device.answering, device.vanished) {
+                        (Some(true), _) => "yes",
+                        (Some(false), None) => "no",
+                        (Some(false), Some(_)) => "vanished",
+                        (None, _) => "not asked yet",
                     }
                     .to_owned(),
                     time(device.answered),

@@ -73,3 +73,12 @@ fn a_refused_mail_is_tried_again_in_pauses_that_grow_to_a_bound() {
     assert_eq!([pause(1), pause(2), pause(3)], [180, 360, 720]);
     assert_eq!(pause(1000), 6 * 3600);
 }
+
+#[test]
+fn an_alarm_prefers_another_account_than_the_first_and_each_repetition_the_next() {
+    let places: Vec<_> = (0..5).map(|sendings| preferred_account("alarm", sendings, 3)).collect();
+    assert_eq!(places, [1, 2, 0, 1, 2].map(Some));
+    assert_eq!(preferred_account("alarm", 0, 2), Some(1));
+    assert_eq!(preferred_account("alarm", 0, 1), None);
+    assert_eq!(preferred_account("fault", 0, 3), None);
+}

@@ -15,6 +15,7 @@ use crate::release::{OnDisk, Release, ReleaseError, Releases, remove_tree, resid
 use crate::settings::{Settings, UpdateSettings};
 use crate::store::{Store, UpdateOrderRow};
 use crate::supervisor::processes::{exists, running_file};
+use crate::release_counter;
 use crate::trust;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -285,12 +286,17 @@ impl Installation<'_> {
         if let Some((why, pause)) = self.in_the_way(hours)? {
             return Ok(self.blocked(why, self.limits(package), Some(pause)));
         }
-        let (_, running) = self.releases.current()?;
+        let (folder, running) = self.releases.current()?;
+        let files = match package.files_over(|module| std::fs::read(folder.join(module.as_str())).ok()) {
+            Ok(files) => files,
+            // The center has the package with whole files, too, and sends that.
+            Err(error) => return Ok(UpdateEvent::Failed { reason: reason(&error) }),
+        };
         let manifest = package.manifest();
         let release = Release::of_manifest(manifest, &running.rom);
         let mark: String = self.row.package.to_string().chars().take(8).collect();
         let name = self.releases.free_name(&release, &mark)?;
-        if let Err(error) = self.put_together(&release, package, &name) {
+        if let Err(error) = self.put_together(&release, &files, &name) {
             return Ok(UpdateEvent::Failed { reason: reason(&error) });
         }
         let aside = Aside::of(&self.context.layout, self.row.id);
@@ -313,14 +319,14 @@ impl Installation<'_> {
     fn put_together(
         &self,
         release: &Release,
-        package: &VerifiedPackage,
+        files: &BTreeMap<ModuleName, Vec<u8>>,
         name: &str,
     ) -> Result<(), ReleaseError> {
         let reserve = self.settings().disk_reserve;
-        match self.releases.build(release, package.modules(), name, reserve) {
+        match self.releases.build(release, files, name, reserve) {
             Err(ReleaseError::NoSpace { .. } | ReleaseError::NoFiles { .. }) => {
                 tidy_releases(self.context, self.store, 0);
-                self.releases.build(release, package.modules(), name, reserve)
+                self.releases.build(release, files, name, reserve)
             }
             built => built,
         }

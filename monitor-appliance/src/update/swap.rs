@@ -7,6 +7,7 @@ use super::state::{Expected, Proving, Swap, Turn, UpdateEvent, UpdateState};
 use super::wait::WaitFor;
 use crate::context::Context;
 use crate::release::{Releases, read_release, remove_tree};
+use crate::release_counter;
 use crate::store::{Change, ScriptWish, Store, StoreError, UpdateOrderRow};
 use crate::supervisor::processes::boot_id;
 use crate::trust;
@@ -88,6 +89,9 @@ fn told(state: &UpdateState, event: &UpdateEvent) -> Option<UpdateOutcome> {
 /// What a package asks for at its successful end.
 fn follow_up(context: &Context, change: &Change<'_>, order: i64, swap: &Swap) -> Result<(), StoreError> {
     let trusted = trust::read(&context.layout, &context.settings.center).ok();
+    if let Err(error) = release_counter::note(&context.layout, swap.release_counter, trusted.as_ref()) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the release counter stands in the store only");
+    }
     change.raise_installed_counter(swap.release_counter, trusted.as_ref())?;
     if swap.report_by_itself {
         change.request_version(None, None, context.now())?;

@@ -177,7 +177,7 @@ async fn the_agent_ends_at_once_when_it_is_asked_to_even_if_the_server_hangs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_appliance_that_hears_nothing_fresh_says_so_over_its_second_account_and_when_it_is_over() {
     let (first, second) = (PostOffice::open(), PostOffice::open());
-    let mut site = Site::new(&first).with_second_account(&second);
+    let mut site = Site::new(&first).with_second_account(&second).started_two_days_ago();
     let signer = site.trust_a_root();
     let long_ago = site::now() - jiff::SignedDuration::from_hours(24 * 30);
     site.store().change(|change| change.note(Moment::FreshWatched, long_ago)).unwrap();
@@ -212,7 +212,7 @@ async fn an_appliance_that_hears_nothing_fresh_says_so_over_its_second_account_a
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alarm_goes_by_the_first_account_when_the_second_does_not_work() {
     let (first, second) = (PostOffice::open(), PostOffice::open());
-    let site = Site::new(&first).with_second_account(&second);
+    let site = Site::new(&first).with_second_account(&second).started_two_days_ago();
     second.go_away();
     site.trust_a_root();
     let long_ago = site::now() - jiff::SignedDuration::from_hours(24 * 30);

@@ -3,11 +3,13 @@
 use crate::post_office::PostOffice;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::{Credential, Direction};
-use mailfmt::envelope::{Addressee, Header, open, seal};
+use mailfmt::envelope::{Addressee, Extras, Header, open, seal_with};
 use mailfmt::mail::{Classified, Letter, Parcel, classify, compose};
 use mailfmt::message::report::FaultReport;
 use mailfmt::message::{DeviceId, FaultClass, Message};
+use mailfmt::trust::{Role, Root, SignedRoot, SigningKey};
 use mailfmt::{Introduction, Limits, MessageId, Report};
+use monitor_appliance::clock::Reading;
 use monitor_appliance::context::{system_clock, system_random};
 use monitor_appliance::mail_agent::{self, MailAgentError};
 use monitor_appliance::setup::{Answers, Existing, set_up};
@@ -35,6 +37,8 @@ pub(crate) struct Site {
     pub(crate) settings: Settings,
     introduction: Introduction,
     sequence: u64,
+    /// How much longer ago than this machine it was started.
+    up_for: Duration,
 }
 
 /// A running mail agent.
@@ -94,11 +98,16 @@ impl Site {
         settings.timers.answer_poll = Duration::from_millis(50);
         settings.timers.backoff_first = Duration::from_millis(50);
         settings.timers.backoff_max = Duration::from_millis(100);
-        Self { _home: home, layout, settings, introduction, sequence: 0 }
+        Self { _home: home, layout, settings, introduction, sequence: 0, up_for: Duration::ZERO }
     }
 
     fn context(&self) -> Context {
-        Context::new(self.layout.clone(), self.settings.clone(), Arc::new(system_clock))
+        let up_for = self.up_for;
+        let clock = move || {
+            let reading = system_clock();
+            Reading { since_boot: reading.since_boot + up_for, ..reading }
+        };
+        Context::new(self.layout.clone(), self.settings.clone(), Arc::new(clock))
     }
 
     pub(crate) fn store(&self) -> Store {
@@ -126,16 +135,69 @@ impl Site {
         outgoing.id
     }
 
+    pub(crate) fn sequence_of(&self, report: MessageId) -> u64 {
+        let rows = self.store().outbox_newest(100).unwrap();
+        rows.into_iter().find(|row| row.message == report).unwrap().sequence
+    }
+
+    /// Adds a second account at another post office, which is like the first.
+    pub(crate) fn with_second_account(mut self, office: &PostOffice) -> Self {
+        let mut second = self.settings.accounts[0].clone();
+        second.account.name = "second".into();
+        second.account.address = "agent1@second.example".into();
+        second.account.smtp.port = office.smtp_port;
+        second.account.fetch_server.port = office.pop3_port;
+        self.settings.accounts.push(second);
+        self
+    }
+
+    /// It was started two days ago, so it believes its clock although nothing has proven it.
+    pub(crate) fn started_two_days_ago(mut self) -> Self {
+        self.up_for = Duration::from_secs(48 * 3600);
+        self
+    }
+
+    /// The appliance trusts a root from now on, so it waits for signed words.
+    pub(crate) fn trust_a_root(&self) -> SigningKey {
+        let key = |fill: u8| SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(fill));
+        let role = |fill: u8| Role::of(key(fill).public());
+        let center = self.introduction.center.clone();
+        let root = Root {
+            version: 1,
+            center: center.clone(),
+            created: now(),
+            expires: now() + SignedDuration::from_hours(24 * 365),
+            root: role(1),
+            release: role(2),
+            command: role(3),
+            revoked_packages: Default::default(),
+            release_counter_reset: None,
+        };
+        let signed = SignedRoot::unsigned(&root).unwrap().sign(&key(1)).unwrap();
+        monitor_appliance::trust::replace(&self.layout, &center, &[signed]).unwrap();
+        key(3)
+    }
+
+    /// A mail from the center, signed.
+    pub(crate) fn signed_mail(&mut self, message: &Message, signer: &SigningKey) -> Vec<u8> {
+        self.sequence += 1;
+        self.seal(message, &Extras { signer: Some(signer), follows: None })
+    }
+
     /// A mail from the center.
     pub(crate) fn mail(&mut self, message: &Message) -> Vec<u8> {
         self.sequence += 1;
+        self.seal(message, &Extras::default())
+    }
+
+    fn seal(&self, message: &Message, extras: &Extras<'_>) -> Vec<u8> {
         let Introduction { agent, center, credential, .. } = &self.introduction;
         let key = credential.channel(Direction::ToAppliance, agent, center);
         let expires = now().saturating_add(SignedDuration::from_hours(24)).unwrap();
         let id = MessageId::generate(&mut system_random);
         let header = Header::new(message, center.clone().into(), id, now(), expires);
         let addressee = Addressee { key: &key, sequence: self.sequence };
-        let sealed = seal(&header, message, &[addressee], &mut system_random).unwrap();
+        let sealed = seal_with(&header, message, &[addressee], extras, &mut system_random).unwrap();
         let letter = Letter { from: "center@center.example", to: None, header: &header, sending: 1 };
         compose(&letter, &sealed)
     }

@@ -262,6 +262,22 @@ fn an_order_to_update_leaves_the_decrypted_package_and_one_row() {
 }
 
 #[test]
+fn the_permit_of_an_order_lies_beside_its_package_and_only_of_the_newest_order() {
+    use mailfmt::trust::SignedPermit;
+    let mut site = Site::new();
+    let (enclosure, _, order) = package();
+    let permit = site.context.layout.permit_file(&order.package);
+    let permitted =
+        UpdateOrder { permit: Some(SignedPermit::from_octets(b"a permit".to_vec())), ..order.clone() };
+    let mail = site.mail(&Message::Command(Command::Update(permitted)), &enclosure);
+    assert_eq!(site.file(&mail), Filed::Accepted);
+    assert_eq!(std::fs::read(&permit).unwrap(), b"a permit");
+    let mail = site.mail(&Message::Command(Command::Update(order)), &enclosure);
+    assert_eq!(site.file(&mail), Filed::Accepted);
+    assert!(!permit.exists());
+}
+
+#[test]
 fn an_order_whose_package_was_cut_on_the_way_is_refused_with_the_reason_and_writes_nothing() {
     let mut site = Site::new();
     let (enclosure, _, order) = package();
