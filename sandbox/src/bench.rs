@@ -3,6 +3,7 @@
 //! Every figure is counted or timed here, never written down beforehand; [`Figure`] prints it as one JSON line.
 
 mod envelope;
+mod flood;
 mod footprint;
 mod ingest;
 mod package;
@@ -22,6 +23,8 @@ pub(crate) enum Name {
     Ingest,
     /// Disk and memory that an appliance takes.
     Footprint,
+    /// One command amid 100,000 junk mails.
+    Flood,
 }
 
 /// Runs the named benches, all without a name, and prints their figures last. One that cannot run here does not keep
@@ -43,6 +46,7 @@ pub(crate) fn run(names: &[Name], runtime: &tokio::runtime::Runtime) -> anyhow::
             Name::Envelope => envelope::run(now),
             Name::Ingest => ingest::run(now, runtime),
             Name::Footprint => footprint::run(),
+            Name::Flood => flood::run(now),
         };
         match measured {
             Ok(measured) => figures.extend(measured),
@@ -65,6 +69,7 @@ impl Name {
             Self::Envelope => "sealing and opening version reports",
             Self::Ingest => "10,000 version reports from a real mail server into the fleet database",
             Self::Footprint => "an appliance with twenty printers",
+            Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
         }
     }
 }

@@ -163,7 +163,7 @@ impl Agent {
         }
         let begun = Instant::now();
         let sizes: Vec<u64> = items.iter().map(|item| item.size_octets).collect();
-        let order = reading_order(&sizes);
+        let order = reading_order(&sizes, self.context.settings.mail_limits.message_octets_max);
         let mut rounds = order.chunks(MAILS_PER_BATCH);
         let mut given_up = false;
         for round in rounds.by_ref() {

@@ -12,10 +12,12 @@ const SMALL_OCTETS_MAX: u64 = 64 << 10;
 const ROUND: usize = 250;
 
 /// Places in the listing, in the order in which they are to be read; every place once. `sizes` are those of the mails
-/// in octets, the oldest first.
-pub(super) fn reading_order(sizes: &[u64]) -> Vec<usize> {
-    let (small, large): (Vec<usize>, Vec<usize>) =
-        (0..sizes.len()).partition(|place| sizes.get(*place).is_some_and(|size| *size <= SMALL_OCTETS_MAX));
+/// in octets, the oldest first; those above `octets_max` are never read, only deleted, and so cost as little as small ones.
+pub(super) fn reading_order(sizes: &[u64], octets_max: u64) -> Vec<usize> {
+    let is_small = |place: &usize| {
+        sizes.get(*place).is_some_and(|size| *size <= SMALL_OCTETS_MAX || *size > octets_max)
+    };
+    let (small, large): (Vec<usize>, Vec<usize>) = (0..sizes.len()).partition(is_small);
     let (mut small, mut large) = (small.as_slice(), large.as_slice());
     let mut order = Vec::with_capacity(sizes.len());
     let mut newest_large = false;
@@ -48,13 +50,13 @@ mod tests {
 
     #[test]
     fn a_few_mails_are_read_as_they_came() {
-        assert_eq!(reading_order(&[SMALL; 5]), [0, 1, 2, 3, 4]);
-        assert!(reading_order(&[]).is_empty());
+        assert_eq!(reading_order(&[SMALL; 5], u64::MAX), [0, 1, 2, 3, 4]);
+        assert!(reading_order(&[], u64::MAX).is_empty());
     }
 
     #[test]
     fn the_newest_mails_of_a_full_mailbox_are_read_first_and_then_the_oldest() {
-        let order = reading_order(&[SMALL; 5_000]);
+        let order = reading_order(&[SMALL; 5_000], u64::MAX);
         assert_eq!((order[0], order[ROUND - 1]), (4_750, 4_999));
         assert_eq!((order[ROUND], order[2 * ROUND]), (0, 4_500));
     }
@@ -63,20 +65,26 @@ mod tests {
     fn a_command_behind_large_junk_is_read_before_it() {
         let mut sizes = vec![LARGE; 100];
         sizes.push(SMALL);
-        assert_eq!(reading_order(&sizes)[0], 100);
+        assert_eq!(reading_order(&sizes, u64::MAX)[0], 100);
+    }
+
+    #[test]
+    fn a_mail_that_is_too_large_to_be_read_waits_for_nothing() {
+        assert_eq!(reading_order(&[LARGE, SMALL], LARGE - 1), [0, 1]);
+        assert_eq!(reading_order(&[LARGE, SMALL], LARGE), [1, 0]);
     }
 
     #[test]
     fn a_package_is_read_after_one_round_however_much_small_junk_there_is() {
         let mut sizes = vec![SMALL; 10_000];
         sizes[3_000] = LARGE;
-        assert_eq!(reading_order(&sizes).iter().position(|place| *place == 3_000), Some(2 * ROUND));
+        assert_eq!(reading_order(&sizes, u64::MAX).iter().position(|place| *place == 3_000), Some(2 * ROUND));
     }
 
     proptest! {
         #[test]
         fn every_mail_is_read_once(sizes in proptest::collection::vec(prop_oneof![Just(SMALL), Just(LARGE)], 0..1500)) {
-            let mut order = reading_order(&sizes);
+            let mut order = reading_order(&sizes, u64::MAX);
             order.sort_unstable();
             prop_assert_eq!(order, (0..sizes.len()).collect::<Vec<_>>());
         }

@@ -71,7 +71,7 @@ fn megabytes(octets: u64) -> anyhow::Result<f64> {
 }
 
 /// The one process of a site that runs this program.
-fn process(site: &Site, name: &str) -> anyhow::Result<Pid> {
+pub(super) fn process(site: &Site, name: &str) -> anyhow::Result<Pid> {
     let runs = |pid: &Pid| {
         let program = std::fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero())).unwrap_or_default();
         program.file_name().is_some_and(|file| file == name)
