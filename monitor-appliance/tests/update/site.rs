@@ -1,5 +1,6 @@
 //! One appliance in a temporary folder, with release 1.0.00-1 running, and packages made for it.
 
+use crate::post_office::PostOffice;
 use jiff::SignedDuration;
 use mailfmt::message::report::{UpdateOutcome, UpdateResultReport};
 use mailfmt::message::{Message, Report};
@@ -34,13 +35,32 @@ pub(crate) const GOOD_SCRIPT: &str = "#!/bin/sh\necho run >> \"$STATE_DIR/script
 pub(crate) struct Site {
     _folder: tempfile::TempDir,
     key: SigningKey,
+    root_key: SigningKey,
+    /// Modules that the release has beside those of every site.
+    further: Vec<ModuleFile>,
     pub(crate) context: Context,
 }
 
+/// A script that is another program.
+pub(crate) fn program(path: &str) -> Vec<u8> {
+    format!("#!/bin/sh\nexec '{path}' \"$@\"\n").into_bytes()
+}
+
+/// A module of a package that the supervisor keeps running.
+pub(crate) fn resident_module(name: &str, file: Vec<u8>) -> ModuleFile {
+    ModuleFile {
+        name: ModuleName::new(name).unwrap(),
+        version: ModuleVersion::new("1.0.00").unwrap(),
+        date: jiff::civil::date(2026, 1, 2),
+        kind: ModuleKind::Resident,
+        file,
+        carried: true,
+    }
+}
+
 /// Makes the appliance trust the release key.
-fn trust_release_key(context: &Context, key: &SigningKey) {
-    let (root_key, command_key) =
-        (SigningKey::generate(&mut system_random), SigningKey::generate(&mut system_random));
+fn trust_release_key(context: &Context, key: &SigningKey, root_key: &SigningKey) {
+    let command_key = SigningKey::generate(&mut system_random);
     let root = Root {
         version: 1,
         center: context.settings.center.clone(),
@@ -52,12 +72,28 @@ fn trust_release_key(context: &Context, key: &SigningKey) {
         revoked_packages: Default::default(),
         release_counter_reset: None,
     };
-    let signed = SignedRoot::unsigned(&root).unwrap().sign(&root_key).unwrap();
+    let signed = SignedRoot::unsigned(&root).unwrap().sign(root_key).unwrap();
     trust::replace(&context.layout, &context.settings.center, &[signed]).unwrap();
 }
 
 impl Site {
     pub(crate) fn new() -> Self {
+        Self::with(1, 1, Vec::new())
+    }
+
+    /// One whose release has a mail agent, with its mailbox in `office`.
+    pub(crate) fn with_mail(office: &PostOffice) -> Self {
+        let agent = program(env!("CARGO_BIN_EXE_mail-agent"));
+        let site = Self::with(office.smtp_port, office.pop3_port, vec![resident_module("mail-agent", agent)]);
+        let layout = &site.context.layout;
+        std::fs::create_dir_all(layout.secrets_dir()).unwrap();
+        write_durably(&layout.credential_file(), "07".repeat(32).as_bytes(), 0o600).unwrap();
+        write_durably(&layout.secrets_dir().join("mail-1.password"), b"sesame", 0o600).unwrap();
+        site
+    }
+
+    /// One whose mailbox is at these ports and whose first release has `further` modules.
+    pub(crate) fn with(smtp: u16, pop3: u16, further: Vec<ModuleFile>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let key = SigningKey::generate(&mut system_random);
@@ -69,22 +105,32 @@ agent = "AGENT0000001"
 center = "CENTER"
 center_address = "center@center.example"
 hardware = "test-box"
-reboot_command = ["/bin/sh", "-c", "echo reboot >> {}/reboots"]
+reboot_command = ["/bin/sh", "-c", "echo reboot >> {root}/reboots"]
 [[accounts]]
 name = "main"
 address = "agent1@site.example"
 username = "agent1"
-smtp = {{ host = "127.0.0.1", port = 1, security = "plain" }}
+smtp = {{ host = "127.0.0.1", port = {smtp}, security = "plain" }}
 fetch = "pop3"
-fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
+fetch_server = {{ host = "127.0.0.1", port = {pop3}, security = "plain" }}
+[timers]
+mail_poll_secs = 1
+backoff_first_secs = 1
+backoff_max_secs = 1
+heartbeat_secs = 1
+[update]
+busy_look_secs = 1
+script_retry_secs = 1
+saved_files = ["{root}/resolv.conf"]
 "#,
-                root.display()
+                root = root.display()
             ),
         )
         .unwrap();
         let context = Context::load(&root).unwrap();
-        trust_release_key(&context, &key);
-        let site = Self { _folder: folder, key, context };
+        let root_key = SigningKey::generate(&mut system_random);
+        trust_release_key(&context, &key, &root_key);
+        let site = Self { _folder: folder, key, root_key, further, context };
         site.install_first_release();
         site
     }
@@ -103,7 +149,6 @@ fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
 
     /// The modules of the first release; `extra` gives further text into the resident one.
     pub(crate) fn modules(version: &str) -> Vec<ModuleFile> {
-        let program = |path: &str| format!("#!/bin/sh\nexec '{path}' \"$@\"\n").into_bytes();
         [
             ("watch", ModuleKind::Resident, resident(version).into_bytes(), true),
             ("refresh", ModuleKind::OnDemand, b"#!/bin/sh\nread wait\n".to_vec(), false),
@@ -124,7 +169,7 @@ fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
     }
 
     fn install_first_release(&self) {
-        let modules = Self::modules(OLD);
+        let modules = [Self::modules(OLD), self.further.clone()].concat();
         let folder = self.releases().folder(OLD);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::create_dir_all(self.context.layout.packages_dir()).unwrap();
@@ -152,6 +197,16 @@ fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
         self.releases().swap_to(OLD).unwrap();
     }
 
+    /// Makes another file part of the release that runs.
+    pub(crate) fn replace_in_running_release(&self, name: &ModuleName, file: &[u8]) {
+        let folder = self.releases().folder(OLD);
+        let mut release = monitor_appliance::release::read_release(&folder).unwrap();
+        let module = release.modules.iter_mut().find(|module| module.name == *name).unwrap();
+        (module.sha256, module.octets) = (Digest::of(file), file.len() as u64);
+        std::fs::write(folder.join(name.as_str()), file).unwrap();
+        std::fs::write(folder.join(RELEASE_FILE), release.write()).unwrap();
+    }
+
     /// A package that leads to [`NEW`] with another `watch`, as it should be.
     pub(crate) fn draft(&self) -> PackageDraft {
         let now = self.context.now();
@@ -160,8 +215,8 @@ fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
             rom: None,
             release_counter: 2,
             created: now,
-            expires: now + jiff::SignedDuration::from_hours(24),
-            modules: Self::modules(NEW),
+            expires: now + SignedDuration::from_hours(24),
+            modules: [Self::modules(NEW), self.further.clone()].concat(),
             script: GOOD_SCRIPT.into(),
             script_time_limit_secs: 20,
             applies: Applies::default(),
@@ -171,6 +226,14 @@ fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
 
     pub(crate) fn signed(&self, draft: &PackageDraft) -> Vec<u8> {
         self.sign(&build(draft, &Limits::default()).unwrap())
+    }
+
+    pub(crate) fn release_key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    pub(crate) fn root_key(&self) -> &SigningKey {
+        &self.root_key
     }
 
     pub(crate) fn sign(&self, package: &[u8]) -> Vec<u8> {
@@ -228,6 +291,17 @@ fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
         results.remove(0)
     }
 
+    /// The result of an update that may have told of its trial before: the last one, and none but it is an end.
+    pub(crate) fn last_result(&self) -> UpdateResultReport {
+        let mut results = self.results();
+        let last = results.pop().unwrap();
+        assert!(
+            results.iter().all(|result| matches!(result.outcome, UpdateOutcome::Waiting { .. })),
+            "{results:?}"
+        );
+        last
+    }
+
     /// The version that runs; every one of its modules is what `release.json` says.
     pub(crate) fn running(&self) -> String {
         let releases = self.releases();
@@ -239,7 +313,7 @@ fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
     /// The old version runs, its modules are whole, and that was reported once, with this beginning of the reason.
     pub(crate) fn assert_undone(&self, reason: &str) {
         assert_eq!(self.running(), OLD);
-        let result = self.result();
+        let result = self.last_result();
         assert_eq!(result.running.as_str(), OLD);
         match &result.outcome {
             UpdateOutcome::Undone { reason: found } => assert!(found.starts_with(reason), "{found}"),
@@ -248,7 +322,7 @@ fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
     }
 
     pub(crate) fn assert_installed(&self) {
-        let result = self.result();
+        let result = self.last_result();
         assert_eq!(result.outcome, UpdateOutcome::Installed, "{result:?}");
         assert_eq!((self.running().as_str(), result.running.as_str()), (NEW, NEW));
         assert_eq!(self.store().installed_counter().unwrap(), 2);
@@ -260,9 +334,28 @@ fetch_server = {{ host = "127.0.0.1", port = 1, security = "plain" }}
         text.lines().map(str::to_owned).collect()
     }
 
+    /// Adds lines to a section of the settings file.
+    pub(crate) fn set(&mut self, section: &str, lines: &str) {
+        let (file, head) = (self.context.layout.settings_file(), format!("[{section}]\n"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = if text.contains(&head) { text } else { format!("{text}{head}") };
+        std::fs::write(&file, text.replace(&head, &format!("{head}{lines}\n"))).unwrap();
+        self.context = Context::load(self.root()).unwrap();
+    }
+
+    /// The settings file as it stands.
+    pub(crate) fn settings_text(&self) -> String {
+        std::fs::read_to_string(self.context.layout.settings_file()).unwrap()
+    }
+
     /// Starts the real supervisor.
     pub(crate) fn supervise(&self) -> Supervisor {
-        let child = Command::new(env!("CARGO_BIN_EXE_supervisor"))
+        self.supervise_by(Command::new(env!("CARGO_BIN_EXE_supervisor")))
+    }
+
+    /// Starts `command` as the supervisor.
+    pub(crate) fn supervise_by(&self, mut command: Command) -> Supervisor {
+        let child = command
             .arg("--root")
             .arg(self.root())
             .args(["--log", "warn"])
@@ -294,6 +387,10 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
