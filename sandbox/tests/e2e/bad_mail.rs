@@ -80,6 +80,7 @@ fn bad_commands(stage: &Stage, number: u32) -> anyhow::Result<Vec<Vec<u8>>> {
     let update = Message::Command(Command::Update(order(Digest::of(b"0123456789"))));
     let (center, liar) = (Voice::of_center(stage, number)?, Voice::of_false_center(stage, number)?);
     let other = Voice::of_center(stage, 3 - number)?;
+    let thief = Voice::of_thief(stage, number)?;
     let whole = center.mail(&counters, 501)?;
     let exploding = Message::Command(Command::Unknown { kind: "explode".to_owned(), body: bomb() });
     // Mirrored: what this very appliance could have sent to its center.
@@ -87,6 +88,8 @@ fn bad_commands(stage: &Stage, number: u32) -> anyhow::Result<Vec<Vec<u8>>> {
     Ok(vec![
         liar.mail(&counters, 1)?,
         liar.mail_with(&update, 2, b"0123456789")?,
+        thief.mail(&counters, 506)?,
+        thief.mail_with(&update, 507, b"0123456789")?,
         center.expired_mail(&counters, 502)?,
         center.expired_mail(&update, 503)?,
         other.mail(&counters, 504)?,

@@ -4,8 +4,9 @@
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::{ChannelKey, Credential, Direction};
-use mailfmt::envelope::{Addressee, Header, Sender, seal};
+use mailfmt::envelope::{Addressee, Extras, Header, Sender, seal_with};
 use mailfmt::mail::{Letter, compose};
+use mailfmt::trust::{KeyFile, SigningKey};
 use mailfmt::{AgentId, CenterId, Introduction, Message, MessageId};
 use sandbox::random;
 use sandbox::world::Stage;
@@ -14,6 +15,8 @@ use sandbox::world::Stage;
 pub(crate) struct Voice {
     sender: Sender,
     key: ChannelKey,
+    /// The center's command key, for whoever has it.
+    signer: Option<SigningKey>,
     from: String,
     to: String,
 }
@@ -34,7 +37,14 @@ impl Voice {
     /// The center, speaking to a site.
     pub(crate) fn of_center(stage: &Stage, number: u32) -> anyhow::Result<Self> {
         let Introduction { agent, center, credential, .. } = introduction(stage, number)?;
-        Ok(Self::center(stage, number, &agent, &center, &credential))
+        let command_key = std::fs::read_to_string(stage.center.home().join("keys/command.pem"))?;
+        let signer = Some(KeyFile::parse(&command_key)?.open(None)?);
+        Ok(Self { signer, ..Self::center(stage, number, &agent, &center, &credential) })
+    }
+
+    /// Somebody who has read the credential of a site, but not the center's command key.
+    pub(crate) fn of_thief(stage: &Stage, number: u32) -> anyhow::Result<Self> {
+        Ok(Self { signer: None, ..Self::of_center(stage, number)? })
     }
 
     /// Somebody who says he is the center, but has not the key.
@@ -53,6 +63,7 @@ impl Voice {
         Self {
             sender: center.clone().into(),
             key: credential.channel(Direction::ToAppliance, agent, center),
+            signer: None,
             from: stage.mail.center_address(),
             to: stage.mail.agent_address(number),
         }
@@ -80,6 +91,7 @@ impl Voice {
         Self {
             sender: agent.clone().into(),
             key: credential.channel(Direction::ToCenter, agent, center),
+            signer: None,
             from: stage.mail.agent_address(number),
             to: stage.mail.center_address(),
         }
@@ -116,7 +128,8 @@ impl Voice {
         let created = expires - SignedDuration::from_hours(1);
         let header = Header::new(message, self.sender.clone(), id, created, expires);
         let addressee = Addressee { key: &self.key, sequence };
-        let mut attachment = seal(&header, message, &[addressee], &mut random())?;
+        let extras = Extras { signer: self.signer.as_ref(), follows: None };
+        let mut attachment = seal_with(&header, message, &[addressee], &extras, &mut random())?;
         attachment.extend(enclosure);
         let letter = Letter { from: &self.from, to: Some(&self.to), header: &header, sending: 1 };
         Ok(compose(&letter, &attachment))
