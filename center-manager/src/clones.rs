@@ -50,7 +50,8 @@ impl Boots {
         }
         let now = self.take_turns();
         if self.0.len() > BOOTS_MAX
-            && let Some(oldest) = self.0.iter().enumerate().min_by_key(|(_, boot)| boot.last).map(|(nth, _)| nth)
+            && let Some(oldest) =
+                self.0.iter().enumerate().min_by_key(|(_, boot)| boot.last).map(|(nth, _)| nth)
         {
             self.0.remove(oldest);
         }
@@ -189,7 +190,8 @@ mod tests {
 
     #[test]
     fn the_operator_is_told_whether_two_live_or_one_was_put_back() {
-        let fork = Fork { older: 5, younger: 9, highest: (5 << 32) | 7, common: (5 << 32) | 3, both_go_on: true };
+        let fork =
+            Fork { older: 5, younger: 9, highest: (5 << 32) | 7, common: (5 << 32) | 3, both_go_on: true };
         let both = Finding::Forked(fork).words(&agent(1));
         assert_eq!((both.kind, both.both_live), ("cloned", true));
         assert!(both.description.contains("AGENT0000001") && both.description.contains("5.3"), "{both:?}");

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use mailfmt::Report;
 use mailfmt::message::report::{
-    AlarmReport, DeviceCounters, FaultClearedReport, FaultReport, HealthReport, InventoryReport, RotationAnswer,
-    StoredReading, VersionReportMessage,
+    AlarmReport, DeviceCounters, FaultClearedReport, FaultReport, HealthReport, InventoryReport,
+    RotationAnswer, StoredReading, VersionReportMessage,
 };
 use mailfmt::message::{Counter, DeviceId, Supply};
 

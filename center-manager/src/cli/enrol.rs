@@ -78,8 +78,18 @@ pub(super) fn run(command: &EnrolCommand, context: &Context, out: &mut dyn Write
 fn list(args: &ListArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let db = context.db()?;
     let codes = db.codes(args.all, now())?;
-    let names =
-        ["number", "customer", "state", "issued", "by", "expires", "uses left", "enrolled", "refused", "tags"];
+    let names = [
+        "number",
+        "customer",
+        "state",
+        "issued",
+        "by",
+        "expires",
+        "uses left",
+        "enrolled",
+        "refused",
+        "tags",
+    ];
     let rows = codes.iter().map(|code| {
         let agents: Vec<_> = code.agents.iter().map(ToString::to_string).collect();
         vec![
@@ -115,11 +125,8 @@ fn list(args: &ListArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
 fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let db = context.db()?;
     let code = db.code(&args.id, now())?;
-    let shown = Shown {
-        enrolments: db.exchanges(&code.id)?,
-        attempts: db.enrolment_attempts(Some(&code.id))?,
-        code,
-    };
+    let shown =
+        Shown { enrolments: db.exchanges(&code.id)?, attempts: db.enrolment_attempts(Some(&code.id))?, code };
     if args.format == Format::Json {
         print::json(out, &shown)?;
         return Ok(Exit::Done);

@@ -71,11 +71,7 @@ pub struct Alarm {
 
 /// Raises an alarm, or counts it on the one that is open already. Answers whether it is news: opened now, or raised again
 /// with other words.
-pub(crate) fn raise(
-    transaction: &Connection,
-    alarm: &NewAlarm<'_>,
-    now: Timestamp,
-) -> Result<bool, DbError> {
+pub(crate) fn raise(transaction: &Connection, alarm: &NewAlarm<'_>, now: Timestamp) -> Result<bool, DbError> {
     let (kind, subject, description) = (plain(alarm.kind), plain(alarm.subject), plain(alarm.description));
     let agent = alarm.agent.map(AgentId::as_str);
     let news = transaction
@@ -189,7 +185,14 @@ mod tests {
     use crate::sample::{agent, fleet, later, now};
 
     fn cloned<'a>(agent: &'a AgentId, description: &'a str) -> NewAlarm<'a> {
-        NewAlarm { agent: Some(agent), kind: "cloned", subject: "", description, since: now(), reported: false }
+        NewAlarm {
+            agent: Some(agent),
+            kind: "cloned",
+            subject: "",
+            description,
+            since: now(),
+            reported: false,
+        }
     }
 
     #[test]

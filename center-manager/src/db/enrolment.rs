@@ -133,7 +133,12 @@ impl Db {
             let waiting: Vec<AgentId> =
                 statement.query_map([&code], |row| parsed(row, 0))?.collect::<Result<_, _>>()?;
             for agent in &waiting {
-                super::standing::suspend(transaction, agent, "its code was revoked before it was heard", now)?;
+                super::standing::suspend(
+                    transaction,
+                    agent,
+                    "its code was revoked before it was heard",
+                    now,
+                )?;
             }
             wipe(transaction, &code, now)?;
             Ok(waiting)
@@ -164,7 +169,8 @@ impl Db {
     /// [`DbError::Sql`].
     pub fn open_codes(&self) -> Result<BTreeMap<CodeId, OpenCode>, DbError> {
         let mut codes = BTreeMap::new();
-        let mut statement = self.read().prepare_cached("SELECT id, secret FROM enrolment_code WHERE secret IS NOT NULL")?;
+        let mut statement =
+            self.read().prepare_cached("SELECT id, secret FROM enrolment_code WHERE secret IS NOT NULL")?;
         for row in statement.query_map([], |row| Ok((parsed::<CodeId>(row, 0)?, secret_code(row, 1)?)))? {
             let (id, code) = row?;
             codes.insert(id, OpenCode { code, exchanges: Vec::new() });
@@ -243,13 +249,10 @@ fn ended(connection: &Connection, now: Timestamp) -> Result<Vec<String>, DbError
 
 /// Wipes a code and all its exchanges.
 fn wipe(transaction: &Connection, code: &str, now: Timestamp) -> Result<(), DbError> {
-    transaction
-        .prepare_cached("UPDATE enrolment_code SET secret = NULL WHERE id = ?1")?
-        .execute([code])?;
+    transaction.prepare_cached("UPDATE enrolment_code SET secret = NULL WHERE id = ?1")?.execute([code])?;
     let mut statement = transaction
         .prepare_cached("SELECT id FROM enrolment_exchange WHERE code = ?1 AND center_secret IS NOT NULL")?;
-    let exchanges: Vec<i64> =
-        statement.query_map([code], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let exchanges: Vec<i64> = statement.query_map([code], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for exchange in exchanges {
         end_exchange(transaction, exchange, now)?;
     }

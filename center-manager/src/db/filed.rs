@@ -14,9 +14,9 @@ use crate::rollout::{self, TransportOutcome};
 use crate::words;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;
+use mailfmt::lineage::Sighting;
 use mailfmt::mail::{Bounce, BounceAction};
 use mailfmt::message::VersionRequest;
-use mailfmt::lineage::Sighting;
 use mailfmt::message::report::{AlarmReport, HealthReport, VersionReportMessage};
 use mailfmt::{AgentId, Command, Message, MessageId, Nonce, Receipt, Report};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
@@ -75,7 +75,7 @@ impl Db {
     ) -> Result<Vec<Filed>, DbError> {
         let expires = now.checked_add(rules.receipt_expiry).unwrap_or(Timestamp::MAX);
         self.write(|transaction| {
-            let mut filing = Filing { transaction, now, expires, rules, random };
+            let mut filing = Filing { transaction, now, expires, rules, random, shut_out: false };
             verdicts.iter().map(|verdict| filing.file(verdict)).collect()
         })
     }
@@ -87,6 +87,8 @@ struct Filing<'a, R> {
     expires: Timestamp,
     rules: &'a Rules,
     random: &'a mut R,
+    /// Whether the report at hand has got its appliance suspended.
+    shut_out: bool,
 }
 
 /// What stands in the journal of a report.
@@ -152,14 +154,15 @@ impl<R: Random> Filing<'_, R> {
         if arrived.key == KeyStanding::Present {
             rotations::confirmed(self.transaction, &arrived.agent, self.now)?;
         }
-        if let Some(fork) = fork {
-            self.found(&arrived.agent, Finding::Forked(fork), clones::since(&fork, self.now))?;
-        }
         if let Some(journaled) = repeat(self.transaction, arrived)? {
             if !self.send_receipt_again(&journaled)? {
                 self.send_receipt(arrived, &journaled)?;
             }
             return Ok(Filed::Repeat { number: journaled.number });
+        }
+        // A mail that is played back is none of a second box.
+        if let Some(fork) = fork {
+            self.found(&arrived.agent, Finding::Forked(fork), clones::since(&fork, self.now))?;
         }
         let journaled = self.journal(arrived)?;
         self.apply(arrived, journaled.number)?;
@@ -167,6 +170,14 @@ impl<R: Random> Filing<'_, R> {
             outbox::answered(self.transaction, command, &arrived.agent, self.now)?;
         }
         self.tell_rollouts(arrived)?;
+        if std::mem::take(&mut self.shut_out) {
+            // Its receipt goes out when the report comes again after it was readmitted.
+            return Ok(Filed::New {
+                number: journaled.number,
+                agent: arrived.agent.clone(),
+                description: journaled.description,
+            });
+        }
         self.send_receipt(arrived, &journaled)?;
         if heard == Heard::First && !matches!(arrived.report, Report::Version(_)) {
             self.ask_version(&arrived.agent)?;
@@ -269,14 +280,13 @@ impl<R: Random> Filing<'_, R> {
             .transaction
             .prepare_cached("SELECT boots FROM appliance WHERE agent = ?1")?
             .query_row([arrived.agent.as_str()], |row| row.get(0))?;
-        let before: Boots =
-            known.and_then(|known| serde_json::from_str(&known).ok()).unwrap_or_default();
+        let before: Boots = known.and_then(|known| serde_json::from_str(&known).ok()).unwrap_or_default();
         let mut boots = before.clone();
         let two = boots.observe(&words::plain(boot), arrived.sequence);
         if boots != before {
-            self.transaction
-                .prepare_cached("UPDATE appliance SET boots = ?2 WHERE agent = ?1")?
-                .execute(params![arrived.agent.as_str(), serde_json::to_string(&boots).unwrap_or_default()])?;
+            self.transaction.prepare_cached("UPDATE appliance SET boots = ?2 WHERE agent = ?1")?.execute(
+                params![arrived.agent.as_str(), serde_json::to_string(&boots).unwrap_or_default()],
+            )?;
         }
         if two { self.found(&arrived.agent, Finding::Boots, self.now) } else { Ok(()) }
     }
@@ -315,6 +325,7 @@ impl<R: Random> Filing<'_, R> {
         tracing::warn!(%agent, alarm = words.kind, "{}", words.description);
         if words.both_live && self.rules.on_clone == OnClone::Suspend {
             standing::suspend(self.transaction, agent, "two boxes report under its id", self.now)?;
+            self.shut_out = true;
         }
         Ok(())
     }

@@ -250,7 +250,7 @@ pub(crate) fn enqueue(
     let mut next_sequence = transaction.prepare_cached(
         "UPDATE appliance SET sequence_out = max(sequence_out + 1, ?2),
              sequence_before = CASE WHEN sequence_out < ?2 THEN sequence_out ELSE sequence_before END
-         WHERE agent = ?1 AND state <> 'removed'
+         WHERE agent = ?1 AND state <> 'removed' AND suspended IS NULL
          RETURNING sequence_out",
     )?;
     let mut insert = transaction.prepare_cached(

@@ -235,7 +235,8 @@ pub(super) fn answered(
     let known = credentials(transaction, &arrived.agent)?;
     let halves = Halves { appliance: answer.appliance_key, center: ours.public() };
     // A half that is no proper key ends nothing: the present credential stays, and the rotation runs out.
-    let Ok(next) = rotation::next(&answer.rotation, &known.present, &ours, &answer.appliance_key, halves) else {
+    let Ok(next) = rotation::next(&answer.rotation, &known.present, &ours, &answer.appliance_key, halves)
+    else {
         return Ok(());
     };
     store(transaction, &arrived.agent, &known.answered(next))?;

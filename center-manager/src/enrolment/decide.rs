@@ -161,9 +161,8 @@ fn decided(
     own: &[String],
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
-    let usable = |address: &str| {
-        is_mail_address(address) && !own.iter().any(|own| own.eq_ignore_ascii_case(address))
-    };
+    let usable =
+        |address: &str| is_mail_address(address) && !own.iter().any(|own| own.eq_ignore_ascii_case(address));
     let refuse_if = |refused: bool, why| if refused { Err(why) } else { Ok(()) };
     let open = || {
         refuse_if(code.expires < now, Refusal::Expired)?;

@@ -94,15 +94,21 @@ impl Sheet<'_> {
 
     fn steps(&self) -> Vec<String> {
         let then = match self.uses {
-            1 => "It finds the devices of the network, shows them and registers them all. Wait until it says \"registered\".",
+            1 => {
+                "It finds the devices of the network, shows them and registers them all. Wait until it says \"registered\"."
+            }
             _ => "It registers itself. Wait until it says \"registered\"; then go on with the next one.",
         };
         vec![
             "Connect the monitor to power and to the customer's network.".to_owned(),
             "On the monitor, type: monitor-appliance enrol".to_owned(),
-            format!("Type the code above and the center's address, {}. Capital or small letters, spaces and hyphens make \
-                     no difference; a typing error is found at once, with its group.", self.address),
-            "Type the mail account that the customer has set up for the monitor. It is tried at once.".to_owned(),
+            format!(
+                "Type the code above and the center's address, {}. Capital or small letters, spaces and hyphens make \
+                     no difference; a typing error is found at once, with its group.",
+                self.address
+            ),
+            "Type the mail account that the customer has set up for the monitor. It is tried at once."
+                .to_owned(),
             then.to_owned(),
             "Destroy this sheet.".to_owned(),
         ]
@@ -182,7 +188,11 @@ mod tests {
         for group in code.expose().split('-') {
             assert!(page.contains(group), "{group}");
         }
-        assert!(page.contains("center@center.example") && page.contains("<svg") && page.contains(&code.id().to_string()));
+        assert!(
+            page.contains("center@center.example")
+                && page.contains("<svg")
+                && page.contains(&code.id().to_string())
+        );
         assert!(!page.contains("<b>Bbb"), "a customer's name is text");
         for outside in ["http://", "https://", "src=", "<script", "url("] {
             let found = page.replace("http://www.w3.org/2000/svg", "");
@@ -195,8 +205,16 @@ mod tests {
     fn the_text_fits_one_page_and_says_the_same() {
         let code = code();
         let text = sheet(&code).text();
-        assert!(text.contains(code.expose().as_str()) && text.contains("monitor-appliance enrol"), "{}", text.as_str());
-        assert!(text.lines().count() <= 40 && text.lines().all(|line| line.chars().count() <= 78), "{}", text.as_str());
+        assert!(
+            text.contains(code.expose().as_str()) && text.contains("monitor-appliance enrol"),
+            "{}",
+            text.as_str()
+        );
+        assert!(
+            text.lines().count() <= 40 && text.lines().all(|line| line.chars().count() <= 78),
+            "{}",
+            text.as_str()
+        );
         assert!(!format!("{:?}", sheet(&code)).contains(&code.expose()[..4]), "not in what is printed of it");
     }
 

@@ -25,6 +25,10 @@ fn faults_open_and_clear() {
 fn what_is_not_understood_changes_nothing() {
     let unknown = Report::Unknown { kind: "weather".to_owned(), body: serde_json::Value::Null };
     assert_eq!(changes(&unknown), []);
+}
+
+#[test]
+fn a_command_that_was_not_carried_out_may_end_what_waits_for_it() {
     let refused = Report::Refused(RefusedReport { kind: "ping".to_owned(), reason: String::new() });
-    assert_eq!(changes(&refused), []);
+    assert_eq!(changes(&refused), [Change::NotDone]);
 }

@@ -32,7 +32,9 @@ impl FirstSettingsFile {
     /// [`SettingsError::Range`] names the key.
     pub fn check(self) -> Result<FirstSettings, SettingsError> {
         let checked = |key: &str, value: Option<u64>, allowed: RangeInclusive<u64>| {
-            value.map(|value| within(&format!("first_settings.{key}"), Some(value), value, allowed)).transpose()
+            value
+                .map(|value| within(&format!("first_settings.{key}"), Some(value), value, allowed))
+                .transpose()
         };
         Ok(FirstSettings {
             mail_poll_secs: checked("mail_poll_secs", self.mail_poll_secs, 10..=DAY)?,

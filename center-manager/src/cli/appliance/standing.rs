@@ -65,7 +65,10 @@ pub(super) fn suspend(args: &SuspendArgs, context: &Context, out: &mut dyn Write
     let mut db = context.db()?;
     for_each(&args.agents, out, |agent, out| {
         db.suspend_appliance(agent, &args.reason, now())?;
-        writeln!(out, "{agent} suspended: what it reports is neither filed nor answered, nothing is sent to it")?;
+        writeln!(
+            out,
+            "{agent} suspended: what it reports is neither filed nor answered, nothing is sent to it"
+        )?;
         Ok(())
     })
 }
@@ -117,8 +120,7 @@ fn one_mailbox(db: &Db, agent: &AgentId, address: &str) -> anyhow::Result<()> {
 
 pub(super) fn rotate(args: &RotateArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let mut db = context.db()?;
-    let agents: Vec<AgentId> =
-        args.which.select(&db)?.into_iter().map(|appliance| appliance.agent).collect();
+    let agents: Vec<AgentId> = args.which.select(&db)?.into_iter().map(|appliance| appliance.agent).collect();
     let time = now();
     let expires = time.checked_add(context.settings()?.command_expiry)?;
     let by = operator(args.by.as_deref());

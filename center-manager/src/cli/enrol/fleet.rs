@@ -1,6 +1,6 @@
 //! A fleet of codes from a CSV file: all of them, or none.
 
-use super::issue::{DAYS_MAX, Issued, IssueArgs, SheetKind, USES_MAX, Wish};
+use super::issue::{DAYS_MAX, IssueArgs, Issued, SheetKind, USES_MAX, Wish};
 use crate::cli::{Context, Exit, operator};
 use crate::db::enrolment::NewCode;
 use crate::home;
@@ -39,7 +39,12 @@ pub(super) fn run(args: &IssueArgs, context: &Context, out: &mut dyn Write) -> a
     db.issue_codes(&codes, time).with_context(|| {
         format!("no code was issued; what {} holds is worth nothing, delete it", output.display())
     })?;
-    writeln!(out, "{} codes issued; they stand in {} (secret) and nowhere else", codes.len(), output.display())?;
+    writeln!(
+        out,
+        "{} codes issued; they stand in {} (secret) and nowhere else",
+        codes.len(),
+        output.display()
+    )?;
     if let Some(folder) = &args.sheet {
         writeln!(out, "Their sheets are in {} (secret: print and delete them)", folder.display())?;
     }
@@ -51,7 +56,11 @@ fn wishes(octets: &[u8], tags: &[String]) -> anyhow::Result<Vec<Wish>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(octets);
     let names = reader.headers().context("line 1: no line of names")?.clone();
     for name in &names {
-        ensure!(COLUMNS.contains(&name), "line 1: there is no column {name:?}; there are {}", COLUMNS.join(", "));
+        ensure!(
+            COLUMNS.contains(&name),
+            "line 1: there is no column {name:?}; there are {}",
+            COLUMNS.join(", ")
+        );
     }
     ensure!(names.iter().any(|name| name == "customer"), "line 1: the column customer is missing");
     let mut wishes = Vec::new();
@@ -143,7 +152,10 @@ mod tests {
 
     #[test]
     fn an_error_names_line_and_field() {
-        assert_eq!(refused("customer,uses\naaa,1\nbbb,0\n"), "line 3: uses: \"0\" is no number from 1 to 10000");
+        assert_eq!(
+            refused("customer,uses\naaa,1\nbbb,0\n"),
+            "line 3: uses: \"0\" is no number from 1 to 10000"
+        );
         assert_eq!(refused("customer,days\naaa,week\n"), "line 2: days: \"week\" is no number from 1 to 90");
         assert!(refused("customer,uses\n,3\n").starts_with("line 2: customer:"));
         assert!(refused("customer,replaces\naaa,AGENT 1\n").starts_with("line 2: replaces:"));

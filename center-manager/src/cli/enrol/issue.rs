@@ -129,7 +129,11 @@ pub(super) fn run(args: &IssueArgs, context: &Context, out: &mut dyn Write) -> a
         kind.write(path, &new, &address)?;
     }
     if let Err(error) = db.issue_codes(std::slice::from_ref(&new), now()) {
-        args.sheet.as_ref().map(std::fs::remove_file).transpose().context("the sheet of a code that was not issued stays")?;
+        args.sheet
+            .as_ref()
+            .map(std::fs::remove_file)
+            .transpose()
+            .context("the sheet of a code that was not issued stays")?;
         return Err(error.into());
     }
     let issued = Issued::of(&new, &address);
@@ -192,7 +196,10 @@ fn warn(context: &Context, db: &Db, wish: &Wish) -> anyhow::Result<()> {
         db.appliance(agent)?;
     }
     if let Err(error) = context.home.roots() {
-        tracing::warn!(error = crate::serve::chain(&error), "enrolled appliances get no roots and will take no command");
+        tracing::warn!(
+            error = crate::serve::chain(&error),
+            "enrolled appliances get no roots and will take no command"
+        );
     }
     Ok(())
 }

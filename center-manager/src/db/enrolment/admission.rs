@@ -9,8 +9,8 @@ use crate::enrolment::{Contact, Identity, KnownBox, Refusal, identify, next_agen
 use crate::words::plain;
 use jiff::Timestamp;
 use mailfmt::crypto::{Credential, Random};
-use mailfmt::message::{DeviceId, Enrolment};
 use mailfmt::message::enrolment::{Admission, Registration};
+use mailfmt::message::{DeviceId, Enrolment};
 use mailfmt::{AgentId, MessageId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
@@ -75,10 +75,16 @@ pub(super) fn admit<R: Random>(
 
     let admission = MessageId::generate(desk.random);
     let devices = registration.devices.len();
-    let description =
-        plain(&format!("{how} with {devices} device{}", if devices == 1 { "" } else { "s" }));
+    let description = plain(&format!("{how} with {devices} device{}", if devices == 1 { "" } else { "s" }));
     let number = journal(transaction, contact, &agent, &description, &admission, now)?;
-    remarks.extend(register_devices(transaction, &agent, number, contact.created.min(now), registration, now)?);
+    remarks.extend(register_devices(
+        transaction,
+        &agent,
+        number,
+        contact.created.min(now),
+        registration,
+        now,
+    )?);
 
     transaction
         .prepare_cached("UPDATE enrolment_code SET used = used + 1 WHERE id = ?1")?
@@ -139,8 +145,7 @@ fn add(
     now: Timestamp,
 ) -> Result<AgentId, DbError> {
     let mut statement = transaction.prepare_cached("SELECT agent FROM appliance")?;
-    let given: Vec<AgentId> =
-        statement.query_map([], |row| parsed(row, 0))?.collect::<Result<_, _>>()?;
+    let given: Vec<AgentId> = statement.query_map([], |row| parsed(row, 0))?.collect::<Result<_, _>>()?;
     let agent = next_agent_id(&given);
     transaction
         .prepare_cached(
@@ -355,6 +360,8 @@ fn register_devices(
         Ok(DeviceId { vendor: row.get(0)?, model: row.get(1)?, serial: row.get(2)? })
     })?;
     // Not at which site: that is no business of this one.
-    rows.map(|device| Ok(plain(&format!("{} is reported from another site as well; the center decides", device?))))
-        .collect()
+    rows.map(|device| {
+        Ok(plain(&format!("{} is reported from another site as well; the center decides", device?)))
+    })
+    .collect()
 }

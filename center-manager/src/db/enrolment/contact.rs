@@ -1,10 +1,10 @@
 //! Filing what came under a code: decided by [`crate::enrolment::decide`], carried out here in the caller's transaction.
 
 use super::{end_exchange, record_attempt};
+use crate::db::DbError;
 use crate::db::alarms::{self, NewAlarm};
 use crate::db::columns::{At, Id, time};
 use crate::db::outbox::{self, NewMail, Priority};
-use crate::db::DbError;
 use crate::enrolment::{
     ANSWER_LIFE, AdmissionTerms, CodeStanding, Contact, Decision, ExchangeStanding, Refusal, decide,
 };
@@ -166,11 +166,7 @@ fn exchange(
                 id: row.get(0)?,
                 offer: row.get::<_, Id>(1)?.message(),
                 admission: row.get::<_, Option<Id>>(2)?.map(Id::message),
-                standing: ExchangeStanding {
-                    answers: row.get(3)?,
-                    admitted: row.get(4)?,
-                    over: row.get(5)?,
-                },
+                standing: ExchangeStanding { answers: row.get(3)?, admitted: row.get(4)?, over: row.get(5)? },
             })
         })
         .optional()?;
@@ -355,8 +351,9 @@ pub(super) fn end_others(
     let mut statement = transaction.prepare_cached(
         "SELECT id FROM enrolment_exchange WHERE agent = ?1 AND id <> ?2 AND center_secret IS NOT NULL",
     )?;
-    let others: Vec<i64> =
-        statement.query_map(params![agent.as_str(), exchange], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let others: Vec<i64> = statement
+        .query_map(params![agent.as_str(), exchange], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
     for other in others {
         end_exchange(transaction, other, now)?;
     }

@@ -57,9 +57,17 @@ fn a_hello_is_offered_and_its_registration_admitted() {
 fn the_same_word_again_gets_the_same_answer_again() {
     assert_eq!(to_hello(code(), Some(exchange())), Decision::OfferAgain);
     let used = CodeStanding { used: 1, ..code() };
-    assert_eq!(to_registration(used, Some(ADMITTED)), Decision::AdmitAgain, "its own use does not lock it out");
+    assert_eq!(
+        to_registration(used, Some(ADMITTED)),
+        Decision::AdmitAgain,
+        "its own use does not lock it out"
+    );
     let expired = CodeStanding { expires: later(-1), ..used };
-    assert_eq!(to_registration(expired, Some(ADMITTED)), Decision::AdmitAgain, "a lost admission comes again");
+    assert_eq!(
+        to_registration(expired, Some(ADMITTED)),
+        Decision::AdmitAgain,
+        "a lost admission comes again"
+    );
 }
 
 #[test]
