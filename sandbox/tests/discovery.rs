@@ -365,6 +365,8 @@ impl Appliance {
         let ahead = Arc::new(AtomicI64::new(0));
         let clock = clock(Arc::clone(&ahead));
         let context = Context::new(Layout::new(home.path()), settings, clock);
+        // The set-up makes the store before any module opens it.
+        context.open_store().unwrap();
         Self { _home: home, context, ahead, ending: None }
     }
 

@@ -88,7 +88,10 @@ fn list(args: &DevicesArgs, context: &Context, out: &mut dyn Write) -> anyhow::R
         TableFormat::Text => {
             print::table(out, &names, rows)?;
             if devices.iter().any(|device| !device.also_at.is_empty()) {
-                writeln!(out, "\nSome devices are reported by two appliances: `center-manager devices conflicts`.")?;
+                writeln!(
+                    out,
+                    "\nSome devices are reported by two appliances: `center-manager devices conflicts`."
+                )?;
             }
         }
         TableFormat::Csv => print::csv(out, &names, rows)?,
@@ -124,8 +127,16 @@ fn conflicts(args: &ConflictsArgs, context: &Context, out: &mut dyn Write) -> an
         writeln!(out, "No device is reported by two appliances.")?;
         return Ok(Exit::Done);
     }
-    let names =
-        ["vendor", "model", "serial number", "reported first by", "and by", "noted", "first one says", "decision"];
+    let names = [
+        "vendor",
+        "model",
+        "serial number",
+        "reported first by",
+        "and by",
+        "noted",
+        "first one says",
+        "decision",
+    ];
     let rows = conflicts.iter().map(|conflict| {
         vec![
             conflict.device.vendor.clone(),
@@ -154,3 +165,6 @@ fn conflicts(args: &ConflictsArgs, context: &Context, out: &mut dyn Write) -> an
     }
     Ok(Exit::Done)
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,7 +165,14 @@ pub(super) fn note_conflict(
                  AND (c.holder, c.claimant) IN (VALUES (?4, ?5), (?5, ?4))
                  AND (c.resolved IS NULL OR c.resolution = 'kept'))",
         )?
-        .execute(params![device.serial, device.model, device.vendor, holder.as_str(), agent, At(origin.now)])?;
+        .execute(params![
+            device.serial,
+            device.model,
+            device.vendor,
+            holder.as_str(),
+            agent,
+            At(origin.now)
+        ])?;
     if noted > 0 {
         let description = format!(
             "{device} is reported by {holder} and by {agent}: `center-manager devices move` or `devices keep` decides"
@@ -289,10 +296,7 @@ impl Db {
             let (old, device) = chosen(transaction, choice, from)?;
             let origin = Origin { agent: to, number: 0, now };
             let new = device_row(transaction, &origin, &device, "")?;
-            transaction.execute(
-                "UPDATE device SET moved_to = NULL, moved_at = NULL WHERE id = ?1",
-                [new],
-            )?;
+            transaction.execute("UPDATE device SET moved_to = NULL, moved_at = NULL WHERE id = ?1", [new])?;
             transaction.execute(
                 "UPDATE device SET moved_to = ?2, moved_at = ?3 WHERE id = ?1",
                 params![old, to.as_str(), At(now)],

@@ -75,7 +75,8 @@ pub(super) fn move_device(args: &MoveArgs, context: &Context, out: &mut dyn Writ
 
 pub(super) fn keep(args: &KeepArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let now = crate::system::now();
-    let (device, resolved) = context.db()?.keep_device(&args.choice.device(), &args.at, &args.choice.by, now)?;
+    let (device, resolved) =
+        context.db()?.keep_device(&args.choice.device(), &args.at, &args.choice.by, now)?;
     writeln!(out, "{device} belongs to {}; conflicts decided: {resolved}.", args.at)?;
     Ok(Exit::Done)
 }

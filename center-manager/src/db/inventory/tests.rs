@@ -25,7 +25,14 @@ impl World {
         posting.created = later(made);
         let verdict = judge(&posting.raw(), &keyring(3), &Limits::default(), later(made));
         let mut numbers = Numbers::new(self.mails.into());
-        self.db.file(&[verdict], later(made), &crate::sample::rules(SignedDuration::from_hours(24)), &mut numbers).unwrap();
+        self.db
+            .file(
+                &[verdict],
+                later(made),
+                &crate::sample::rules(SignedDuration::from_hours(24)),
+                &mut numbers,
+            )
+            .unwrap();
     }
 
     fn inventory(&mut self, number: u32, devices: Vec<InventoryDevice>, made: i64) {
@@ -70,11 +77,16 @@ fn an_inventory_registers_devices_with_state_address_and_hardware_address() {
     let mut world = World::new();
     let gone = device("B", DeviceState::Vanished { since: later(-900_000) });
     world.inventory(1, vec![there("A"), gone], 10);
-    let standing =
-        [("A".to_owned(), DeviceStanding::Present), ("B".to_owned(), DeviceStanding::Vanished { since: later(-900_000) })];
+    let standing = [
+        ("A".to_owned(), DeviceStanding::Present),
+        ("B".to_owned(), DeviceStanding::Vanished { since: later(-900_000) }),
+    ];
     assert_eq!(world.states(1), standing);
     let devices = world.db.devices(None).unwrap();
-    assert_eq!((devices[0].address.as_str(), devices[0].mac.as_deref()), ("10.0.0.5", Some("00:11:22:33:44:55")));
+    assert_eq!(
+        (devices[0].address.as_str(), devices[0].mac.as_deref()),
+        ("10.0.0.5", Some("00:11:22:33:44:55"))
+    );
 }
 
 #[test]
@@ -94,8 +106,7 @@ fn an_inventory_that_was_overtaken_turns_nothing_back() {
     let mut world = World::new();
     world.inventory(1, vec![there("A")], 20);
     world.inventory(1, vec![device("A", DeviceState::Vanished { since: now() }), there("B")], 10);
-    let standing =
-        [("A".to_owned(), DeviceStanding::Present), ("B".to_owned(), DeviceStanding::NotTold)];
+    let standing = [("A".to_owned(), DeviceStanding::Present), ("B".to_owned(), DeviceStanding::NotTold)];
     assert_eq!(world.states(1), standing);
 }
 
@@ -110,10 +121,7 @@ fn a_serial_that_another_site_reports_is_flagged_once_and_not_moved() {
     assert_eq!(world.states(1).len(), 1, "it is still where it was");
     let devices = world.db.devices(None).unwrap();
     let flags: Vec<_> = devices.into_iter().map(|device| (device.agent, device.also_at)).collect();
-    assert_eq!(
-        flags,
-        [(agent(1), vec![agent(2)]), (agent(2), vec![agent(1)]), (agent(2), vec![])]
-    );
+    assert_eq!(flags, [(agent(1), vec![agent(2)]), (agent(2), vec![agent(1)]), (agent(2), vec![])]);
     let alarms = world.db.alarms(None, false).unwrap();
     assert_eq!(alarms.len(), 1);
     assert_eq!((alarms[0].kind.as_str(), alarms[0].subject.as_str()), (CONFLICT_ALARM, "A"));
@@ -159,7 +167,10 @@ fn a_moved_device_takes_its_history_along_and_its_open_faults_end_where_it_left(
     world.inventory(1, vec![there(&serial)], 10);
     world.inventory(2, vec![there(&serial)], 20);
     world.report(2, counters(140, later(25)), 25);
-    world.db.move_device(&choice(&serial), (&agent(1), &agent(2)), History::Follows, "anna", later(30)).unwrap();
+    world
+        .db
+        .move_device(&choice(&serial), (&agent(1), &agent(2)), History::Follows, "anna", later(30))
+        .unwrap();
     assert_eq!(world.totals(2), [100, 140]);
     assert_eq!(world.totals(1), Vec::<u64>::new());
     assert_eq!(world.db.faults(None, false).unwrap(), []);
@@ -189,7 +200,10 @@ fn history_stays_where_it_was_read_when_the_operator_says_so() {
     let serial = printer().serial;
     world.report(1, counters(100, later(5)), 5);
     world.inventory(2, vec![there(&serial)], 20);
-    world.db.move_device(&choice(&serial), (&agent(1), &agent(2)), History::Stays, "anna", later(30)).unwrap();
+    world
+        .db
+        .move_device(&choice(&serial), (&agent(1), &agent(2)), History::Stays, "anna", later(30))
+        .unwrap();
     assert_eq!((world.totals(1), world.totals(2)), (vec![100], vec![]));
 }
 
