@@ -368,6 +368,9 @@ fn newer_roots_are_brought_in_and_sent_to_everybody_in_one_message() {
     desk.text(&["root", "add", "newest.json"]);
     let said = desk.fails(1, &["root", "add", "newer.json"]);
     assert!(said.contains("root 3 is trusted already"), "{said}");
+    assert_eq!(desk.text(&["root", "fleet"]).matches("has not told yet").count(), 3);
+    let behind = desk.json(&["root", "send", "--behind"]);
+    assert_eq!(behind["appliances"].as_array().unwrap().len(), 3);
     let sent = desk.json(&["root", "send", "--all"]);
     assert_eq!(
         (sent["command"].as_str(), sent["appliances"].as_array().unwrap().len()),

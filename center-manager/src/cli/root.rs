@@ -15,8 +15,8 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use mailfmt::message::command::TrustRoots;
 use mailfmt::trust::{Root, RootError, SignedRoot, TrustedRoot};
-use mailfmt::{Command, Limits};
-use std::collections::BTreeSet;
+use mailfmt::{AgentId, Command, Limits};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -35,8 +35,10 @@ pub enum RootCommand {
     Check(CheckArgs),
     /// Bring newer roots to this center; from then on new appliances are given them.
     Add(AddArgs),
-    /// Send the roots to appliances that have older ones.
+    /// Send the roots to appliances.
     Send(SendArgs),
+    /// List which root each appliance trusts.
+    Fleet(FleetArgs),
 }
 
 /// What to show.
@@ -66,12 +68,23 @@ pub struct AddArgs {
     pub file: PathBuf,
 }
 
+/// How to list.
+#[derive(Debug, Args)]
+pub struct FleetArgs {
+    /// Output.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
 /// Whom to send to.
 #[derive(Debug, Args)]
 pub struct SendArgs {
     /// Whom.
     #[command(flatten)]
     pub which: Which,
+    /// Of these only those that have not told yet that they trust the newest root; of all if nobody is named.
+    #[arg(long)]
+    pub behind: bool,
     /// Output.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -105,6 +118,7 @@ pub(super) fn run(command: &RootCommand, context: &Context, out: &mut dyn Write)
         RootCommand::Check(args) => check(args, out),
         RootCommand::Add(args) => add(args, context, out),
         RootCommand::Send(args) => send(args, context, out),
+        RootCommand::Fleet(args) => fleet(args, context, out),
     }
 }
 
@@ -267,9 +281,53 @@ fn send(args: &SendArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
     if newer.is_empty() {
         bail!("there is only root 1, which every appliance has; `root rotate` makes the next");
     }
-    let appliances = args.which.select(&context.db()?)?;
-    tracing::info!(root = trusted.root().version, "sending the roots from 2 on");
+    let db = context.db()?;
+    let mut which = args.which.clone();
+    which.all |= args.behind && which.agents.is_empty() && which.tags.is_empty();
+    let mut appliances = which.select(&db)?;
+    if args.behind {
+        let newest = trusted.root().version;
+        let told: BTreeMap<_, _> = db.root_versions()?.into_iter().collect();
+        appliances
+            .retain(|appliance| told.get(&appliance.agent).copied().flatten().is_none_or(|has| has < newest));
+        if appliances.is_empty() {
+            writeln!(out, "all of them trust root {newest} already; nothing was sent")?;
+            return Ok(Exit::Done);
+        }
+    }
     ask(context, &appliances, Command::TrustRoots(TrustRoots { roots: newer }), args.format, out)
+}
+
+/// Which root an appliance trusts.
+#[derive(Debug, serde::Serialize)]
+struct Standing {
+    agent: AgentId,
+    /// Absent until it has told.
+    root: Option<u64>,
+    newest: u64,
+}
+
+fn fleet(args: &FleetArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let (_, trusted) = context.home.roots()?;
+    let newest = trusted.root().version;
+    let told = context.db()?.root_versions()?;
+    let fleet: Vec<_> = told.into_iter().map(|(agent, root)| Standing { agent, root, newest }).collect();
+    match args.format {
+        Format::Json => print::json(out, &fleet)?,
+        Format::Text => {
+            let rows = fleet.iter().map(|standing| {
+                let how = match standing.root {
+                    None => "has not told yet",
+                    Some(root) if root < newest => "behind; root send --behind",
+                    Some(root) if root > newest => "ahead: this center has lost a root",
+                    Some(_) => "newest",
+                };
+                vec![standing.agent.to_string(), print::maybe(standing.root), how.to_owned()]
+            });
+            print::table(out, &["appliance", "root", ""], rows)?;
+        }
+    }
+    Ok(Exit::Done)
 }
 
 /// What is still missing before appliances that trust `before` take `signed`, in words; empty when nothing is.

@@ -327,6 +327,20 @@ impl Db {
         Ok(known.optional()?)
     }
 
+    /// The version of the root that each appliance told to trust, in order of their ids; `None` where none was told yet.
+    ///
+    /// # Errors
+    /// [`DbError::Sql`].
+    pub fn root_versions(&self) -> Result<Vec<(AgentId, Option<u64>)>, DbError> {
+        let mut statement = self.read().prepare_cached(
+            "SELECT agent, json_extract(health, '$.standing.root_version') FROM appliance
+             WHERE state <> 'removed' ORDER BY agent",
+        )?;
+        let rows = statement
+            .query_map([], |row| Ok((parsed(row, 0)?, row.get::<_, Option<i64>>(1)?.map(uncount))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The last health report.
     ///
     /// # Errors

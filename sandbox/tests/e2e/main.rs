@@ -5,9 +5,11 @@
 mod bad_devices;
 mod bad_mail;
 mod bad_package;
+mod enrolment;
 mod job;
 mod kills;
 mod mail_trouble;
 mod main_job;
 mod play;
+mod trust;
 mod voice;
