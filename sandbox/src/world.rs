@@ -3,6 +3,7 @@
 //! Everything is done through the programs' own command lines, as a person would; nothing reaches into their databases.
 
 mod center;
+mod enrolling;
 mod mail_site;
 mod programs;
 mod release;
@@ -10,6 +11,7 @@ mod site;
 mod stage;
 
 pub use center::Center;
+pub use enrolling::{NewBox, Paper};
 pub use mail_site::{Door, MailSite, Protection};
 pub use programs::{Programs, RunError};
 pub use release::{RELEASE_NOTES, ReleaseFolder, SWEEPER};

@@ -68,6 +68,13 @@ pub struct Site {
 }
 
 impl Site {
+    /// A box on which nothing is set up yet; its root will be below `folder`.
+    #[must_use]
+    pub fn bare(programs: &Programs, folder: &Path, number: u32) -> Self {
+        let root = folder.join(format!("site{number:02}"));
+        Self { programs: programs.clone(), number, root, supervisor: None }
+    }
+
     /// Sets an appliance up below `folder` with `monitor-appliance setup`.
     ///
     /// # Errors
@@ -79,12 +86,7 @@ impl Site {
         release: &ReleaseFolder,
         settings: &SiteSettings,
     ) -> anyhow::Result<Self> {
-        let site = Self {
-            programs: programs.clone(),
-            number: settings.number,
-            root: folder.join(format!("site{:02}", settings.number)),
-            supervisor: None,
-        };
+        let site = Self::bare(programs, folder, settings.number);
         let password = folder.join(format!("password{:02}.txt", settings.number));
         write_secret(&password, &mail.password)?;
         let address = mail.agent_address(settings.number);
@@ -131,7 +133,7 @@ impl Site {
         Ok(site)
     }
 
-    fn set_pace(&self, pace: Pace) -> anyhow::Result<()> {
+    pub(super) fn set_pace(&self, pace: Pace) -> anyhow::Result<()> {
         let path = self.root.join("appliance.toml");
         let mut settings = std::fs::read_to_string(&path)?;
         anyhow::ensure!(!settings.contains("[timers]"), "setup wrote timers of its own");

@@ -78,13 +78,22 @@ impl Stage {
     /// # Errors
     /// When a program is missing or one of the set-up commands fails.
     pub fn set(cast: &[Part], given: Option<MailSite>) -> anyhow::Result<Self> {
+        let mut stage = Self::bare(u32::try_from(cast.len())?, given)?;
+        stage.add_sites(cast)?;
+        Ok(stage)
+    }
+
+    /// A stage with a center and mailboxes for so many sites, but no site yet.
+    ///
+    /// # Errors
+    /// As [`Stage::set`].
+    pub fn bare(sites: u32, given: Option<MailSite>) -> anyhow::Result<Self> {
         let runtime = Runtime::new().context("cannot start the async runtime")?;
         let folder = tempfile::Builder::new()
             .prefix("mail-fleet.")
             .tempdir()
             .context("cannot make a temporary folder")?;
         let programs = Programs::find()?.pinned(folder.path())?;
-        let sites = u32::try_from(cast.len())?;
         let (post_office, mail) = match given {
             Some(given) => (None, given),
             None => {
@@ -95,7 +104,7 @@ impl Stage {
         let center = Center::init(&programs, folder.path(), &mail, Fetch::Imap)?;
         let first_release = ReleaseFolder::make(&programs, folder.path(), FIRST_VERSION, 1, 0)?;
         let office = Office::new();
-        let mut stage = Self {
+        Ok(Self {
             center,
             sites: Vec::new(),
             office,
@@ -105,9 +114,7 @@ impl Stage {
             programs,
             runtime,
             folder,
-        };
-        stage.add_sites(cast)?;
-        Ok(stage)
+        })
     }
 
     fn add_sites(&mut self, cast: &[Part]) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// Two stages at once would starve each other's timers on a small machine.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A site whose reports are sent again soon, for stories in which mails get lost.
 pub(crate) fn eager(number: u32) -> Part {
