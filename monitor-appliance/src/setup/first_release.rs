@@ -3,7 +3,7 @@
 use super::{Done, Existing};
 use crate::layout::Layout;
 use crate::release::{
-    Release, ReleaseError, ReleaseModule, Releases, hash_file, read_release, remove_tree, sync_folder,
+    Proven, Release, ReleaseError, ReleaseModule, Releases, hash_file, read_release, remove_tree, sync_folder,
     write_durably,
 };
 use mailfmt::package::ModuleKind;
@@ -86,6 +86,10 @@ impl FirstRelease {
         }
         releases.swap_to(&name)?;
         done.written.push(layout.current());
+        // What the service manager starts; see `release::Proven`.
+        if matches!(releases.prove_supervisor()?, Proven::New | Proven::Replaced) {
+            done.written.push(releases.proven_supervisor());
+        }
         Ok(())
     }
 

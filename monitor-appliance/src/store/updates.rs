@@ -46,9 +46,11 @@ pub struct UpdateOrderRow {
     pub received: Timestamp,
     /// When the state last changed.
     pub changed: Timestamp,
+    /// Whether a person gave it on site: then the result answers no command.
+    pub by_hand: bool,
 }
 
-const COLUMNS: &str = "id, command, package, target, state, moves, output, received_ms, changed_ms";
+const COLUMNS: &str = "id, command, package, target, state, moves, output, received_ms, changed_ms, by_hand";
 
 fn read(row: &Row<'_>) -> Result<UpdateOrderRow, StoreError> {
     let text = |index: usize| row.get::<_, String>(index);
@@ -63,6 +65,7 @@ fn read(row: &Row<'_>) -> Result<UpdateOrderRow, StoreError> {
         output: text(6)?,
         received: row::time(row.get(7)?, "update order")?,
         changed: row::time(row.get(8)?, "update order")?,
+        by_hand: row.get(9)?,
     })
 }
 
@@ -85,6 +88,17 @@ impl Store {
     /// [`StoreError`].
     pub fn update_orders_newest(&self, limit: u32) -> Result<Vec<UpdateOrderRow>, StoreError> {
         self.update_orders("ORDER BY id DESC", limit)
+    }
+
+    /// The order that this command gave, or this id of an order by hand.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn update_order_of(&self, command: MessageId) -> Result<Option<UpdateOrderRow>, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached(&format!("SELECT {COLUMNS} FROM update_order WHERE command = ?1"))?;
+        let mut rows = statement.query((command.to_string(),))?;
+        rows.next()?.map(read).transpose()
     }
 
     fn update_orders(&self, which: &str, limit: u32) -> Result<Vec<UpdateOrderRow>, StoreError> {
@@ -168,6 +182,18 @@ impl Change<'_> {
                 order.received.as_millisecond(),
             ))?;
         Ok(stored > 0)
+    }
+
+    /// Stores an order that a person gave on site, under a new id of its own in the place of a command's.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn order_update_by_hand(&self, order: &NewUpdateOrder) -> Result<(), StoreError> {
+        self.order_update(order)?;
+        self.transaction
+            .prepare_cached("UPDATE update_order SET by_hand = 1 WHERE command = ?1")?
+            .execute((order.command.to_string(),))?;
+        Ok(())
     }
 
     /// Moves an order on to `state`. False, and nothing changed, if somebody else has moved it since `from` was read.
@@ -315,7 +341,7 @@ mod tests {
         let (_folder, mut store) = store();
         ordered(&mut store, 1);
         let row = store.update_orders_open().unwrap().remove(0);
-        let next = row.state.clone().step(UpdateEvent::Accepted { at_next_restart: false }).unwrap();
+        let next = row.state.clone().step(UpdateEvent::Accepted).unwrap();
         let mut moved = || store.change(|change| change.move_update(&row, &next, row.received)).unwrap();
         assert!(moved());
         assert!(!moved());

@@ -61,15 +61,6 @@ pub fn judge_trial(
     if ran < trial {
         return TrialVerdict::StillRunning;
     }
-    match silent {
-        // The time between two signs of life may be longer than the trial.
-        Some(_) if ran <= patience.hung_after => return TrialVerdict::StillRunning,
-        Some(name) => {
-            let reason = format!("module {name} gave no sign of life for {} s", ran.as_secs());
-            return TrialVerdict::Failed { reason };
-        }
-        None => {}
-    }
     let mut verdict = TrialVerdict::Passed;
     for (what, proving, proof) in [
         ("no mail could be fetched", expected.fetch, &evidence.fetch),
@@ -89,24 +80,31 @@ pub fn judge_trial(
         }
         verdict = TrialVerdict::StillRunning;
     }
-    verdict
+    match silent {
+        // The time between two signs of life may be longer than the trial.
+        Some(_) if ran <= patience.hung_after => TrialVerdict::StillRunning,
+        Some(name) => {
+            let reason = format!("module {name} gave no sign of life for {} s", ran.as_secs());
+            TrialVerdict::Failed { reason }
+        }
+        None => verdict,
+    }
 }
 
 /// What has to be shown, from what worked under the release before. `mail` and `devices` say whether the new release
 /// has the module for it at all, `answering` whether a device answered lately.
 #[must_use]
 pub fn expected(before: &Evidence, mail: bool, devices: bool, answering: bool) -> Expected {
-    let of_mail = |proof: &Proof| match proof {
-        _ if !mail => Proving::Nothing,
-        Proof { failing: Some(_), .. } => Proving::InTime,
-        // Where nobody has noted anything, the order itself came by mail.
-        Proof { failing: None, .. } => Proving::Soon,
+    // A server or line that is down shows first in what is tried more often; it is down for both directions. Where
+    // nothing was noted, the order itself came by mail.
+    let down = before.fetch.failing.is_some() || before.send.failing.is_some();
+    let of_mail = match (mail, down) {
+        (false, _) => Proving::Nothing,
+        (true, false) => Proving::Soon,
+        (true, true) => Proving::InTime,
     };
-    Expected {
-        fetch: of_mail(&before.fetch),
-        send: of_mail(&before.send),
-        device: if devices && answering { Proving::Soon } else { Proving::Nothing },
-    }
+    let device = if devices && answering { Proving::Soon } else { Proving::Nothing };
+    Expected { fetch: of_mail, send: of_mail, device }
 }
 
 #[cfg(test)]
@@ -172,10 +170,23 @@ mod tests {
 
     #[test]
     fn only_what_worked_before_is_asked_for_soon() {
-        let before = Evidence { fetch: fails("refused"), send: worked(), device: Proof::default() };
-        let found = expected(&before, true, true, true);
-        assert_eq!(found, Expected { fetch: Proving::InTime, send: Proving::Soon, device: Proving::Soon });
-        assert_eq!(expected(&before, false, true, false), Expected::default());
-        assert_eq!(expected(&Evidence::default(), true, false, true).fetch, Proving::Soon);
+        let down = Evidence { fetch: fails("refused"), send: worked(), device: Proof::default() };
+        let in_time = Expected { fetch: Proving::InTime, send: Proving::InTime, device: Proving::Soon };
+        assert_eq!(expected(&down, true, true, true), in_time);
+        assert_eq!(expected(&down, false, true, false), Expected::default());
+        let unknown = expected(&Evidence::default(), true, false, true);
+        assert_eq!(unknown, Expected { fetch: Proving::Soon, send: Proving::Soon, device: Proving::Nothing });
+    }
+
+    #[test]
+    fn a_silent_module_does_not_hide_what_no_longer_works() {
+        let name = ModuleName::new("mail-agent").unwrap();
+        let run = Run::Up { pid: 7, since: Duration::ZERO, beat: None };
+        let residents = BTreeMap::from([(name, Resident { run, ..Resident::new(true) })]);
+        let (expected, secs) = (all_soon(), Duration::from_secs);
+        let patience = Patience { proof_wait: secs(10), ..Patience::default() };
+        let judged = |ran| judge_trial(&residents, expected, &Evidence::default(), secs(30), secs(ran), &patience);
+        assert_eq!(judged(40), TrialVerdict::StillRunning);
+        assert!(matches!(judged(41), TrialVerdict::Failed { reason } if reason.starts_with("no mail")));
     }
 }

@@ -1,7 +1,8 @@
 //! What an install script may change outside its release, kept aside before it runs: settings, secrets, the resolver.
 //!
-//! An undone update leaves these files as they were. What somebody else has changed since the script ended (a
-//! credential that was rotated in the trial, an address that the network gave) stays as it is.
+//! An undone update leaves these files as they were. What somebody else has changed since the script ended (a password
+//! that the service person typed in, a name server that the network gave) stays as it is. The credential is not kept
+//! aside: it is rotated by mail at any time, and going back to an older one would lock the appliance out.
 
 use super::UpdateError;
 use crate::layout::Layout;
@@ -177,7 +178,11 @@ fn paths(layout: &Layout, further: &[PathBuf]) -> Result<Vec<PathBuf>, UpdateErr
     let mut paths = vec![layout.settings_file()];
     let secrets = layout.secrets_dir();
     match std::fs::read_dir(&secrets) {
-        Ok(entries) => paths.extend(entries.flatten().map(|entry| entry.path())),
+        Ok(entries) => {
+            let rotated = [layout.credential_file(), layout.next_credential_file(), layout.enrolment_file()];
+            let files = entries.flatten().map(|entry| entry.path());
+            paths.extend(files.filter(|path| !rotated.contains(path)));
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(io(&secrets)(error)),
     }
@@ -237,6 +242,10 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> UpdateError + use<> {
 mod tests {
     use super::*;
 
+    fn password(layout: &Layout) -> PathBuf {
+        layout.secrets_dir().join("mail-1.password")
+    }
+
     struct Home {
         folder: tempfile::TempDir,
         layout: Layout,
@@ -249,7 +258,7 @@ mod tests {
             std::fs::create_dir_all(layout.secrets_dir()).unwrap();
             std::fs::create_dir_all(layout.updates_dir()).unwrap();
             std::fs::write(layout.settings_file(), "good").unwrap();
-            std::fs::write(layout.credential_file(), "first").unwrap();
+            std::fs::write(password(&layout), "first").unwrap();
             Self { folder, layout }
         }
 
@@ -272,12 +281,12 @@ mod tests {
         let (aside, layout) = (home.aside(), &home.layout);
         aside.keep(layout, &[home.further()]).unwrap();
         std::fs::write(layout.settings_file(), "bad").unwrap();
-        std::fs::remove_file(layout.credential_file()).unwrap();
+        std::fs::remove_file(password(layout)).unwrap();
         std::fs::write(home.further(), "made").unwrap();
         aside.note_after().unwrap();
         assert_eq!(aside.put_back().unwrap().len(), 3);
         assert_eq!(home.text(&layout.settings_file()), "good");
-        assert_eq!(home.text(&layout.credential_file()), "first");
+        assert_eq!(home.text(&password(layout)), "first");
         assert!(!home.further().exists());
         assert_eq!(aside.put_back().unwrap(), [PathBuf::new(); 0]);
     }
@@ -289,9 +298,9 @@ mod tests {
         aside.keep(layout, &[]).unwrap();
         std::fs::write(layout.settings_file(), "bad").unwrap();
         aside.note_after().unwrap();
-        std::fs::write(layout.credential_file(), "rotated").unwrap();
+        std::fs::write(password(layout), "rotated").unwrap();
         assert_eq!(aside.put_back().unwrap(), [layout.settings_file()]);
-        assert_eq!(home.text(&layout.credential_file()), "rotated");
+        assert_eq!(home.text(&password(layout)), "rotated");
     }
 
     #[test]
@@ -322,9 +331,21 @@ mod tests {
     }
 
     #[test]
+    fn a_credential_that_is_rotated_while_the_script_runs_stays_rotated() {
+        let home = Home::new();
+        let (aside, layout) = (home.aside(), &home.layout);
+        std::fs::write(layout.credential_file(), "old").unwrap();
+        aside.keep(layout, &[]).unwrap();
+        std::fs::write(layout.credential_file(), "rotated").unwrap();
+        aside.note_after().unwrap();
+        aside.put_back().unwrap();
+        assert_eq!(home.text(&layout.credential_file()), "rotated");
+    }
+
+    #[test]
     fn files_keep_their_mode() {
         let home = Home::new();
-        let credential = home.layout.credential_file();
+        let credential = password(&home.layout);
         std::fs::set_permissions(&credential, std::fs::Permissions::from_mode(0o600)).unwrap();
         home.aside().keep(&home.layout, &[]).unwrap();
         std::fs::set_permissions(&credential, std::fs::Permissions::from_mode(0o644)).unwrap();

@@ -99,7 +99,7 @@ impl Wait {
 
     /// After one more look in vain. The time until the center is told counts from the first; a wait that changes its
     /// reason keeps it.
-    pub(super) fn another(before: Option<Self>, why: WaitFor, now: Timestamp, limits: WaitLimits) -> Self {
+    pub(crate) fn another(before: Option<Self>, why: WaitFor, now: Timestamp, limits: WaitLimits) -> Self {
         match before {
             None => Self {
                 why,

@@ -11,6 +11,12 @@ use monitor_appliance::update::{
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
+/// What the update waits for.
+fn waits_for(site: &Site, order: i64) -> String {
+    let state = site.state(order);
+    state.waits().unwrap_or_else(|| panic!("{state:?}")).why.to_string()
+}
+
 /// Runs the whole update without a supervisor.
 fn run(site: &Site, draft: &PackageDraft) -> i64 {
     let order = site.order(&site.signed(draft));
@@ -109,8 +115,7 @@ fn work_that_must_not_be_disturbed_is_waited_for() {
     begin(&mut store).unwrap();
     let order = site.order(&site.signed(&site.draft()));
     assert!(matches!(install(&site.context, order).unwrap(), Turn::Installer { at: Some(_) }));
-    let UpdateState::Waiting { reason, .. } = site.state(order) else { panic!("not waiting") };
-    assert_eq!(reason, "module mail-agent is busy: sending counters");
+    assert_eq!(waits_for(&site, order), "module mail-agent is busy: sending counters");
     assert_eq!(site.results(), []);
     assert!(!site.releases().folder(NEW).exists());
 
@@ -127,8 +132,7 @@ fn a_running_on_demand_module_is_waited_for() {
     let mut child = spawn_group(Command::new(&refresh).stdin(Stdio::piped())).unwrap();
     let order = site.order(&site.signed(&site.draft()));
     assert!(matches!(install(&site.context, order).unwrap(), Turn::Installer { at: Some(_) }));
-    let UpdateState::Waiting { reason, .. } = site.state(order) else { panic!("not waiting") };
-    assert_eq!(reason, "module refresh runs");
+    assert_eq!(waits_for(&site, order), "module refresh runs");
     kill_group(child.id());
     child.wait().unwrap();
     until("the swap", || install(&site.context, order).unwrap() == Turn::Supervisor);
@@ -246,4 +250,91 @@ fn a_package_that_expires_while_it_waits_is_refused() {
     until("the refusal", || install(&site.context, order).unwrap() == Turn::Nobody);
     assert!(matches!(site.result().outcome, UpdateOutcome::Refused { .. }));
     assert_eq!(site.lines("scripts").len(), 0);
+}
+
+#[test]
+fn an_update_waits_for_the_hours_of_the_day_in_which_it_may_begin() {
+    let mut site = Site::new();
+    let now = site.context.now().to_zoned(jiff::tz::TimeZone::system()).time();
+    let at = |hours: i64| {
+        let time = now.wrapping_add(jiff::Span::new().hours(hours));
+        format!("{:02}:{:02}", time.hour(), time.minute())
+    };
+    let (later, always) = (format!("{}-{}", at(2), at(4)), "00:00-00:00");
+    site.set("update", &format!("window = \"{later}\""));
+    let order = site.order(&site.signed(&site.draft()));
+    assert!(matches!(install(&site.context, order).unwrap(), Turn::Installer { at: Some(_) }));
+    assert_eq!(waits_for(&site, order), format!("updates begin only in the hours {later} here"));
+    assert!(!site.releases().folder(NEW).exists());
+    // A package's own hours go before the site's.
+    let rules = Rules { window: Some(always.parse().unwrap()), ..site.draft().rules };
+    let order = site.order(&site.signed(&PackageDraft { rules, release_counter: 3, ..site.draft() }));
+    assert_eq!(install(&site.context, order).unwrap(), Turn::Supervisor);
+}
+
+#[test]
+fn a_wait_has_an_end() {
+    let mut site = Site::new();
+    site.set("update", "wait_max_secs = 1");
+    let mut store = site.store();
+    store
+        .change(|change| change.begin_busy("mail-agent", "sending counters", true, site.context.now()))
+        .unwrap();
+    let order = site.order(&site.signed(&site.draft()));
+    until("the end", || install(&site.context, order).unwrap() == Turn::Nobody);
+    let UpdateOutcome::Refused { reason } = site.last_result().outcome else { panic!("not refused") };
+    assert!(reason.starts_with("given up after waiting since"), "{reason}");
+    assert!(reason.ends_with("module mail-agent is busy: sending counters"), "{reason}");
+}
+
+#[test]
+fn an_update_that_would_fill_the_disk_is_not_begun() {
+    let mut site = Site::new();
+    site.set("update", &format!("disk_reserve_octets = {}", i64::MAX));
+    let order = site.order(&site.signed(&site.draft()));
+    assert_eq!(install(&site.context, order).unwrap(), Turn::Nobody);
+    let UpdateOutcome::Refused { reason } = site.result().outcome else { panic!("not refused") };
+    assert!(reason.starts_with("the new release needs"), "{reason}");
+    assert_eq!(site.running(), OLD);
+    assert!(!site.releases().folder("1.0.02-0.new").exists());
+}
+
+#[test]
+fn what_crashes_and_old_updates_left_behind_is_cleared_away_and_what_is_needed_stays() {
+    let mut site = Site::new();
+    site.set("update", "releases_kept = 1");
+    for (version, counter) in [(NEW, 2), ("1.0.03-0", 3), ("1.0.04-0", 4)] {
+        let target = mailfmt::SoftwareVersion::new(version).unwrap();
+        run(&site, &PackageDraft { target, release_counter: counter, ..site.draft() });
+    }
+    let target = mailfmt::SoftwareVersion::new("1.0.05-0").unwrap();
+    let waiting = site.order(&site.signed(&PackageDraft { target, release_counter: 5, ..site.draft() }));
+    install(&site.context, waiting).unwrap();
+    let package = site.context.layout.package_file(&site.store().update_order(waiting).unwrap().unwrap().package);
+    std::fs::create_dir(site.releases().folder("1.0.09-0.new")).unwrap();
+    let tomorrow = std::time::SystemTime::from(site.context.now() + SignedDuration::from_hours(25));
+    monitor_appliance::update::tidy(&site.context, &site.store(), tomorrow);
+    let names = |folder: &std::path::Path| {
+        let entries = std::fs::read_dir(folder).unwrap().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&site.root().join("releases")), ["1.0.03-0", "1.0.04-0", "1.0.05-0"]);
+    assert_eq!(names(&site.context.layout.packages_dir()), [package.file_name().unwrap().to_str().unwrap()]);
+    let working = names(&site.context.layout.updates_dir());
+    assert_eq!(working.iter().filter(|name| name.ends_with(".aside")).count(), 1, "{working:?}");
+}
+
+#[test]
+fn the_pause_before_another_try_is_the_packages() {
+    let mut site = Site::new();
+    site.set("update", "retry_max_secs = 7");
+    let rules = Rules { retry_secs: Some(600), ..site.draft().rules };
+    let draft = PackageDraft { rules, ..with_script(&site, "#!/bin/sh\nexit 75\n") };
+    let order = site.order(&site.signed(&draft));
+    let before = site.context.now();
+    let Turn::Installer { at: Some(at) } = install(&site.context, order).unwrap() else { panic!("no wait") };
+    assert!(at >= before + SignedDuration::from_secs(600));
+    assert_eq!(waits_for(&site, order), "the install script asks to be run again later");
 }

@@ -5,7 +5,7 @@ use crate::site::{NEW, OLD, Site, until};
 use mailfmt::message::report::UpdateOutcome;
 use mailfmt::package::PackageDraft;
 use monitor_appliance::update::{
-    STARTS_MAX, Turn, UpdateEvent, UpdateState, advance, install, swap_back, swap_in, work_once,
+    Expected, STARTS_MAX, Turn, UpdateEvent, UpdateState, advance, install, swap_back, swap_in, work_once,
 };
 use std::time::Duration;
 
@@ -16,6 +16,10 @@ fn store_only(site: &Site, order: i64, event: UpdateEvent) -> UpdateState {
     advance(&site.context, &mut store, &row, event, None).unwrap()
 }
 
+fn swap_begins() -> UpdateEvent {
+    UpdateEvent::SwapBegins { expected: Expected::default() }
+}
+
 fn ready_to_swap(site: &Site) -> i64 {
     let order = site.order(&site.signed(&site.draft()));
     assert_eq!(install(&site.context, order).unwrap(), Turn::Supervisor);
@@ -24,7 +28,7 @@ fn ready_to_swap(site: &Site) -> i64 {
 
 fn swap_of(state: &UpdateState) -> &monitor_appliance::update::Swap {
     match state {
-        UpdateState::Swapped { swap }
+        UpdateState::Swapped { swap, .. }
         | UpdateState::OnTrial { swap, .. }
         | UpdateState::RollingBack { swap, .. } => swap,
         other => panic!("{other:?}"),
@@ -76,14 +80,14 @@ fn a_supervisor_killed_around_the_swap_goes_on_with_it() {
     let moments: [(&str, Prepare); 4] = [
         ("before the swap", |_, _| {}),
         ("with the swap stored", |site, order| {
-            store_only(site, order, UpdateEvent::SwapBegins);
+            store_only(site, order, swap_begins());
         }),
         ("with the link changed", |site, order| {
-            let state = store_only(site, order, UpdateEvent::SwapBegins);
+            let state = store_only(site, order, swap_begins());
             swap_in(&site.context, swap_of(&state)).unwrap();
         }),
         ("on trial", |site, order| {
-            let state = store_only(site, order, UpdateEvent::SwapBegins);
+            let state = store_only(site, order, swap_begins());
             swap_in(&site.context, swap_of(&state)).unwrap();
             store_only(site, order, UpdateEvent::TrialBegins { now: site.context.now() });
         }),
@@ -105,11 +109,11 @@ fn a_supervisor_killed_while_it_takes_a_release_back_goes_on_with_it() {
     for link_changed in [false, true] {
         let site = Site::new();
         let order = ready_to_swap(&site);
-        let state = store_only(&site, order, UpdateEvent::SwapBegins);
+        let state = store_only(&site, order, swap_begins());
         swap_in(&site.context, swap_of(&state)).unwrap();
         let state = store_only(&site, order, UpdateEvent::Failed { reason: "it crashed".into() });
         if link_changed {
-            swap_back(&site.context, swap_of(&state)).unwrap();
+            swap_back(&site.context, order, swap_of(&state)).unwrap();
         }
         let _supervisor = site.supervise();
         site.wait_until_over();
@@ -122,7 +126,7 @@ fn a_supervisor_killed_while_it_takes_a_release_back_goes_on_with_it() {
 fn a_release_whose_trial_ends_the_supervisor_each_time_is_taken_back() {
     let site = Site::new();
     let order = ready_to_swap(&site);
-    let state = store_only(&site, order, UpdateEvent::SwapBegins);
+    let state = store_only(&site, order, swap_begins());
     swap_in(&site.context, swap_of(&state)).unwrap();
     store_only(&site, order, UpdateEvent::TrialBegins { now: site.context.now() });
     for _ in 0..STARTS_MAX {

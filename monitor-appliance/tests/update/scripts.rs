@@ -84,13 +84,21 @@ fn assert_nothing_runs(program: &Path) {
     assert_eq!(running_file(program), [0u32; 0], "something of the script still runs");
 }
 
-/// Whether this machine lets us make namespaces and the like; where it does not, the tests say what they leave out.
+/// Whether all fences stood while the site's script ran: not every machine lets us make them, and then the tests say
+/// what they leave out.
 fn all_fences_stand(site: &Site) -> bool {
     let missing = output(site).contains("[fences: ");
     if missing {
         println!("not all fences stand on this machine: {}", output(site));
     }
     !missing
+}
+
+/// The same before a script that would do real harm without them.
+fn fences_can_stand() -> bool {
+    let site = site("");
+    ready(&site, "exit 0");
+    all_fences_stand(&site)
 }
 
 #[test]
@@ -174,9 +182,9 @@ fn a_script_that_makes_too_many_files_is_ended_and_undone() {
 fn a_script_that_kills_what_stands_above_it_is_undone_and_nothing_of_it_is_left() {
     let site = site("");
     let sleep = marked_sleep(&site);
-    // Its parent, everybody, and the whole of its group.
+    // Its parent, everybody (in a namespace of its own that is only itself), and the whole of its group.
     let text =
-        "\"$STATE_DIR/sleep-of-this-test\" 1000 &\nkill -9 $PPID; kill -9 -1; sleep 0.2; kill -9 0; exit 0";
+        "\"$STATE_DIR/sleep-of-this-test\" 1000 &\nkill -9 $PPID; [ $PPID = 1 ] && kill -9 -1; sleep 0.2; kill -9 0; exit 0";
     let state = run(&site, text, 5);
     assert!(matches!(state, UpdateState::Undone { .. }), "{state:?}");
     assert_eq!(site.running(), OLD);
@@ -210,6 +218,9 @@ fn what_leaves_session_group_parent_and_environment_behind_ends_with_the_script(
 
 #[test]
 fn a_script_dies_with_its_installer_and_runs_again_with_the_next() {
+    if !fences_can_stand() {
+        return;
+    }
     let site = site("");
     let sleep = marked_sleep(&site);
     let text = "echo run >> \"$STATE_DIR/scripts\"\n[ \"$(wc -l < \"$STATE_DIR/scripts\")\" -gt 1 ] || setsid env -i \"$STATE_DIR/sleep-of-this-test\" 1000";
@@ -232,13 +243,14 @@ fn a_script_that_does_nothing_is_fine_when_every_module_is_what_was_signed() {
 
 #[test]
 fn a_script_cannot_damage_what_it_lies_about() {
+    if !fences_can_stand() {
+        return;
+    }
     let site = site("");
     let text = "for file in \"$RELEASE_DIR/profiles\" \"$CURRENT_DIR/profiles\" \"$STATE_DIR/releases/1.0.00-1/watch\" \"$STATE_DIR/store.db\"; do\n\
                 echo damage >> \"$file\"; rm -f \"$file\"; mv \"$RELEASE_DIR/release.json\" \"$file\"; done\nexit 0";
     ready(&site, text);
-    if all_fences_stand(&site) {
-        assert_eq!(site.store().check().unwrap(), [""; 0]);
-    }
+    assert_eq!(site.store().check().unwrap(), [""; 0]);
 }
 
 #[test]

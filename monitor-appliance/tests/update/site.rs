@@ -110,6 +110,7 @@ reboot_command = ["/bin/sh", "-c", "echo reboot >> {root}/reboots"]
 name = "main"
 address = "agent1@site.example"
 username = "agent1"
+smtp_login = false
 smtp = {{ host = "127.0.0.1", port = {smtp}, security = "plain" }}
 fetch = "pop3"
 fetch_server = {{ host = "127.0.0.1", port = {pop3}, security = "plain" }}

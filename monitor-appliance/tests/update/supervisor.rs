@@ -2,15 +2,19 @@
 
 use crate::site::{NEW, OLD, Site, until};
 use mailfmt::message::Report;
-use mailfmt::package::{ModuleKind, PackageDraft, Rules};
-use mailfmt::{ModuleName, Nonce};
+use mailfmt::package::{PackageDraft, Rules};
+use mailfmt::Nonce;
 use monitor_appliance::supervisor::processes::{ROOT_MARK, marked};
 use monitor_appliance::supervisor::{End, Patience, SupervisorError, run};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Runs a supervisor inside the test while `inside` does, and returns how it ended.
-fn supervised(site: &Site, patience: &Patience, inside: impl FnOnce()) -> Result<End, SupervisorError> {
+pub(crate) fn supervised(
+    site: &Site,
+    patience: &Patience,
+    inside: impl FnOnce(),
+) -> Result<End, SupervisorError> {
     /// Also when `inside` panics: the scope waits for the supervisor.
     struct Stop<'a>(&'a AtomicBool);
     impl Drop for Stop<'_> {
@@ -217,43 +221,4 @@ fn a_swap_waits_for_work_that_must_not_be_disturbed() {
     store.change(|change| change.end_busy("watch")).unwrap();
     site.wait_until_over();
     assert_eq!(site.running(), NEW);
-}
-
-/// The good package with a supervisor of its own, which notes its start and then is the real one.
-fn with_supervisor(site: &Site) -> PackageDraft {
-    let mut draft = site.draft();
-    let mut supervisor = draft.modules[0].clone();
-    supervisor.name = ModuleName::new("supervisor").unwrap();
-    supervisor.kind = ModuleKind::Resident;
-    let program = env!("CARGO_BIN_EXE_supervisor");
-    supervisor.file =
-        format!("#!/bin/sh\necho new >> \"$2/supervisors\"\nexec '{program}' \"$@\"\n").into_bytes();
-    draft.modules.push(supervisor);
-    draft
-}
-
-#[test]
-fn a_new_supervisor_takes_over_with_the_release_that_was_kept() {
-    let site = Site::new();
-    let supervisor = site.supervise();
-    site.order(&site.signed(&with_supervisor(&site)));
-    until("the new supervisor", || site.lines("supervisors") == ["new"]);
-    site.assert_installed();
-    until("its module", || site.lines("starts") == [OLD, NEW, NEW] && processes(&site).len() == 1);
-    supervisor.terminate();
-    assert_eq!(processes(&site), [0u32; 0]);
-}
-
-#[test]
-fn a_supervisor_makes_way_for_a_new_one_of_the_release_that_it_kept() {
-    let site = Site::new();
-    site.order(&site.signed(&with_supervisor(&site)));
-    let end = supervised(&site, &Patience::default(), || {
-        site.wait_until_over();
-        // It ends by itself; asking it to would hide that.
-        until("its end", || processes(&site).is_empty());
-    });
-    assert_eq!(end.unwrap(), End::Replaced { by: site.releases().folder(NEW).join("supervisor") });
-    assert_eq!(site.lines("starts"), [OLD, NEW]);
-    site.assert_installed();
 }
