@@ -138,7 +138,10 @@ fn register_one(
     let id = device.id();
     let placement = place(id.as_ref(), &address, &rows);
     let watched = rows.iter().filter(|row| row.access.is_some()).count() + settings.devices.len();
-    if matches!(placement, Placement::New | Placement::Instead { .. }) && !configured && watched >= DEVICES_MAX {
+    if matches!(placement, Placement::New | Placement::Instead { .. })
+        && !configured
+        && watched >= DEVICES_MAX
+    {
         registered.too_many.push(address);
         return Ok(());
     }

@@ -165,12 +165,23 @@ async fn twenty_printers_are_found_and_an_excluded_address_is_not_asked() {
     };
     let scan = look_with(&[range], &pace(), &told).await;
     assert_eq!(serials(&scan), (2..=21).map(serial).collect());
-    assert!(scan.found.iter().all(|device| device.kind == DeviceKind::Printer && device.identity.vendor.is_some()));
+    assert!(
+        scan.found
+            .iter()
+            .all(|device| device.kind == DeviceKind::Printer && device.identity.vendor.is_some())
+    );
     assert_eq!((scan.asked, scan.finished, furthest.load(Ordering::SeqCst)), (39, true, 39));
     assert_eq!(excluded.asked(), Vec::<String>::new());
-    assert_eq!(empty.asked(), ["V2c public", "V2c public", "V1 public"], "nobody is asked more often than that");
+    assert_eq!(
+        empty.asked(),
+        ["V2c public", "V2c public", "V1 public"],
+        "nobody is asked more often than that"
+    );
     let first = &scan.found[0];
-    assert_eq!((first.address.as_str(), first.identity.serial.as_deref()), (site.at(2).as_str(), Some("SERIAL0002")));
+    assert_eq!(
+        (first.address.as_str(), first.identity.serial.as_deref()),
+        (site.at(2).as_str(), Some("SERIAL0002"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -263,7 +274,8 @@ async fn a_wrong_password_is_sent_once_and_never_two_questions_at_a_time() {
     let site = Site::new(13).await;
     let user = V3User::auth("monitor", async_snmp::AuthProtocol::Sha256, PASSWORD).unwrap();
     let user = user.with_privacy(async_snmp::PrivProtocol::Aes128, PASSWORD).unwrap();
-    let printer = site.start(102, PrinterSettings { user: Some(user), ..site.settings(102) }, &serial(2)).await;
+    let printer =
+        site.start(102, PrinterSettings { user: Some(user), ..site.settings(102) }, &serial(2)).await;
     let relay = Relay::start((address(13, 2), site.port), &printer).await;
     let wrong = v3_user(folder.path(), "a wrong password");
     let scan = look(&[RangeEntry { credentials: vec![wrong], ..site.range(2, 2) }]).await;
@@ -282,8 +294,7 @@ async fn a_wrong_user_is_told_as_refused_and_the_next_one_is_tried() {
     let site = Site::new(3).await;
     let user = V3User::auth("monitor", async_snmp::AuthProtocol::Sha256, PASSWORD).unwrap();
     let user = user.with_privacy(async_snmp::PrivProtocol::Aes128, PASSWORD).unwrap();
-    let settings =
-        PrinterSettings { community: "secret".to_owned(), user: Some(user), ..site.settings(2) };
+    let settings = PrinterSettings { community: "secret".to_owned(), user: Some(user), ..site.settings(2) };
     let _printer = site.start(2, settings, &serial(2)).await;
 
     let wrong = v3_user(folder.path(), "a wrong password");
@@ -452,7 +463,8 @@ async fn devices_of_a_range_register_themselves_are_watched_and_told_once() {
     // A new one that comes later registers itself with the next scan.
     let _third = site.printer(4).await;
     appliance.pass(25);
-    until("the third device to be told", || appliance.told().last().is_some_and(|told| told.len() == 3)).await;
+    until("the third device to be told", || appliance.told().last().is_some_and(|told| told.len() == 3))
+        .await;
     appliance.end().await;
     assert_eq!(appliance.told().len(), told + 1, "what has not changed is not told again");
     assert_eq!(appliance.devices(), sorted(vec![here(2, &site), here(3, &site), here(4, &site)]));
@@ -499,10 +511,15 @@ async fn another_device_at_an_address_is_another_device() {
     until("it to be missed", || !appliance.store().device(&site.at(2)).unwrap().unwrap().answering).await;
     let _other = site.start(2, site.settings(2), "OTHER").await;
     until("the second device", || appliance.devices().len() == 2).await;
-    let serials: Vec<_> = appliance.devices().into_iter().map(|(serial, address, _)| (serial, address)).collect();
+    let serials: Vec<_> =
+        appliance.devices().into_iter().map(|(serial, address, _)| (serial, address)).collect();
     assert_eq!(serials, [("OTHER".to_owned(), site.at(2)), (serial(2), site.at(2))]);
     until("it is watched", || {
-        appliance.store().device(&site.at(2)).unwrap().is_some_and(|row| row.answering && row.id.unwrap().serial == "OTHER")
+        appliance
+            .store()
+            .device(&site.at(2))
+            .unwrap()
+            .is_some_and(|row| row.answering && row.id.unwrap().serial == "OTHER")
     })
     .await;
     appliance.end().await;
@@ -525,7 +542,9 @@ async fn a_device_that_is_silent_for_a_week_has_vanished_and_is_told_again_when_
     .await;
     assert_eq!(appliance.devices(), [here(2, &site), here(3, &site)], "six days are not a week");
     appliance.pass(25);
-    let gone = |told: &Vec<InventoryDevice>| told.iter().filter(|device| device.state != DeviceState::Present).count();
+    let gone = |told: &Vec<InventoryDevice>| {
+        told.iter().filter(|device| device.state != DeviceState::Present).count()
+    };
     until("its absence to be told", || appliance.told().last().is_some_and(|told| gone(told) == 1)).await;
     assert_eq!(appliance.devices(), [(serial(2), site.at(2), true), here(3, &site)]);
     printers[0].power_on();

@@ -109,9 +109,10 @@ impl Watch {
         let (scanned, rows, watched) = self
             .store
             .read(move |store| {
-                let scanned = settings.ranges.iter().map(|range| {
-                    Ok::<_, StoreError>((range.clone(), store.range_scanned(range)?))
-                });
+                let scanned = settings
+                    .ranges
+                    .iter()
+                    .map(|range| Ok::<_, StoreError>((range.clone(), store.range_scanned(range)?)));
                 let scanned = scanned.collect::<Result<Vec<_>, _>>()?;
                 let watched = inventory::watched(store, &settings)?;
                 Ok::<_, StoreError>((scanned, store.devices()?, watched))

@@ -55,7 +55,10 @@ impl Watch {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the devices to watch are not known");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the devices to watch are not known"
+                    );
                 }
             }
             if followed.is_empty() {

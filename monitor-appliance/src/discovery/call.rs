@@ -41,13 +41,18 @@ pub enum CallError {
 ///
 /// # Errors
 /// [`CallError::Write`].
-pub(super) fn questions(communities: &[&str], users: bool, request_id: i32) -> Result<Vec<Vec<u8>>, CallError> {
+pub(super) fn questions(
+    communities: &[&str],
+    users: bool,
+    request_id: i32,
+) -> Result<Vec<Vec<u8>>, CallError> {
     let mut questions = Vec::new();
     for community in communities {
         let body =
             PduBody::Standard { pdu_type: StandardPduType::GetRequest, error_status: 0, error_index: 0 };
         let pdu = Pdu::from_raw_parts(request_id, body, vec![VarBind::null(Oid::from_slice(&ASKED))]);
-        let message = CommunityMessage::v2c((*community).to_owned(), pdu).and_then(|message| message.encode());
+        let message =
+            CommunityMessage::v2c((*community).to_owned(), pdu).and_then(|message| message.encode());
         questions.push(message.map_err(CallError::Write)?.to_vec());
     }
     if users {

@@ -54,7 +54,8 @@ pub fn order(ranges: &[RangeEntry], settings: &Discovery, skip: impl Fn(SocketAd
     let (mut targets, mut calls, mut left_out) = (Vec::new(), Vec::new(), 0_u32);
     let most = usize::try_from(ADDRESSES_MAX).unwrap_or(usize::MAX);
     for (range, entry) in ranges.iter().enumerate() {
-        for address in entry.range.addresses() {
+        left_out = left_out.saturating_add(entry.range.count().saturating_sub(ADDRESSES_MAX));
+        for address in entry.range.addresses().take(most) {
             if entry.range.is_general_call() {
                 calls.push(ScanTarget { address, range });
             } else if is_excluded(&entry.excludes, address) || skip(address) || seen.contains(&address) {
@@ -137,7 +138,10 @@ mod tests {
     #[test]
     fn an_address_in_two_ranges_is_asked_once_and_an_excluded_one_not_at_all() {
         let ranges = [range("10.0.0.1-4", &["10.0.0.2"]), range("10.0.0.3-6", &["10.0.0.5/32"])];
-        assert_eq!(planned(&ranges), ["10.0.0.1:161 0", "10.0.0.3:161 0", "10.0.0.4:161 0", "10.0.0.6:161 1"]);
+        assert_eq!(
+            planned(&ranges),
+            ["10.0.0.1:161 0", "10.0.0.3:161 0", "10.0.0.4:161 0", "10.0.0.6:161 1"]
+        );
     }
 
     #[test]
@@ -155,11 +159,8 @@ mod tests {
 
     #[test]
     fn what_is_beyond_the_greatest_scan_is_left_out_and_counted() {
-        let order = order(
-            &[range("10.0.0.0/16", &[]), range("10.1.0.1-10", &[])],
-            &Discovery::default(),
-            |_| false,
-        );
+        let order =
+            order(&[range("10.0.0.0/16", &[]), range("10.1.0.1-10", &[])], &Discovery::default(), |_| false);
         assert_eq!((order.targets.len(), order.left_out), (65_536, 8));
     }
 

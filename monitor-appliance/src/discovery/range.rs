@@ -35,13 +35,17 @@ pub struct AddressRange {
 #[non_exhaustive]
 pub enum RangeError {
     /// Not of any of the known shapes.
-    #[error("`{0}` is no range: write 192.168.1.0/24, 192.168.1.10-192.168.1.20, 192.168.1.7 or broadcast:192.168.1.255, with :port behind it where it is not 161")]
+    #[error(
+        "`{0}` is no range: write 192.168.1.0/24, 192.168.1.10-192.168.1.20, 192.168.1.7 or broadcast:192.168.1.255, with :port behind it where it is not 161"
+    )]
     Shape(String),
     /// The end lies before the beginning.
     #[error("the range `{0}` ends before it begins")]
     Backwards(String),
     /// Too many addresses.
-    #[error("the range `{text}` has {addresses} addresses, at most {ADDRESSES_MAX} are asked: write several smaller ones")]
+    #[error(
+        "the range `{text}` has {addresses} addresses, at most {ADDRESSES_MAX} are asked: write several smaller ones"
+    )]
     TooLarge {
         /// The range.
         text: String,
@@ -54,6 +58,21 @@ pub enum RangeError {
 }
 
 impl AddressRange {
+    /// Reads a range that is to be asked: one of at most [`ADDRESSES_MAX`] addresses. What is left out may be larger.
+    ///
+    /// # Errors
+    /// [`RangeError`].
+    pub fn to_ask(text: &str) -> Result<Self, RangeError> {
+        let range: Self = text.parse()?;
+        if range.count() > ADDRESSES_MAX {
+            return Err(RangeError::TooLarge {
+                text: range.text,
+                addresses: u64::from(range.last - range.first) + 1,
+            });
+        }
+        Ok(range)
+    }
+
     /// The port, where one is written.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
@@ -110,17 +129,18 @@ impl FromStr for AddressRange {
         if last < first {
             return Err(RangeError::Backwards(text.to_owned()));
         }
-        let addresses = u64::from(last) - u64::from(first) + 1;
-        if addresses > u64::from(ADDRESSES_MAX) {
-            return Err(RangeError::TooLarge { text: text.to_owned(), addresses });
-        }
-        let heard_by_many = addresses == 1 && is_for_many(Ipv4Addr::from_bits(first));
-        if (called && addresses != 1) || (first..=last).any(|bits| is_for_many(Ipv4Addr::from_bits(bits))) != heard_by_many {
+        let heard_by_many = first == last && is_for_many(Ipv4Addr::from_bits(first));
+        let holds_some = first <= MULTICAST_LAST && MULTICAST_FIRST <= last || last == u32::MAX;
+        if (called && first != last) || holds_some != heard_by_many {
             return Err(shape());
         }
         Ok(Self { text: text.to_owned(), first, last, port, call: called || heard_by_many })
     }
 }
+
+/// The multicast addresses (RFC 5771): 224.0.0.0 to 239.255.255.255.
+const MULTICAST_FIRST: u32 = 0xe000_0000;
+const MULTICAST_LAST: u32 = 0xefff_ffff;
 
 /// Whether several devices hear what is sent there (RFC 919, RFC 5771).
 fn is_for_many(address: Ipv4Addr) -> bool {
@@ -182,7 +202,6 @@ mod tests {
         (first, range.addresses().last().unwrap().to_string(), range.count())
     }
 
-
     #[test]
     fn a_network_leaves_out_its_name_and_its_broadcast_address() {
         assert_eq!(shape("192.168.1.0/24"), ("192.168.1.1:161".into(), "192.168.1.254:161".into(), 254));
@@ -202,7 +221,9 @@ mod tests {
 
     #[test]
     fn a_broadcast_or_multicast_address_is_a_general_call() {
-        for text in ["broadcast:192.168.1.255", "255.255.255.255", "224.0.0.1:1161", "broadcast:127.255.255.255:99"] {
+        for text in
+            ["broadcast:192.168.1.255", "255.255.255.255", "224.0.0.1:1161", "broadcast:127.255.255.255:99"]
+        {
             assert!(text.parse::<AddressRange>().unwrap().is_general_call(), "{text}");
         }
         assert!(!"192.168.1.255".parse::<AddressRange>().unwrap().is_general_call());
@@ -210,14 +231,24 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_refused_with_an_example_of_one() {
-        for text in ["", "10.0.0", "10.0.0.0/33", "printer1", "10.0.0.1:0", "10.0.0.1:99999", "broadcast:10.0.0.0/24", "224.0.0.0/24"] {
+        for text in [
+            "",
+            "10.0.0",
+            "10.0.0.0/33",
+            "printer1",
+            "10.0.0.1:0",
+            "10.0.0.1:99999",
+            "broadcast:10.0.0.0/24",
+            "224.0.0.0/24",
+        ] {
             let error = text.parse::<AddressRange>().unwrap_err();
             assert!(error.to_string().contains("192.168.1.0/24"), "{text}: {error}");
         }
         assert!(matches!("10.0.0.9-8".parse::<AddressRange>(), Err(RangeError::Backwards(_))));
         assert!(matches!("fe80::1".parse::<AddressRange>(), Err(RangeError::Ipv6(_))));
+        assert!("10.0.0.0/8".parse::<AddressRange>().unwrap().contains("10.9.9.9:161".parse().unwrap()));
         assert!(matches!(
-            "10.0.0.0/8".parse::<AddressRange>(),
+            AddressRange::to_ask("10.0.0.0/8"),
             Err(RangeError::TooLarge { addresses: 16_777_214, .. })
         ));
     }
@@ -235,7 +266,7 @@ mod tests {
         #[test]
         fn any_text_is_read_or_refused_and_a_range_reads_back_as_it_was_written(text in "[0-9./:b-]{0,30}|\\PC{0,20}") {
             if let Ok(range) = text.parse::<AddressRange>() {
-                prop_assert!(range.count() <= ADDRESSES_MAX);
+                prop_assert!(range.addresses().next().is_some());
                 prop_assert_eq!(range.to_string().parse::<AddressRange>().unwrap(), range);
             }
         }

@@ -56,7 +56,11 @@ fn a_device_without_a_name_is_whoever_is_known_at_its_address() {
     let rows = [row("a", Some("1"), true)];
     assert_eq!(place(None, "a", &rows), Placement::Here);
     assert_eq!(place(None, "b", &rows), Placement::New);
-    assert_eq!(place(Some(&id("9")), "n", &[row("n", None, true)]), Placement::New, "it has told its name now");
+    assert_eq!(
+        place(Some(&id("9")), "n", &[row("n", None, true)]),
+        Placement::New,
+        "it has told its name now"
+    );
 }
 
 #[test]

@@ -133,7 +133,8 @@ struct FileCredential {
 impl FileDiscovery {
     pub(super) fn check(&self) -> Result<Discovery, SettingsError> {
         let default = Discovery::default();
-        let number = |key: &str, value, unit, range| in_range(&format!("discovery.{key}"), value, unit, range);
+        let number =
+            |key: &str, value, unit, range| in_range(&format!("discovery.{key}"), value, unit, range);
         let parallel = number("parallel", self.parallel, "addresses", 1..=512)?;
         let per_second = number("per_second", self.per_second, "questions", 1..=2000)?;
         let answer_wait = number("answer_wait_ms", self.answer_wait_ms, "milliseconds", 100..=10_000)?;
@@ -182,7 +183,9 @@ impl FileRange {
         let read = |name: &str, text: &str| {
             text.parse::<AddressRange>().map_err(|error| bad(key(name), format_args!("`{text}`"), error))
         };
-        let default = RangeEntry::new(read("range", &self.range)?);
+        let range = AddressRange::to_ask(&self.range)
+            .map_err(|error| bad(key("range"), format_args!("`{}`", self.range), error))?;
+        let default = RangeEntry::new(range);
         if self.excludes.len() > EXCLUDES_MAX {
             return Err(bad(key("excludes"), self.excludes.len(), format_args!("at most {EXCLUDES_MAX}")));
         }
@@ -242,7 +245,8 @@ pub fn check_credentials(key: &str, credentials: &[SnmpAccess]) -> Result<(), Se
 
 impl FileCredential {
     fn check(self, key: &str) -> Result<SnmpAccess, SettingsError> {
-        let Self { version, community, user, auth, auth_password_file, privacy, privacy_password_file } = self;
+        let Self { version, community, user, auth, auth_password_file, privacy, privacy_password_file } =
+            self;
         FileAccess { version, community, user, auth, auth_password_file, privacy, privacy_password_file }
             .check(&|name| format!("{key}.{name}"))
     }

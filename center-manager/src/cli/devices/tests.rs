@@ -32,8 +32,7 @@ impl Place {
             let mut posting = Posting::of(agent, report).numbered(mail);
             posting.sequence = mail.into();
             posting.created = crate::sample::later(mail.into());
-            let verdict =
-                judge(&posting.raw(), &keyring(2), &Limits::default(), crate::sample::later(60));
+            let verdict = judge(&posting.raw(), &keyring(2), &Limits::default(), crate::sample::later(60));
             let rules = rules(SignedDuration::from_hours(24));
             db.file(&[verdict], crate::sample::later(60), &rules, &mut Numbers::new(mail.into())).unwrap();
         }

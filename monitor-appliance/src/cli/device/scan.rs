@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub(in crate::cli) struct ScanArguments {
     /// Where to look, instead of the settings: 192.168.1.0/24, 192.168.1.10-20, one address, or broadcast:192.168.1.255
     /// for a general call; `:PORT` behind it where it is not 161. Without settings: the networks of this machine.
-    #[arg(long = "range", value_name = "RANGE")]
+    #[arg(long = "range", value_name = "RANGE", value_parser = AddressRange::to_ask)]
     ranges: Vec<AddressRange>,
     /// What not to ask, written in the same way.
     #[arg(long = "exclude", value_name = "RANGE")]
@@ -112,7 +112,10 @@ pub(in crate::cli) async fn run(root: &Path, arguments: &ScanArguments) -> anyho
         Err(error) => return Err(error).context("the settings cannot be used"),
     };
     if arguments.add && settings.is_none() {
-        bail!("nothing is set up in {}: --add has nowhere to add to; run `monitor-appliance setup`", root.display());
+        bail!(
+            "nothing is set up in {}: --add has nowhere to add to; run `monitor-appliance setup`",
+            root.display()
+        );
     }
     let ranges = ranges(arguments, settings.as_ref())?;
     let mut pace = settings.as_ref().map_or_else(Discovery::default, |settings| settings.discovery.clone());
@@ -202,7 +205,9 @@ fn ranges(arguments: &ScanArguments, settings: Option<&Settings>) -> anyhow::Res
 fn credentials(arguments: &ScanArguments) -> Vec<SnmpAccess> {
     let community = |text: &String| SnmpAccess::V2c { community: Secret::new(text.as_str()) };
     // Found later, by a daemon that stands in another folder.
-    let file = |file: &Option<PathBuf>| file.as_ref().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()));
+    let file = |file: &Option<PathBuf>| {
+        file.as_ref().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()))
+    };
     let user = arguments.user.clone().map(|user| SnmpAccess::V3 {
         user,
         auth: arguments.auth.zip(file(&arguments.auth_password_file)),
@@ -285,7 +290,8 @@ impl Output for Shown {
 impl Shown {
     fn summary(&self) -> String {
         let count = |kind| self.devices.iter().filter(|device| device.kind == kind).count();
-        let many = |count: usize, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
+        let many =
+            |count: usize, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
         format!(
             "Found {} ({}, {}, {} other) at {} in {}.",
             many(self.devices.len(), "device", "devices"),
@@ -310,7 +316,10 @@ impl Added {
             text += &format!("{from} -> {to}\n");
         }
         if !self.unwanted.is_empty() {
-            text += &format!("Not watched, since they are no printers: {} (--others)\n", self.unwanted.join(", "));
+            text += &format!(
+                "Not watched, since they are no printers: {} (--others)\n",
+                self.unwanted.join(", ")
+            );
         }
         if !self.too_many.is_empty() {
             text += &format!("Not watched, since there are too many: {}\n", self.too_many.join(", "));
