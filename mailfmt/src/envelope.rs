@@ -22,20 +22,23 @@
 //!
 //! Retired format numbers: none yet.
 
+mod header;
 mod padding;
 mod trailer;
 
+pub use header::{Header, Sender};
 pub use trailer::Extras;
 
 use crate::crypto::{BlockKey, ChannelKey, Random};
 use crate::digest::Digest;
-use crate::ids::{AgentId, CenterId, IdError, MessageId};
+use crate::ids::{AgentId, MessageId};
 use crate::limits::Limits;
 use crate::message::{Family, Message, MessageError};
 use crate::reader::Reader;
 use crate::trust::Role;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
+use header::write_header;
 use jiff::Timestamp;
 use trailer::{Signed, Trailer};
 use zeroize::Zeroizing;
@@ -48,76 +51,6 @@ pub const KEY_BLOCK_OCTETS: usize = 64;
 
 /// Every key in an envelope is used for exactly one encryption, so its nonce may be fixed.
 const NONCE_OF_A_SINGLE_USE_KEY: [u8; 12] = [0; 12];
-
-/// What everybody can read on the outside of an envelope; trusted only after [`open`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    /// Command, report or receipt.
-    pub family: Family,
-    /// Who sent it.
-    pub sender: Sender,
-    /// The message's id, the same however often it is sent.
-    pub message: MessageId,
-    /// The message that this one answers.
-    pub in_reply_to: Option<MessageId>,
-    /// When it was made; whole milliseconds.
-    pub created: Timestamp,
-    /// After this nobody acts on it any more; whole milliseconds.
-    pub expires: Timestamp,
-}
-
-impl Header {
-    /// The header for `message`.
-    #[must_use]
-    pub fn new(
-        message: &Message,
-        sender: Sender,
-        id: MessageId,
-        created: Timestamp,
-        expires: Timestamp,
-    ) -> Self {
-        Self { family: message.family(), sender, message: id, in_reply_to: None, created, expires }
-    }
-
-    /// The same, in answer to another message.
-    #[must_use]
-    pub fn answering(mut self, message: Option<MessageId>) -> Self {
-        self.in_reply_to = message;
-        self
-    }
-}
-
-/// The sender's id as it stands in the header. The family says whose id it is: reports come from appliances.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Sender(String);
-
-impl Sender {
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// As an appliance's id.
-    ///
-    /// # Errors
-    /// [`IdError`] when it cannot be one.
-    pub fn agent(&self) -> Result<AgentId, IdError> {
-        AgentId::new(&self.0)
-    }
-}
-
-impl From<AgentId> for Sender {
-    fn from(id: AgentId) -> Self {
-        Self(id.into())
-    }
-}
-
-impl From<CenterId> for Sender {
-    fn from(id: CenterId) -> Self {
-        Self(id.into())
-    }
-}
 
 /// One recipient when sealing.
 #[derive(Debug)]
@@ -402,21 +335,6 @@ impl<'a> Parsed<'a> {
     fn tags(&self) -> impl Iterator<Item = &'a [u8]> {
         self.blocks.chunks_exact(KEY_BLOCK_OCTETS).filter_map(|block| block.get(..8))
     }
-}
-
-fn write_header(header: &Header, salt: &[u8; 32]) -> Vec<u8> {
-    let sender = header.sender.as_str().as_bytes();
-    let mut octets = Vec::with_capacity(128);
-    octets.extend(MAGIC);
-    octets.push(header.family.code());
-    octets.push(u8::try_from(sender.len()).expect("ids are at most 32 octets"));
-    octets.extend(sender);
-    octets.extend(header.message.as_bytes());
-    octets.extend(header.in_reply_to.map_or([0; 16], |id| *id.as_bytes()));
-    octets.extend(header.created.as_millisecond().to_be_bytes());
-    octets.extend(header.expires.as_millisecond().to_be_bytes());
-    octets.extend(salt);
-    octets
 }
 
 fn parse<'a>(octets: &'a [u8], limits: &Limits) -> Result<Parsed<'a>, OpenError> {

@@ -67,7 +67,10 @@ mod tests {
     fn who_never_heard_anything_waits_as_long() {
         let watched = at("2026-01-01T00:00:00Z");
         assert_eq!(judge(None, watched, WEEK, at("2026-01-08T00:00:00Z")), Freshness::Fresh);
-        assert_eq!(judge(None, watched, WEEK, at("2026-01-09T00:00:00Z")), Freshness::Stale { since: watched });
+        assert_eq!(
+            judge(None, watched, WEEK, at("2026-01-09T00:00:00Z")),
+            Freshness::Stale { since: watched }
+        );
     }
 
     #[test]

@@ -34,7 +34,8 @@ fn check(noted: Noted) -> Digest {
 #[must_use]
 pub fn in_file(layout: &Layout) -> Option<Noted> {
     let text = std::fs::read(layout.counter_file()).ok()?;
-    let file: Option<File> = serde_json::from_slice(&text).ok().filter(|file: &File| file.check == check(file.noted));
+    let file: Option<File> =
+        serde_json::from_slice(&text).ok().filter(|file: &File| file.check == check(file.noted));
     if file.is_none() {
         tracing::warn!(path = %layout.counter_file().display(), "the file of the release counter is damaged");
     }
@@ -47,7 +48,9 @@ pub fn in_file(layout: &Layout) -> Option<Noted> {
 /// [`StoreError`].
 pub fn greatest(store: &Store, layout: &Layout, trusted: Option<&TrustedRoot>) -> Result<u64, StoreError> {
     let (counter, root) = store.installed_counter_and_root()?;
-    let stands = |noted: Noted| trusted.map_or(noted.counter, |root| root.installed_counter(noted.counter, noted.root));
+    let stands = |noted: Noted| {
+        trusted.map_or(noted.counter, |root| root.installed_counter(noted.counter, noted.root))
+    };
     Ok([Some(Noted { counter, root }), in_file(layout)].into_iter().flatten().map(stands).max().unwrap_or(0))
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::crypto::{Credential, Direction};
-use crate::ids::Nonce as RequestNonce;
+use crate::ids::{CenterId, Nonce as RequestNonce};
 use crate::message::command::{Command, PingRequest, VersionRequest};
 use proptest::prelude::*;
 

@@ -2,8 +2,8 @@ use super::*;
 use mailfmt::crypto::{Credential, Direction};
 use mailfmt::envelope::{Addressee, Extras, Header, seal_with};
 use mailfmt::mail::{Letter, compose};
-use mailfmt::message::report::RefusedReport;
 use mailfmt::message::command::TrustRoots;
+use mailfmt::message::report::RefusedReport;
 use mailfmt::message::{CounterRequest, VersionRequest};
 use mailfmt::trust::{Role, Root, SignedRoot, SigningKey};
 use mailfmt::{AgentId, Nonce, Report};
@@ -61,13 +61,7 @@ const ID: MessageId = MessageId::from_bytes([0xcd; 16]);
 
 impl Draft {
     fn mail(&self) -> Vec<u8> {
-        let header = Header::new(
-            &self.message,
-            self.sender.clone().into(),
-            ID,
-            self.created,
-            self.expires,
-        );
+        let header = Header::new(&self.message, self.sender.clone().into(), ID, self.created, self.expires);
         let mut filling = 0u8;
         let mut random = |buffer: &mut [u8]| {
             filling = filling.wrapping_add(1);
@@ -75,8 +69,7 @@ impl Draft {
         };
         let addressee = Addressee { key: &self.key, sequence: self.sequence };
         let extras = Extras { signer: self.signer.as_ref(), follows: Some(4) };
-        let mut attachment =
-            seal_with(&header, &self.message, &[addressee], &extras, &mut random).unwrap();
+        let mut attachment = seal_with(&header, &self.message, &[addressee], &extras, &mut random).unwrap();
         attachment.extend(&self.enclosure);
         let letter = Letter { from: self.from, to: Some("agent@site.example"), header: &header, sending: 1 };
         compose(&letter, &attachment)
@@ -110,7 +103,9 @@ fn chain(count: u8) -> Vec<SignedRoot> {
         revoked_packages: Default::default(),
         release_counter_reset: None,
     };
-    (1..=count).map(|version| SignedRoot::unsigned(&root(version)).unwrap().sign(&signer(1)).unwrap()).collect()
+    (1..=count)
+        .map(|version| SignedRoot::unsigned(&root(version)).unwrap().sign(&signer(1)).unwrap())
+        .collect()
 }
 
 fn trusted() -> TrustedRoot {
@@ -151,16 +146,28 @@ fn an_unsigned_receipt_settles_nothing() {
 fn roots_may_come_signed_by_the_command_key_that_they_bring() {
     let roots = |told: &[SignedRoot], seed: u8| {
         let command = Command::TrustRoots(TrustRoots { roots: told.to_vec() });
-        verdict_under_root(&Draft { message: Message::Command(command), signer: Some(signer(seed)), ..draft() })
+        verdict_under_root(&Draft {
+            message: Message::Command(command),
+            signer: Some(signer(seed)),
+            ..draft()
+        })
     };
     let all = chain(21);
     assert!(matches!(roots(&all[1..], 121), Verdict::Accepted { .. }), "twenty roots in one mail");
     assert!(matches!(roots(&all[1..], 101), Verdict::Accepted { .. }), "by the key known so far");
     assert_eq!(roots(&all[1..], 120), Verdict::Junk(JunkReason::Unsigned), "a key of a root in between");
     assert_eq!(roots(&all[1..], 50), Verdict::Junk(JunkReason::Unsigned), "a stranger");
-    assert_eq!(roots(&all[2..], 121), Verdict::Junk(JunkReason::Unsigned), "a chain with a gap brings no key");
+    assert_eq!(
+        roots(&all[2..], 121),
+        Verdict::Junk(JunkReason::Unsigned),
+        "a chain with a gap brings no key"
+    );
     let other = Draft { signer: Some(signer(121)), ..draft() };
-    assert_eq!(verdict_under_root(&other), Verdict::Junk(JunkReason::Unsigned), "another command under a key to come");
+    assert_eq!(
+        verdict_under_root(&other),
+        Verdict::Junk(JunkReason::Unsigned),
+        "another command under a key to come"
+    );
 }
 
 #[test]
@@ -169,7 +176,8 @@ fn a_mail_under_the_next_credential_is_taken_and_known_as_such() {
     let keys = Keys { center: &center, to_appliance: &[&current, &next], trusted: None };
     let clock = ClockState::certain(now());
     let verdict =
-        judge(&draft().mail(), keys, |_| Ok::<_, Infallible>(Seen::default()), &Limits::default(), &clock).unwrap();
+        judge(&draft().mail(), keys, |_| Ok::<_, Infallible>(Seen::default()), &Limits::default(), &clock)
+            .unwrap();
     assert_eq!(verdict.authentic().map(|authentic| authentic.key), Some(1));
     assert_eq!(verdict.authentic().and_then(|authentic| authentic.follows), Some(4));
 }
@@ -286,8 +294,14 @@ fn a_mail_beyond_the_limit_is_junk_unread() {
     let (center, to_appliance) = (center(), key(7, Direction::ToAppliance, &agent()));
     let keys = Keys { center: &center, to_appliance: &[&to_appliance], trusted: None };
     let limits = Limits { mail_octets: 100, ..Limits::default() };
-    let verdict =
-        judge(&draft().mail(), keys, |_| Ok::<_, Infallible>(Seen::default()), &limits, &ClockState::certain(now())).unwrap();
+    let verdict = judge(
+        &draft().mail(),
+        keys,
+        |_| Ok::<_, Infallible>(Seen::default()),
+        &limits,
+        &ClockState::certain(now()),
+    )
+    .unwrap();
     assert_eq!(verdict, Verdict::Junk(JunkReason::Mail(mailfmt::mail::JunkReason::TooLarge)));
 }
 
@@ -295,7 +309,10 @@ fn a_mail_beyond_the_limit_is_junk_unread() {
 fn a_journal_that_cannot_be_read_gives_no_verdict() {
     let (center, to_appliance) = (center(), key(7, Direction::ToAppliance, &agent()));
     let keys = Keys { center: &center, to_appliance: &[&to_appliance], trusted: None };
-    assert_eq!(judge(&draft().mail(), keys, |_| Err("disk"), &Limits::default(), &ClockState::certain(now())), Err("disk"));
+    assert_eq!(
+        judge(&draft().mail(), keys, |_| Err("disk"), &Limits::default(), &ClockState::certain(now())),
+        Err("disk")
+    );
 }
 
 proptest! {

@@ -1,24 +1,23 @@
 //! Filing one mail: its verdict and everything that follows from it, in one transaction.
 
+mod accepting;
+
+use crate::alarm;
 use crate::clock::{ClockState, Evidence};
-use crate::commands::{self, StoredDevice};
+use crate::commands;
 use crate::context::Context;
 use crate::freshness::{self, Freshness, NOTHING_FRESH};
-use crate::alarm;
-use crate::trust::TrustError;
-use crate::update::UpdateState;
 use crate::health;
-use crate::inventory;
 use crate::judge::{Authentic, Keys, Verdict, judge};
 use crate::keyring::{Keyring, KeyringError};
 use crate::release::ReleaseError;
-use crate::replace_file::replace_file;
-use crate::store::{Change, JournalEntry, Moment, NewUpdateOrder, Outcome, Outgoing, Store, StoreError, Tally};
+use crate::store::{Change, JournalEntry, Moment, Outcome, Store, StoreError, Tally};
+use crate::trust::TrustError;
+use crate::update::UpdateState;
+use accepting::accept;
 use mailfmt::lineage::Observation;
 use mailfmt::message::receipt::Latest;
-use mailfmt::message::UpdateOrder;
-use mailfmt::message::report::{RefusedReport, UpdateOutcome, UpdateResultReport};
-use mailfmt::{Command, MessageId, Report};
+use mailfmt::{Command, MessageId};
 use std::collections::{BTreeMap, HashSet};
 
 /// A mail could not be filed. It must stay in the mailbox and is tried again.
@@ -62,8 +61,8 @@ pub enum Filed {
     Accepted,
 }
 
-/// Judges `raw` and does what follows from it. After an `Ok` other than [`Filed::Undecided`] and [`Filed::Later`] the mail may be deleted,
-/// after an error it may not.
+/// Judges `raw` and does what follows from it. After an `Ok` other than [`Filed::Undecided`] and [`Filed::Later`] the
+/// mail may be deleted, after an error it may not.
 ///
 /// # Errors
 /// [`FilingError`].
@@ -100,7 +99,10 @@ pub(super) fn file_one(
         learn(store, context, &Evidence::Message { created: authentic.created })?;
     }
     // The center has used the next credential.
-    if verdict.authentic().is_some_and(|authentic| authentic.key > 0) && !a_script_may_run(store)? && keys.settle()? {
+    if verdict.authentic().is_some_and(|authentic| authentic.key > 0)
+        && !a_script_may_run(store)?
+        && keys.settle()?
+    {
         tracing::info!("the new credential is in use; the old one is forgotten");
     }
     if let Some(authentic) = verdict.authentic().filter(|_| !matches!(verdict, Verdict::Undecided { .. }))
@@ -302,65 +304,6 @@ fn entry(context: &Context, authentic: &Authentic, kind: &str, outcome: Outcome)
     }
 }
 
-fn accept(
-    store: &mut Store,
-    context: &Context,
-    keys: &Keyring,
-    authentic: &Authentic,
-    command: &Command,
-    enclosure: &[u8],
-) -> Result<(), FilingError> {
-    let id = authentic.message;
-    let entry = entry(context, authentic, command.kind(), Outcome::Accepted);
-    let answer = |report| context.outgoing(report, Some(id));
-    match command {
-        Command::Ping(_) => answer_health(store, context, &entry),
-        Command::Counters(request) => {
-            let report = Report::Counters(commands::counters(request, &stored_devices(store, context)?));
-            file_answer(store, &entry, &answer(report))
-        }
-        Command::Version(request) => store.change(|change| {
-            if change.journal(&entry)? {
-                change.request_version(Some(id), Some(request.nonce), context.now())?;
-            }
-            Ok(())
-        }),
-        Command::Update(order) => {
-            match commands::ordered_package(order, enclosure, &context.settings.limits) {
-                Ok(package) => file_order(store, context, &entry, order, &package),
-                Err(reason) => {
-                    tracing::warn!(package = %order.package, reason, "order to update refused");
-                    file_answer(store, &entry, &answer(refused_order(context, order, reason)))
-                }
-            }
-        }
-        Command::RotateCredential(request) => match keys.agree(request, authentic.sequence) {
-            Ok(next) => file_answer(store, &entry, &answer(Report::CredentialRotated(next.answer()))),
-            Err(KeyringError::Refused(reason)) => {
-                file_answer(store, &entry, &answer(refused(command, &reason)))
-            }
-            Err(error) => Err(error.into()),
-        },
-        Command::TrustRoots(told) => match keys.follow(&told.roots) {
-            Ok(trusted) => {
-                tracing::info!(root = trusted.root().version, "a newer root is trusted");
-                answer_health(store, context, &entry)
-            }
-            Err(error @ (TrustError::Root(_) | TrustError::AnotherCenter { .. } | TrustError::Missing { .. })) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "roots refused");
-                file_answer(store, &entry, &answer(refused(command, &error)))
-            }
-            Err(error) => Err(error.into()),
-        },
-        // The judge refuses unknown kinds.
-        Command::Unknown { .. } => {
-            let reason = crate::judge::RefusedReason::UnknownKind;
-            let report = commands::refusal(command.kind(), &reason, &health::running_version(context));
-            file_answer(store, &entry, &answer(report))
-        }
-    }
-}
-
 /// Takes the message into account for the center's history; what it shows is told once.
 fn observe(change: &Change<'_>, context: &Context, authentic: &Authentic) -> Result<(), StoreError> {
     match change.observe(&context.settings.center, authentic.sighting())? {
@@ -370,7 +313,12 @@ fn observe(change: &Change<'_>, context: &Context, authentic: &Authentic) -> Res
 }
 
 /// The center's dated word on the newest release.
-fn hear(change: &Change<'_>, context: &Context, authentic: &Authentic, latest: &Latest) -> Result<(), StoreError> {
+fn hear(
+    change: &Change<'_>,
+    context: &Context,
+    authentic: &Authentic,
+    latest: &Latest,
+) -> Result<(), StoreError> {
     // Nobody can know what will be the latest.
     let at = latest.at.min(authentic.created);
     change.note_latest(Moment::Fresh, at)?;
@@ -389,91 +337,6 @@ fn a_script_may_run(store: &Store) -> Result<bool, StoreError> {
             UpdateState::Verified { .. } | UpdateState::Staged { .. } | UpdateState::ScriptRun { .. }
         )
     }))
-}
-
-fn refused(command: &Command, reason: &dyn std::error::Error) -> Report {
-    Report::Refused(RefusedReport { kind: command.kind().to_owned(), reason: reason.to_string() })
-}
-
-fn answer_health(store: &mut Store, context: &Context, entry: &JournalEntry) -> Result<(), FilingError> {
-    let report = health::report(store, context)?;
-    store.change(|change| {
-        if change.journal(entry)? {
-            health::enqueue(change, context, report, Some(entry.message))?;
-        }
-        Ok(())
-    })
-}
-
-fn file_answer(store: &mut Store, entry: &JournalEntry, answer: &Outgoing) -> Result<(), FilingError> {
-    store.change(|change| {
-        if change.journal(entry)? {
-            change.enqueue(answer)?;
-        }
-        Ok(())
-    })
-}
-
-/// The package lies on disk, complete, before the row that speaks of it.
-fn file_order(
-    store: &mut Store,
-    context: &Context,
-    entry: &JournalEntry,
-    order: &UpdateOrder,
-    package: &[u8],
-) -> Result<(), FilingError> {
-    let folder = context.layout.packages_dir();
-    std::fs::create_dir_all(&folder).map_err(|source| ReleaseError::Io {
-        action: "create",
-        path: folder,
-        source,
-    })?;
-    replace_file(&context.layout.package_file(&order.package), package, 0o600)?;
-    put_permit(context, order)?;
-    let row = NewUpdateOrder {
-        package: order.package,
-        target: order.target.clone(),
-        command: entry.message,
-        received: entry.received,
-    };
-    store.change(|change| {
-        if change.journal(entry)? {
-            change.order_update(&row)?;
-        }
-        Ok(())
-    })
-}
-
-/// The permit to go back lies beside the package; one of an order before does not count for this one.
-fn put_permit(context: &Context, order: &UpdateOrder) -> Result<(), ReleaseError> {
-    let path = context.layout.permit_file(&order.package);
-    if let Some(permit) = &order.permit {
-        return replace_file(&path, permit.as_octets(), 0o600);
-    }
-    match std::fs::remove_file(&path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(ReleaseError::Io { action: "remove", path, source })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn refused_order(context: &Context, order: &UpdateOrder, reason: String) -> Report {
-    Report::UpdateResult(UpdateResultReport {
-        package: order.package,
-        target: order.target.clone(),
-        running: health::running_version(context),
-        outcome: UpdateOutcome::Refused { reason },
-        output: String::new(),
-    })
-}
-
-fn stored_devices(store: &Store, context: &Context) -> Result<Vec<StoredDevice>, StoreError> {
-    let device = |entry: &crate::settings::DeviceEntry| {
-        let address = entry.address.as_str();
-        Ok(StoredDevice::new(address, store.device(address)?, store.latest_reading(address)?))
-    };
-    inventory::watched(store, &context.settings)?.iter().map(device).collect()
 }
 
 #[cfg(test)]

@@ -30,7 +30,11 @@ fn the_same_request_gets_the_same_answer_and_a_newer_one_another() {
     let held = Held { next: Some(next.clone()), ..held };
     assert_eq!(held.agree(&one, 9, &mut random(51)).unwrap(), next, "also under another message id");
     let (two, _) = request(2, 2);
-    assert_eq!(held.agree(&two, 4, &mut random(52)), Err(RotationRefused::Overtaken), "a late, older request");
+    assert_eq!(
+        held.agree(&two, 4, &mut random(52)),
+        Err(RotationRefused::Overtaken),
+        "a late, older request"
+    );
     let newer = held.agree(&two, 6, &mut random(53)).unwrap();
     assert_ne!(newer.credential, next.credential);
     assert_eq!(newer.answer(), RotationAnswer { rotation: two.rotation, appliance_key: newer.appliance_key });
@@ -58,12 +62,17 @@ fn who_knows_the_old_credential_and_hears_everything_does_not_learn_the_next() {
             Halves { appliance: next.appliance_key, center: own.public() },
         ] {
             for theirs in [request.center_key, next.appliance_key] {
-                let guess = mailfmt::rotation::next(&request.rotation, &first(), &own, &theirs, halves).unwrap();
+                let guess =
+                    mailfmt::rotation::next(&request.rotation, &first(), &own, &theirs, halves).unwrap();
                 assert_ne!(guess, next.credential);
             }
         }
     }
-    assert_ne!(held.settled().current, next.credential, "and nothing is settled before the center has used it");
+    assert_ne!(
+        held.settled().current,
+        next.credential,
+        "and nothing is settled before the center has used it"
+    );
 }
 
 /// The center's side as `mailfmt::rotation` describes it.
@@ -94,8 +103,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let center =
-            Center { current: first(), previous: None, pending: None, sequence: 0, rotations: 0 };
+        let center = Center { current: first(), previous: None, pending: None, sequence: 0, rotations: 0 };
         let held = Held { current: first(), next: None };
         Self { center, held, to_appliance: Vec::new(), to_center: Vec::new(), seed: 1 }
     }
@@ -226,7 +234,9 @@ fn after_a_rotation_the_old_credential_opens_nothing() {
     let (request, _) = request(1, 1);
     let next = held.agree(&request, 1, &mut random(50)).unwrap();
     let held = Held { next: Some(next), ..held }.settled();
-    let key = |credential: &Credential| -> ChannelKey { credential.channel(Direction::ToAppliance, &agent, &center) };
+    let key = |credential: &Credential| -> ChannelKey {
+        credential.channel(Direction::ToAppliance, &agent, &center)
+    };
     let message = mailfmt::Message::Command(mailfmt::Command::Ping(Default::default()));
     let now: jiff::Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
     let id = mailfmt::MessageId::from_bytes([1; 16]);

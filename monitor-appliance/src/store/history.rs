@@ -62,8 +62,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn alarms(&self) -> Result<Vec<AlarmRow>, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT name, description, since_ms FROM alarm ORDER BY since_ms")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT name, description, since_ms FROM alarm ORDER BY since_ms")?;
         let mut rows = statement.query(())?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {

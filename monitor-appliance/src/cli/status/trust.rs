@@ -1,7 +1,7 @@
-//! The part of `status` about trust: whose word counts, how fresh it is, what the clock says, what is wrong.
+//! The part of `status` about trust: whose word counts, how fresh it is, what is wrong.
 
 use super::time;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use monitor_appliance::freshness::{self, Freshness};
 use monitor_appliance::keyring::{CredentialAge, credential_age};
 use monitor_appliance::store::{AlarmRow, Moment, Store};
@@ -14,7 +14,6 @@ pub(super) struct Trust {
     fresh_as_of: Option<Timestamp>,
     /// Since when nothing fresh came; `None` while all is well.
     nothing_fresh_since: Option<Timestamp>,
-    clock: Clock,
     credential: CredentialAge,
     credential_age_days: Option<i64>,
     alarms: Vec<AlarmRow>,
@@ -30,14 +29,8 @@ struct Root {
     release_threshold: u32,
 }
 
-#[derive(Debug, serde::Serialize)]
-struct Clock {
-    proven: bool,
-    offset_secs: Option<i64>,
-}
-
 pub(super) fn look(context: &Context, store: &Store) -> anyhow::Result<Trust> {
-    let (state, now) = (context.clock_state(), context.now());
+    let now = context.now();
     let fresh = store.moment(Moment::Fresh)?;
     let credential = credential_age(context);
     let stale = match fresh.or(store.moment(Moment::FreshWatched)?) {
@@ -64,7 +57,6 @@ pub(super) fn look(context: &Context, store: &Store) -> anyhow::Result<Trust> {
             Freshness::Fresh => None,
             Freshness::Stale { since } => Some(since),
         },
-        clock: Clock { proven: state.proven, offset_secs: state.offset_secs },
         credential_age_days: credential.since.map(|since| now.duration_since(since).as_hours() / 24),
         credential,
         alarms: store.alarms()?,
@@ -77,7 +69,11 @@ impl Trust {
             Ok(root) => format!(
                 "version {}{}, commands signed by {}, packages by {} of {}",
                 root.version,
-                if root.expired { format!(" (EXPIRED on {})", time(Some(root.expires))) } else { String::new() },
+                if root.expired {
+                    format!(" (EXPIRED on {})", time(Some(root.expires)))
+                } else {
+                    String::new()
+                },
                 root.command_keys.join(" or "),
                 root.release_threshold,
                 root.release_keys.join(", "),
@@ -90,27 +86,16 @@ impl Trust {
         };
         let rotating = if self.credential.rotating { ", being rotated" } else { "" };
         let age = self.credential_age_days.map_or_else(|| "-".to_owned(), |days| format!("{days} days old"));
-        let mut text = format!(
-            "root           {root}\nfresh as of    {fresh}\nclock          {}\ncredential     {age}{rotating}\n",
-            self.clock.text()
-        );
+        let mut text =
+            format!("root           {root}\nfresh as of    {fresh}\ncredential     {age}{rotating}\n");
         for alarm in &self.alarms {
-            text += &format!("ALARM          {}: {} (since {})\n", alarm.name, alarm.description, time(Some(alarm.since)));
+            text += &format!(
+                "ALARM          {}: {} (since {})\n",
+                alarm.name,
+                alarm.description,
+                time(Some(alarm.since))
+            );
         }
         text
-    }
-}
-
-impl Clock {
-    fn text(&self) -> String {
-        let proven = if self.proven { "proven by the center" } else { "not proven since the box started" };
-        match self.offset_secs {
-            Some(secs) if secs.unsigned_abs() >= 1 => {
-                let by = SignedDuration::from_secs(secs).abs();
-                let direction = if secs > 0 { "ahead" } else { "behind" };
-                format!("{proven}; this box's own is {by:#} {direction}")
-            }
-            _ => proven.to_owned(),
-        }
     }
 }

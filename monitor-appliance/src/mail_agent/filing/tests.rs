@@ -1,17 +1,19 @@
 use super::*;
 use crate::clock::Reading;
+use crate::keyring::replace_credential;
 use crate::layout::Layout;
 use crate::settings::Settings;
-use crate::store::{OutboxState, ReadingRow};
+use crate::store::{NewUpdateOrder, OutboxState, ReadingRow};
 use jiff::Timestamp;
-use crate::keyring::replace_credential;
 use mailfmt::crypto::{ChannelKey, ContentKey, Credential, Direction};
 use mailfmt::envelope::{Addressee, Extras, Header, seal_with};
 use mailfmt::mail::{Letter, compose};
-use mailfmt::message::report::{FaultClearedReport, StoredReading};
-use mailfmt::message::{Counter, CounterRequest, DeviceId, Message, VersionRequest, command::PingRequest};
+use mailfmt::message::report::{FaultClearedReport, StoredReading, UpdateOutcome};
+use mailfmt::message::{
+    Counter, CounterRequest, DeviceId, Message, UpdateOrder, VersionRequest, command::PingRequest,
+};
 use mailfmt::package::{ModuleFile, PackageDraft, SigningKey, build, enclose, inspect, sign};
-use mailfmt::{AgentId, Digest, Limits, MessageId, Nonce, Receipt};
+use mailfmt::{AgentId, Digest, Limits, MessageId, Nonce, Receipt, Report};
 use std::path::Path;
 use std::sync::Arc;
 

@@ -28,7 +28,9 @@ fn chain(count: u8) -> Vec<SignedRoot> {
         revoked_packages: Default::default(),
         release_counter_reset: None,
     };
-    (1..=count).map(|version| SignedRoot::unsigned(&root(version)).unwrap().sign(&signer(1)).unwrap()).collect()
+    (1..=count)
+        .map(|version| SignedRoot::unsigned(&root(version)).unwrap().sign(&signer(1)).unwrap())
+        .collect()
 }
 
 /// A site that trusts root 1, and a center that signs.
