@@ -141,8 +141,8 @@ fn a_fork_bomb_without_kernel_fences_is_ended_by_counting() {
 #[test]
 fn a_script_that_eats_memory_is_ended_at_its_bound_and_undone() {
     let site = site("");
-    // At most 400 MB, should nothing stop it.
-    let eater = "head -c 400000000 /dev/zero | tail -c 400000000 | wc -c";
+    // 100 MB, held until the reader is ready.
+    let eater = "head -c 100000000 /dev/zero | tail -c 100000000 | { sleep 30; wc -c; }";
     undone(&site, eater, 20, "the install script was killed: more than 67108864 octets of memory");
 }
 
@@ -183,8 +183,7 @@ fn a_script_that_kills_what_stands_above_it_is_undone_and_nothing_of_it_is_left(
     let site = site("");
     let sleep = marked_sleep(&site);
     // Its parent, everybody (in a namespace of its own that is only itself), and the whole of its group.
-    let text =
-        "\"$STATE_DIR/sleep-of-this-test\" 1000 &\nkill -9 $PPID; [ $PPID = 1 ] && kill -9 -1; sleep 0.2; kill -9 0; exit 0";
+    let text = "\"$STATE_DIR/sleep-of-this-test\" 1000 &\nkill -9 $PPID; [ $PPID = 1 ] && kill -9 -1; sleep 0.2; kill -9 0; exit 0";
     let state = run(&site, text, 5);
     assert!(matches!(state, UpdateState::Undone { .. }), "{state:?}");
     assert_eq!(site.running(), OLD);

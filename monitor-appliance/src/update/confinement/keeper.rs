@@ -62,11 +62,11 @@ fn keep(script: &Script, description: &[u8]) -> Kept {
             Word::Ended(end) => told = Some(end),
         }
     }
-    // The kernel may have stopped it between two looks.
+    // The kernel may have stopped a part of it between two looks; then its exit code 0 means nothing.
     let refused = group.as_ref().and_then(|group| group.excess(&script.bounds));
     let end = match (stopped, refused, told) {
         (Some(end), _, _) => end,
-        (None, Some(excess), told) if told != Some(ScriptEnd::Succeeded) => ScriptEnd::Exceeded { excess },
+        (None, Some(excess), _) => ScriptEnd::Exceeded { excess },
         (None, _, Some(end)) => end,
         (None, _, None) => ScriptEnd::KeeperLost { how: how(status) },
     };
