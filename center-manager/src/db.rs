@@ -227,6 +227,15 @@ impl Db {
         Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
     }
 
+    /// Carries what was wiped over into the file and empties the log beside it, as far as nobody is reading just now.
+    pub(crate) fn settle_wiped(&self) {
+        let settled: Result<i64, _> =
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        if !matches!(settled, Ok(0)) {
+            tracing::debug!("the log of the database is in use; it is emptied later");
+        }
+    }
+
     /// Lets SQLite look over the whole file.
     ///
     /// # Errors

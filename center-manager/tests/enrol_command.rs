@@ -118,7 +118,11 @@ fn a_sheet_is_readable_by_its_owner_only_and_is_not_written_over() {
         let said = center.fails(1, &args);
         assert!(said.contains(name), "{said}");
     }
-    assert_eq!(center.json(&["enrol", "list"]).as_array().unwrap().len(), 2, "a code without its sheet is not issued");
+    assert_eq!(
+        center.json(&["enrol", "list"]).as_array().unwrap().len(),
+        2,
+        "a code without its sheet is not issued"
+    );
     let said = center.fails(2, &["enrol", "issue", "--customer", "aaa", "--sheet", "site.pdf"]);
     assert!(said.contains(".html"), "{said}");
 }
@@ -173,7 +177,10 @@ fn a_revoked_code_says_by_whom_and_is_off_the_list() {
     assert!(said.contains(id), "{said}");
     assert!(center.text(&["enrol", "list"]).contains("No code is open"));
     let shown = center.json(&["enrol", "show", id]);
-    assert_eq!((&shown["state"], &shown["revoked_by"], &shown["issued_by"]), (&"revoked".into(), &"kim".into(), &"lee".into()));
+    assert_eq!(
+        (&shown["state"], &shown["revoked_by"], &shown["issued_by"]),
+        (&"revoked".into(), &"kim".into(), &"lee".into())
+    );
     assert_eq!((&shown["uses"], &shown["uses_left"]), (&5.into(), &0.into()));
     assert!(center.db().open_codes().unwrap().is_empty(), "its secret is gone");
     let said = center.fails(1, &["enrol", "revoke", "E999"]);
@@ -223,7 +230,17 @@ fn a_move_is_noted_and_two_appliances_never_share_a_mailbox() {
     assert!(said.contains("AGENT0000002"), "{said}");
     center.fails(2, &["appliance", "move", "AGENT0000001"]);
     center.fails(2, &["appliance", "move", "AGENT0000001", "--address", "nowhere"]);
-    center.text(&["appliance", "move", "AGENT0000001", "--address", "new@x.example", "--customer", "bbb", "--tag", "moved"]);
+    center.text(&[
+        "appliance",
+        "move",
+        "AGENT0000001",
+        "--address",
+        "new@x.example",
+        "--customer",
+        "bbb",
+        "--tag",
+        "moved",
+    ]);
     let listed = center.json(&["appliance", "list"]);
     assert_eq!((&listed[0]["address"], &listed[0]["customer"]), (&"new@x.example".into(), &"bbb".into()));
     assert_eq!(listed[0]["tags"], serde_json::json!(["moved"]));
@@ -236,7 +253,10 @@ fn a_rotation_is_begun_for_many_and_shown_with_each() {
     let said = center.text(&["appliance", "rotate", "--tag", "pilot"]);
     assert!(said.contains("3 appliances"), "{said}");
     let shown = center.json(&["appliance", "show", "AGENT0000002"]);
-    assert_eq!((&shown["rotations"][0]["state"], &shown["rotations"][0]["begun_by"]), (&"asked".into(), &"kim".into()));
+    assert_eq!(
+        (&shown["rotations"][0]["state"], &shown["rotations"][0]["begun_by"]),
+        (&"asked".into(), &"kim".into())
+    );
     center.text(&["appliance", "rotate", "AGENT0000002"]);
     let shown = center.text(&["appliance", "show", "AGENT0000002"]);
     assert!(shown.contains("asked") && shown.contains("replaced"), "{shown}");

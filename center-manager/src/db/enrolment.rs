@@ -115,7 +115,7 @@ impl Db {
     /// # Errors
     /// [`DbError::NoSuchCode`] or [`DbError::Sql`].
     pub fn revoke_code(&mut self, id: &CodeId, by: &str, now: Timestamp) -> Result<Vec<AgentId>, DbError> {
-        self.write(|transaction| {
+        let waiting = self.write(|transaction| {
             let code = id.to_string();
             let found = transaction.execute(
                 "UPDATE enrolment_code SET revoked = ifnull(revoked, ?2),
@@ -142,7 +142,9 @@ impl Db {
             }
             wipe(transaction, &code, now)?;
             Ok(waiting)
-        })
+        })?;
+        self.settle_wiped();
+        Ok(waiting)
     }
 
     /// Wipes the secrets of codes that have ended; answers how many ended.
@@ -154,13 +156,15 @@ impl Db {
         if ended(self.read(), now)?.is_empty() {
             return Ok(0);
         }
-        self.write(|transaction| {
+        let ended = self.write(|transaction| {
             let ended = ended(transaction, now)?;
             for code in &ended {
                 wipe(transaction, code, now)?;
             }
-            Ok(ended.len())
-        })
+            Ok::<_, DbError>(ended.len())
+        })?;
+        self.settle_wiped();
+        Ok(ended)
     }
 
     /// The codes under which something may come, by their ids.

@@ -206,3 +206,62 @@ fn no_secret_shows_in_what_is_printed_of_an_appliance() {
     let secret = crate::sample::credential(&agent(1)).expose_hex();
     assert!(!shown.contains(&secret) && !shown.to_lowercase().contains("credential"), "{shown}");
 }
+
+#[test]
+fn a_database_of_the_first_layout_keeps_all_it_has_and_all_that_waits_to_be_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fleet.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(LAYOUTS[0]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute_batch(
+        "INSERT INTO appliance (agent, address, customer, credential, state, added, sequence_in, sequence_out)
+         VALUES ('AGENT0000001', 'a@x.example', 'aaa', zeroblob(32), 'active', 0, 7, 2);
+         INSERT INTO outbox (id, message, family, kind, payload, priority, created, expires, sendings) VALUES
+         (1, zeroblob(16), 'command', 'ping', '{}', 1, 0, 4102444800000, 3),
+         (9, randomblob(16), 'command', 'ping', '{}', 1, 0, 4102444800000, 0);
+         INSERT INTO outbox_recipient (outbox, agent, sequence, state, attempts, next_try, changed, detail) VALUES
+         (1, 'AGENT0000001', 2, 'queued', 4, 0, 0, 'later');
+         DELETE FROM outbox WHERE id = 9;",
+    )
+    .unwrap();
+    drop(old);
+    let mut db = Db::open(&path).unwrap();
+    let due = db.due(now(), 10).unwrap();
+    assert_eq!((due.len(), due[0].sequence, due[0].attempts), (1, 2, 4));
+    assert_eq!(db.outgoing(due[0].outbox).unwrap().unwrap().sendings, 3);
+    assert_eq!(db.appliances().unwrap()[0].state, ApplianceState::Active);
+    assert!(db.appliances().unwrap()[0].suspension.is_none());
+    let next = db.enqueue(&mail(&ping(5, Priority::Command)), &[agent(1)]).unwrap();
+    assert!(next.0 > 9, "numbers of rows that are gone are not given again: {next:?}");
+    assert!(db.check().unwrap().is_empty());
+    drop(db);
+    assert_eq!(Db::open(&path).unwrap().due(now(), 10).unwrap().len(), 2, "opened once more");
+}
+
+#[test]
+fn what_is_wiped_is_not_found_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fleet.db");
+    let mut db = Db::create(&path).unwrap();
+    let code = mailfmt::enrolment::ProvisionalCode::generate(&mut Numbers::new(4));
+    let new = enrolment::NewCode {
+        code: code.clone(),
+        customer: "aaa".to_owned(),
+        tags: Vec::new(),
+        replaces: None,
+        uses: 1,
+        expires: later(60),
+        by: "kim".to_owned(),
+    };
+    db.issue_codes(&[new], now()).unwrap();
+    let printed = code.expose();
+    let in_the_file = |suffix: &str| {
+        let octets = std::fs::read(format!("{}{suffix}", path.display())).unwrap_or_default();
+        octets.windows(printed.len()).any(|window| window == printed.as_bytes())
+    };
+    db.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
+    assert!(in_the_file(""), "it is there as long as it counts");
+    db.revoke_code(&code.id(), "kim", now()).unwrap();
+    assert!(!in_the_file("") && !in_the_file("-wal"));
+}

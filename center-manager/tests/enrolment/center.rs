@@ -43,6 +43,8 @@ pub(crate) fn random(seed: u64) -> impl FnMut(&mut [u8]) {
     }
 }
 
+type Numbers = Box<dyn FnMut(&mut [u8])>;
+
 /// A mail on its way: to whom, and its octets.
 #[derive(Debug, Clone)]
 pub(crate) struct Mail {
@@ -54,7 +56,7 @@ pub(crate) struct Center {
     pub(crate) db: Db,
     pub(crate) now: Timestamp,
     pub(crate) rules: Rules,
-    random: Box<dyn FnMut(&mut [u8])>,
+    random: Numbers,
     codes: u64,
 }
 
@@ -135,8 +137,7 @@ impl Center {
             let from = From { center: &center, address: ADDRESS, signer: None, follows: None, latest: None };
             let to = due.address.clone();
             let outcome = (due.outbox, due.agent.clone(), Try::Accepted);
-            let mail =
-                write_mail(&outgoing, 1, &[(due, key)], from, None, &mut self.random).unwrap();
+            let mail = write_mail(&outgoing, 1, &[(due, key)], from, None, &mut self.random).unwrap();
             mails.push(Mail { to, raw: mail.raw.to_vec() });
             self.db.record_tries(&[outcome], self.now).unwrap();
         }
@@ -165,7 +166,7 @@ pub(crate) struct Site {
     pub(crate) heard: Vec<String>,
     /// The newest rotation: number of its request, id of it, and our answer.
     rotated: Option<(u64, MessageId, Vec<u8>)>,
-    pub(crate) numbers: Box<dyn FnMut(&mut [u8])>,
+    pub(crate) numbers: Numbers,
 }
 
 impl Site {
@@ -198,8 +199,7 @@ impl Site {
     }
 
     pub(crate) fn hello(&self) -> Vec<u8> {
-        let hello =
-            Hello { appliance_key: self.half.public(), reply_to: self.address.clone() };
+        let hello = Hello { appliance_key: self.half.public(), reply_to: self.address.clone() };
         let key = self.code.channel(Direction::ToCenter);
         self.word(Enrolment::Hello(hello), &key, 1)
     }
@@ -227,7 +227,7 @@ impl Site {
     }
 
     fn header(&self, message: &Message, sender: Sender, id: MessageId) -> Header {
-        Header::new(message, sender, id, self.made, start() + SignedDuration::from_hours(24 * 90))
+        Header::new(message, sender, id, self.made, self.made + SignedDuration::from_hours(24 * 90))
     }
 
     fn sealed(&self, header: &Header, message: &Message, key: &ChannelKey, sequence: u64) -> Vec<u8> {
@@ -286,7 +286,9 @@ impl Site {
         if mail.to != self.address {
             return None;
         }
-        let Classified::Ours { attachment } = classify(&mail.raw, &Limits::default()) else { panic!("not ours") };
+        let Classified::Ours { attachment } = classify(&mail.raw, &Limits::default()) else {
+            panic!("not ours")
+        };
         let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
         let mut keys = vec![self.code.channel(Direction::ToAppliance)];
         if self.center_key.is_some() {
@@ -295,7 +297,9 @@ impl Site {
         let agent = self.admission.as_ref().map(|admission| admission.agent.clone());
         if let (Some(agent), Some(credential)) = (&agent, &self.credential) {
             keys.push(credential.channel(Direction::ToAppliance, agent, &center_id()));
-            keys.extend(self.next.iter().map(|next| next.channel(Direction::ToAppliance, agent, &center_id())));
+            keys.extend(
+                self.next.iter().map(|next| next.channel(Direction::ToAppliance, agent, &center_id())),
+            );
         }
         let keys: Vec<_> = keys.iter().collect();
         let (nth, opened) =

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where its world does not hold")]
 
 mod center;
+mod daemon;
+mod post_office;
 mod standing;
 
 use center::{Center, Site, center_id, device, enrolled, start, talk};
@@ -35,14 +37,30 @@ fn a_box_with_a_code_becomes_an_appliance_with_all_its_devices() {
     assert_eq!(admission.settings.mail_poll_secs, Some(300));
     let appliance = center.db.appliance(&site.agent()).unwrap();
     assert_eq!(appliance.state, ApplianceState::Active);
-    assert_eq!((appliance.customer.as_str(), appliance.address.as_str()), ("aaa Trading", "monitor1@site.example"));
-    assert_eq!((appliance.tags.as_slice(), appliance.hardware.as_str()), (["tokyo".to_owned()].as_slice(), "x86_64"));
+    assert_eq!(
+        (appliance.customer.as_str(), appliance.address.as_str()),
+        ("aaa Trading", "monitor1@site.example")
+    );
+    assert_eq!(
+        (appliance.tags.as_slice(), appliance.hardware.as_str()),
+        (["tokyo".to_owned()].as_slice(), "x86_64")
+    );
     assert_eq!(center.db.devices(Some(&site.agent())).unwrap().len(), 3);
     let line = center.db.code(&code.id().to_string(), center.now).unwrap();
-    assert_eq!((line.state, line.uses_left, line.agents.as_slice()), (CodeState::UsedUp, 0, [site.agent()].as_slice()));
+    assert_eq!(
+        (line.state, line.uses_left, line.agents.as_slice()),
+        (CodeState::UsedUp, 0, [site.agent()].as_slice())
+    );
     let journal = center.db.journal(&JournalFilter::default()).unwrap();
-    assert_eq!((journal[0].kind.as_str(), journal[0].description.as_str()), ("registration", "enrols with 3 devices"));
-    assert!(site.heard.contains(&"version-request".to_owned()), "as after every installation: {:?}", site.heard);
+    assert_eq!(
+        (journal[0].kind.as_str(), journal[0].description.as_str()),
+        ("registration", "enrols with 3 devices")
+    );
+    assert!(
+        site.heard.contains(&"version-request".to_owned()),
+        "as after every installation: {:?}",
+        site.heard
+    );
 }
 
 #[test]
@@ -100,14 +118,21 @@ fn a_code_for_several_agents_lets_in_so_many_and_no_more() {
     let mut center = Center::new();
     let code = center.issue(3);
     let agents: Vec<_> = (1..=3).map(|number| enrolled(&mut center, &code, number).agent()).collect();
-    assert_eq!(agents.iter().map(|agent| agent.as_str()).collect::<Vec<_>>(), ["AGENT0000001", "AGENT0000002", "AGENT0000003"]);
+    assert_eq!(
+        agents.iter().map(mailfmt::AgentId::as_str).collect::<Vec<_>>(),
+        ["AGENT0000001", "AGENT0000002", "AGENT0000003"]
+    );
     let fourth = Site::new(&code, 4);
     center.read(&fourth.hello());
     assert!(center.send().is_empty(), "no answer");
     let attempts = center.db.enrolment_attempts(Some(&code.id())).unwrap();
     assert_eq!((attempts.len(), attempts[0].reason.as_str()), (1, "the code was used up"));
     let alarms = center.db.alarms(None, false).unwrap();
-    assert_eq!((alarms.len(), alarms[0].kind.as_str()), (1, "enrolment-attempt"), "a code tried again is told");
+    assert_eq!(
+        (alarms.len(), alarms[0].kind.as_str()),
+        (1, "enrolment-attempt"),
+        "a code tried again is told"
+    );
 }
 
 #[test]
@@ -181,10 +206,15 @@ fn a_code_that_leaks_afterwards_opens_nothing_that_was_recorded() {
     let admission = center.send();
     // The thief has the code and every mail, but none of the halves.
     let thief = EphemeralSecret::generate(&mut center::random(666));
-    let halves = mailfmt::exchange::Halves { appliance: site.half.public(), center: site.center_key.unwrap() };
+    let halves =
+        mailfmt::exchange::Halves { appliance: site.half.public(), center: site.center_key.unwrap() };
     let guessed = mailfmt::enrolment::session(&code, &thief, &site.center_key.unwrap(), halves).unwrap();
-    for (raw, direction) in [(&registration, Direction::ToCenter), (&admission[0].raw, Direction::ToAppliance)] {
-        let mailfmt::mail::Classified::Ours { attachment } = mailfmt::mail::classify(raw, &Default::default()) else {
+    for (raw, direction) in
+        [(&registration, Direction::ToCenter), (&admission[0].raw, Direction::ToAppliance)]
+    {
+        let mailfmt::mail::Classified::Ours { attachment } =
+            mailfmt::mail::classify(raw, &Default::default())
+        else {
             panic!("not ours")
         };
         for key in [code.channel(direction), guessed.channel(direction)] {
@@ -276,7 +306,10 @@ fn a_serial_that_another_site_reports_is_told_to_the_operator_and_moved_nowhere(
     let hello = second.hello();
     talk(&mut center, &mut second, Some(hello));
     let remarks = &second.admission.as_ref().unwrap().remarks;
-    assert!(remarks.iter().any(|remark| remark.contains("S1-0") && remark.contains("another site")), "{remarks:?}");
+    assert!(
+        remarks.iter().any(|remark| remark.contains("S1-0") && remark.contains("another site")),
+        "{remarks:?}"
+    );
     assert!(!remarks.iter().any(|remark| remark.contains(first.agent().as_str())), "not which: {remarks:?}");
     assert_eq!(center.db.devices(Some(&first.agent())).unwrap().len(), 3);
     assert!(center.db.alarms(None, false).unwrap().iter().any(|alarm| alarm.kind == "device-conflict"));
@@ -305,7 +338,14 @@ fn a_box_that_moves_keeps_its_id_and_history_and_its_old_credential_dies_when_it
     assert_eq!(center.read(&before.health()), Filed::Discarded(Discard::WrongKey));
     assert!(matches!(center.read(&after.health()), Filed::New { .. }));
     assert_eq!(center.db.appliances().unwrap().len(), 1);
-    assert!(center.db.alarms(None, false).unwrap().iter().all(|alarm| alarm.kind != "cloned" && alarm.kind != "restored"));
+    assert!(
+        center
+            .db
+            .alarms(None, false)
+            .unwrap()
+            .iter()
+            .all(|alarm| alarm.kind != "cloned" && alarm.kind != "restored")
+    );
 }
 
 #[test]
@@ -317,7 +357,11 @@ fn a_new_box_takes_over_an_id_by_the_operators_choice_also_from_a_suspended_one(
     let code = center.issue_as(1, Some(&stolen.agent()));
     let mut successor = enrolled(&mut center, &code, 2);
     assert_eq!(successor.agent(), stolen.agent());
-    assert_eq!(center.db.appliance(&stolen.agent()).unwrap().state, ApplianceState::Active, "no longer suspended");
+    assert_eq!(
+        center.db.appliance(&stolen.agent()).unwrap().state,
+        ApplianceState::Active,
+        "no longer suspended"
+    );
     assert_eq!(center.read(&stolen.health()), Filed::Discarded(Discard::WrongKey));
     assert!(matches!(center.read(&successor.health()), Filed::New { .. }));
 }

@@ -23,7 +23,10 @@ fn one() -> (Center, Site) {
 fn rotate(center: &mut Center, site: &Site) {
     let expires = center.now + SignedDuration::from_hours(24 * 7);
     let terms = RotationTerms { by: "kim", now: center.now, expires };
-    center.db.begin_rotations(&[site.agent()], terms, &mut random(center.now.as_millisecond() as u64)).unwrap();
+    center
+        .db
+        .begin_rotations(&[site.agent()], terms, &mut random(center.now.as_millisecond().cast_unsigned()))
+        .unwrap();
 }
 
 fn ping(center: &mut Center, site: &Site, id: u8) -> Result<(), DbError> {
@@ -85,7 +88,8 @@ fn a_rotation_ends_with_both_on_a_new_credential_and_the_old_one_dead() {
     // Whatever it says next is under the new one.
     assert!(matches!(center.read(&site.health()), Filed::New { .. }));
     assert_eq!(state(&center, &site), RotationState::Done);
-    let alarm = AlarmReport { alarm: "x".to_owned(), description: String::new(), since: center.now, over: false };
+    let alarm =
+        AlarmReport { alarm: "x".to_owned(), description: String::new(), since: center.now, over: false };
     let report = site.report_under(&old, Report::Alarm(alarm));
     assert_eq!(center.read(&report), Filed::Discarded(Discard::WrongKey));
 }
@@ -111,8 +115,7 @@ fn an_appliance_that_cannot_rotate_keeps_its_credential() {
         panic!("not ours")
     };
     let id = mailfmt::envelope::peek(&attachment, &Default::default()).unwrap().header.message;
-    let refused =
-        RefusedReport { kind: "rotate-credential".to_owned(), reason: "not supported".to_owned() };
+    let refused = RefusedReport { kind: "rotate-credential".to_owned(), reason: "not supported".to_owned() };
     let raw = site.report_answering(Report::Refused(refused), Some(id));
     assert!(matches!(center.read(&raw), Filed::New { .. }));
     assert_eq!(state(&center, &site), RotationState::Refused);
@@ -130,7 +133,8 @@ fn a_newer_rotation_takes_the_place_of_one_under_way() {
     center.read(&late_answer);
     talk(&mut center, &mut site, None);
     assert!(matches!(center.read(&site.health()), Filed::New { .. }));
-    let states: Vec<_> = center.db.rotations(&site.agent(), 9).unwrap().iter().map(|line| line.state).collect();
+    let states: Vec<_> =
+        center.db.rotations(&site.agent(), 9).unwrap().iter().map(|line| line.state).collect();
     assert_eq!(states, [RotationState::Done, RotationState::Replaced]);
 }
 
@@ -217,9 +221,19 @@ fn a_copied_box_is_told_as_soon_as_both_go_on() {
     site.follows = Some(before);
     site.made += SignedDuration::from_hours(1);
     center.read(&site.health());
-    let kinds: Vec<_> = center.db.alarms(Some(&site.agent()), false).unwrap().iter().map(|alarm| alarm.kind.clone()).collect();
+    let kinds: Vec<_> = center
+        .db
+        .alarms(Some(&site.agent()), false)
+        .unwrap()
+        .iter()
+        .map(|alarm| alarm.kind.clone())
+        .collect();
     assert_eq!(kinds, ["restored", "cloned"]);
-    assert_eq!(center.db.appliance(&site.agent()).unwrap().state, ApplianceState::Active, "told, not shut out");
+    assert_eq!(
+        center.db.appliance(&site.agent()).unwrap().state,
+        ApplianceState::Active,
+        "told, not shut out"
+    );
 }
 
 #[test]
@@ -240,7 +254,11 @@ fn two_boots_that_take_turns_are_two_boxes_and_are_shut_out_where_it_is_wanted_s
     assert_eq!(center.read(&site.health()), Filed::Discarded(Discard::Suspended));
     center.db.readmit_appliance(&site.agent(), center.now).unwrap();
     assert!(matches!(center.read(&site.health()), Filed::New { .. }));
-    assert_eq!(center.db.appliance(&site.agent()).unwrap().state, ApplianceState::Active, "looked into: forgotten");
+    assert_eq!(
+        center.db.appliance(&site.agent()).unwrap().state,
+        ApplianceState::Active,
+        "looked into: forgotten"
+    );
 }
 
 #[test]
