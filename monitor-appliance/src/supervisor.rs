@@ -13,9 +13,9 @@ mod pulse;
 mod shell;
 mod trial;
 
-pub use parent::{EXIT_ORPHANED, spawn_parent_watch};
 pub use guard::{EXIT_NOT_PROVEN, EXIT_PROVEN, Exit, Ward, WardVerdict, judge_ward};
 pub use mend::load;
+pub use parent::{EXIT_ORPHANED, spawn_parent_watch};
 pub use plan::{ALARM_WINDOW, Patience, Resident, Run, Step, UpdateView, View, plan, restart_pause};
 pub use trial::{Evidence, TrialVerdict, expected, judge_trial};
 

@@ -3,7 +3,9 @@
 //! The service manager starts this file, so that a power cut in the middle of a trial never leaves the box to a
 //! supervisor that has shown nothing yet. It is replaced by one rename, after the new one has run through its trial.
 
-use super::{ReleaseError, Releases, SUPERVISOR, copy_durably, hash_file, io_error, remove_tree, sync_folder};
+use super::{
+    ReleaseError, Releases, SUPERVISOR, copy_durably, hash_file, io_error, remove_tree, sync_folder,
+};
 use std::path::PathBuf;
 
 /// What became of the proven supervisor.

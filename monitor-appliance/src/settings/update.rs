@@ -120,7 +120,12 @@ impl FileUpdate {
             wait_max: secs("wait_max", self.wait_max_secs, 90 * DAY, default.wait_max)?,
             script_retry: secs("script_retry", self.script_retry_secs, DAY, default.script_retry)?,
             retry_max: secs("retry_max", self.retry_max_secs, DAY, default.retry_max)?,
-            script_time_max: secs("script_time_max", self.script_time_max_secs, DAY, default.script_time_max)?,
+            script_time_max: secs(
+                "script_time_max",
+                self.script_time_max_secs,
+                DAY,
+                default.script_time_max,
+            )?,
             proof_wait: secs("proof_wait", self.proof_wait_secs, DAY, default.proof_wait)?,
             mail_return_wait: secs(
                 "mail_return_wait",

@@ -27,7 +27,9 @@ pub fn load(root: &Path) -> Result<Context, SettingsError> {
         match Aside::of(&layout, row.id).put_back() {
             Ok(files) if files.is_empty() => {}
             Ok(files) => tracing::warn!(order = row.id, ?files, "put back what the script had changed"),
-            Err(error) => tracing::error!(reason = reason(&error), "what the script changed cannot be put back"),
+            Err(error) => {
+                tracing::error!(reason = reason(&error), "what the script changed cannot be put back")
+            }
         }
     }
     let settings = Settings::load(&layout.settings_file())?;

@@ -135,7 +135,7 @@ impl<'a> Supervisor<'a> {
                 row => row,
             },
         };
-        self.pulse.status(&order.map_or_else(|| "watching".to_owned(), |row| status(row)));
+        self.pulse.status(&order.map_or_else(|| "watching".to_owned(), status));
         self.tell_what_stands(order);
         let steps = self.plan(order, now);
         for step in steps {
@@ -171,7 +171,11 @@ impl<'a> Supervisor<'a> {
         let view = View {
             residents: &self.residents,
             update,
-            busy: busy.map(|row| WaitFor::Work { module: row.module, work: row.reason, billing: row.billing }),
+            busy: busy.map(|row| WaitFor::Work {
+                module: row.module,
+                work: row.reason,
+                billing: row.billing,
+            }),
             stopped: &stopped,
             version_wanted: !wanted.is_empty(),
             installer_occupied: on_trial || self.installer.is_occupied(now),
@@ -238,7 +242,9 @@ impl<'a> Supervisor<'a> {
         }
         let command = &self.context.settings.reboot_command;
         match command.split_first() {
-            Some((program, arguments)) if boot == boot_id() && !matches!(self.start, Start::OnTrial { .. }) => {
+            Some((program, arguments))
+                if boot == boot_id() && !matches!(self.start, Start::OnTrial { .. }) =>
+            {
                 tracing::info!("restarting the box, as the update asks");
                 let mut command = std::process::Command::new(program);
                 command.args(arguments).stdin(std::process::Stdio::null());
@@ -354,11 +360,13 @@ impl<'a> Supervisor<'a> {
     /// Tells the script which of the modules that it stopped stand still by now.
     fn tell_what_stands(&mut self, order: Option<&UpdateOrderRow>) {
         let Some(row) = order.filter(|row| matches!(row.state, UpdateState::Staged { .. })) else { return };
-        let open = logged("modules that a script stopped", self.store.module_stops_open(row.id)).unwrap_or_default();
+        let open =
+            logged("modules that a script stopped", self.store.module_stops_open(row.id)).unwrap_or_default();
         for name in open {
-            let runs = self.residents.iter().any(|(resident, state)| {
-                resident.as_str() == name && matches!(state.run, Run::Up { .. })
-            });
+            let runs = self
+                .residents
+                .iter()
+                .any(|(resident, state)| resident.as_str() == name && matches!(state.run, Run::Up { .. }));
             if !runs {
                 logged("a stopped module", self.store.change(|change| change.module_stands(&name)));
             }
@@ -373,7 +381,9 @@ impl<'a> Supervisor<'a> {
         let now = self.context.now();
         let report = AlarmReport {
             alarm: format!("module-fails:{name}"),
-            description: format!("module {name} failed {count} times within the last hour; the last time it {how}"),
+            description: format!(
+                "module {name} failed {count} times within the last hour; the last time it {how}"
+            ),
             since: now.saturating_sub(ago.unwrap_or_default()).unwrap_or(now),
             over: false,
         };

@@ -126,7 +126,8 @@ mod tests {
 
     fn judged(expected: Expected, evidence: &Evidence, ran: u64) -> TrialVerdict {
         let secs = Duration::from_secs;
-        let patience = Patience { proof_wait: secs(100), mail_return_wait: secs(1000), ..Patience::default() };
+        let patience =
+            Patience { proof_wait: secs(100), mail_return_wait: secs(1000), ..Patience::default() };
         judge_trial(&BTreeMap::new(), expected, evidence, secs(30), secs(ran), &patience)
     }
 
@@ -140,9 +141,18 @@ mod tests {
     #[test]
     fn each_missing_proof_is_waited_for_and_then_named_with_the_last_error() {
         let cases = [
-            (Evidence { fetch: fails("no such host"), send: worked(), device: worked() }, "no mail could be fetched"),
-            (Evidence { fetch: worked(), send: fails("no such host"), device: worked() }, "no mail could be handed in"),
-            (Evidence { fetch: worked(), send: worked(), device: fails("no such host") }, "no device could be read"),
+            (
+                Evidence { fetch: fails("no such host"), send: worked(), device: worked() },
+                "no mail could be fetched",
+            ),
+            (
+                Evidence { fetch: worked(), send: fails("no such host"), device: worked() },
+                "no mail could be handed in",
+            ),
+            (
+                Evidence { fetch: worked(), send: worked(), device: fails("no such host") },
+                "no device could be read",
+            ),
         ];
         for (evidence, what) in cases {
             assert_eq!(judged(all_soon(), &evidence, 130), TrialVerdict::StillRunning);
@@ -185,7 +195,8 @@ mod tests {
         let residents = BTreeMap::from([(name, Resident { run, ..Resident::new(true) })]);
         let (expected, secs) = (all_soon(), Duration::from_secs);
         let patience = Patience { proof_wait: secs(10), ..Patience::default() };
-        let judged = |ran| judge_trial(&residents, expected, &Evidence::default(), secs(30), secs(ran), &patience);
+        let judged =
+            |ran| judge_trial(&residents, expected, &Evidence::default(), secs(30), secs(ran), &patience);
         assert_eq!(judged(40), TrialVerdict::StillRunning);
         assert!(matches!(judged(41), TrialVerdict::Failed { reason } if reason.starts_with("no mail")));
     }

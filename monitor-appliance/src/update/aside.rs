@@ -90,7 +90,8 @@ impl Aside {
     /// [`UpdateError`].
     pub fn note_after(&self) -> Result<(), UpdateError> {
         let kept = self.read()?;
-        let after = kept.iter().map(|kept| Ok(look(&kept.path)?.0)).collect::<Result<Vec<_>, UpdateError>>()?;
+        let after =
+            kept.iter().map(|kept| Ok(look(&kept.path)?.0)).collect::<Result<Vec<_>, UpdateError>>()?;
         Ok(replace_file(&self.folder.join(AFTER), &json(&after), 0o600)?)
     }
 

@@ -1,9 +1,9 @@
 //! The work of `update-install`: open the package, wait, build the new release, run its script.
 
 use super::aside::Aside;
-use super::queue::{is_due, next_order};
 use super::confinement::Bounds;
 use super::control::Control;
+use super::queue::{is_due, next_order};
 use super::script::{Keeper, Script, ScriptEnd, run_script};
 use super::state::{STARTS_MAX, Swap, Turn, UpdateEvent, UpdateState};
 use super::swap::{advance, tidy_releases};
@@ -11,11 +11,13 @@ use super::wait::{Due, Wait, WaitFor, WaitLimits, growing_pause};
 use super::{UpdateError, reason};
 use crate::context::Context;
 use crate::outbox::after;
-use crate::release::{OnDisk, Release, ReleaseError, Releases, remove_tree, residents, sync_folder, write_durably};
+use crate::release::{
+    OnDisk, Release, ReleaseError, Releases, remove_tree, residents, sync_folder, write_durably,
+};
+use crate::release_counter;
 use crate::settings::{Settings, UpdateSettings};
 use crate::store::{Store, UpdateOrderRow};
 use crate::supervisor::processes::{exists, running_file};
-use crate::release_counter;
 use crate::trust;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -170,9 +172,9 @@ impl Installation<'_> {
             .map_err(|error| format!("the package file cannot be read: {error}"))?;
         let (_, running) = self.releases.current().map_err(|error| text(&error))?;
         let (_, noted_under) = self.store.installed_counter_and_root().map_err(|error| text(&error))?;
-        let root = trust::read(&self.context.layout, &self.context.settings.center)
-            .map_err(|error| text(&error))?;
-        let greatest = release_counter::greatest(&self.store, &self.context.layout, Some(&root))
+        let root =
+            trust::read(&self.context.layout, &self.context.settings.center).map_err(|error| text(&error))?;
+        let greatest = release_counter::greatest(self.store, &self.context.layout, Some(&root))
             .map_err(|error| text(&error))?;
         let permit = self.permit()?;
         let site = Site {
@@ -249,7 +251,10 @@ impl Installation<'_> {
             // Nobody knows when a box is restarted.
             When::AtNextRestart => manifest.expires,
         };
-        WaitLimits { report_after: SignedDuration::from_secs(manifest.rules.wait_limit_secs.into()), give_up_at }
+        WaitLimits {
+            report_after: SignedDuration::from_secs(manifest.rules.wait_limit_secs.into()),
+            give_up_at,
+        }
     }
 
     /// What has to be waited for, and when to look again: the hours of the day, work that a module must not be disturbed
@@ -265,7 +270,11 @@ impl Installation<'_> {
         }
         let waiting_for = |why| Ok(Some((why, settings.busy_look)));
         if let Some(busy) = self.store.busy()?.into_iter().find(|busy| exists(busy.pid)) {
-            return waiting_for(WaitFor::Work { module: busy.module, work: busy.reason, billing: busy.billing });
+            return waiting_for(WaitFor::Work {
+                module: busy.module,
+                work: busy.reason,
+                billing: busy.billing,
+            });
         }
         let (folder, running) = self.releases.current()?;
         // What the system tells of a running process is the real path.
@@ -396,7 +405,13 @@ impl Installation<'_> {
                 disk: settings.script.disk,
                 files: settings.script.files,
             },
-            may_write: settings.script.may_write.iter().chain(&settings.update.saved_files).cloned().collect(),
+            may_write: settings
+                .script
+                .may_write
+                .iter()
+                .chain(&settings.update.saved_files)
+                .cloned()
+                .collect(),
             without: settings.script.without.clone(),
         };
         let aside = Aside::of(&self.context.layout, self.row.id);

@@ -53,6 +53,7 @@ mod tests {
             output: String::new(),
             received: at(0),
             changed: at(0),
+            by_hand: false,
         }
     }
 

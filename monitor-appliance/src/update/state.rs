@@ -213,8 +213,8 @@ pub enum UpdateEvent {
 pub struct Misfit {
     /// The state's name.
     pub state: &'static str,
-    /// The event.
-    pub event: UpdateEvent,
+    /// The event. Boxed: it may carry a whole swap.
+    pub event: Box<UpdateEvent>,
 }
 
 impl UpdateState {
@@ -225,7 +225,7 @@ impl UpdateState {
     pub fn step(self, event: UpdateEvent) -> Result<Self, Misfit> {
         use UpdateEvent as E;
         let name = self.name();
-        let misfit = |event| Err(Misfit { state: name, event });
+        let misfit = |event| Err(Misfit { state: name, event: Box::new(event) });
         match self {
             Self::Received => match event {
                 E::Accepted => Ok(Self::Verified { wait: None }),

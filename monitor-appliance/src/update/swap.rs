@@ -1,8 +1,8 @@
 //! Moving an update on in the store, and changing the running release.
 
+use super::UpdateError;
 use super::aside::Aside;
 use super::install::lock;
-use super::UpdateError;
 use super::state::{Expected, Proving, Swap, Turn, UpdateEvent, UpdateState};
 use super::wait::WaitFor;
 use crate::context::Context;
@@ -49,7 +49,7 @@ pub fn advance(
             outcome,
             output: output.unwrap_or(&row.output).to_owned(),
         });
-        context.outgoing(report, Some(row.command))
+        context.outgoing(report, (!row.by_hand).then_some(row.command))
     });
     store.change(|change| {
         if !change.move_update(row, &next, context.now())? {
@@ -90,7 +90,10 @@ fn told(state: &UpdateState, event: &UpdateEvent) -> Option<UpdateOutcome> {
 fn follow_up(context: &Context, change: &Change<'_>, order: i64, swap: &Swap) -> Result<(), StoreError> {
     let trusted = trust::read(&context.layout, &context.settings.center).ok();
     if let Err(error) = release_counter::note(&context.layout, swap.release_counter, trusted.as_ref()) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the release counter stands in the store only");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the release counter stands in the store only"
+        );
     }
     change.raise_installed_counter(swap.release_counter, trusted.as_ref())?;
     if swap.report_by_itself {
@@ -200,7 +203,11 @@ pub fn tidy(context: &Context, store: &Store, now: SystemTime) {
     let layout = &context.layout;
     let mut needed: BTreeSet<OsString> = BTreeSet::from(["lock".into()]);
     for row in &open {
-        let paths = [layout.package_file(&row.package), layout.update_dir(&row.package), layout.permit_file(&row.package)];
+        let paths = [
+            layout.package_file(&row.package),
+            layout.update_dir(&row.package),
+            layout.permit_file(&row.package),
+        ];
         needed.extend(paths.iter().filter_map(|path| path.file_name()).map(OsString::from));
         needed.extend(Aside::of(layout, row.id).name().map(OsString::from));
     }

@@ -94,7 +94,14 @@ impl Wait {
     /// As stored by versions whose orders could wait for a restart only.
     pub(super) fn for_restart() -> Self {
         let then = Timestamp::UNIX_EPOCH;
-        Self { why: WaitFor::NextRestart, since: then, report_at: then, give_up_at: None, reported: true, tries: 1 }
+        Self {
+            why: WaitFor::NextRestart,
+            since: then,
+            report_at: then,
+            give_up_at: None,
+            reported: true,
+            tries: 1,
+        }
     }
 
     /// After one more look in vain. The time until the center is told counts from the first; a wait that changes its
@@ -180,7 +187,8 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest() {
         let secs = Duration::from_secs;
-        let pauses: Vec<u64> = (0..6).map(|tries| growing_pause(secs(30), tries, secs(600)).as_secs()).collect();
+        let pauses: Vec<u64> =
+            (0..6).map(|tries| growing_pause(secs(30), tries, secs(600)).as_secs()).collect();
         assert_eq!(pauses, [30, 60, 120, 240, 480, 600]);
         assert_eq!(growing_pause(secs(30), u32::MAX, secs(600)), secs(600));
     }

@@ -310,7 +310,8 @@ fn what_crashes_and_old_updates_left_behind_is_cleared_away_and_what_is_needed_s
     let target = mailfmt::SoftwareVersion::new("1.0.05-0").unwrap();
     let waiting = site.order(&site.signed(&PackageDraft { target, release_counter: 5, ..site.draft() }));
     install(&site.context, waiting).unwrap();
-    let package = site.context.layout.package_file(&site.store().update_order(waiting).unwrap().unwrap().package);
+    let package =
+        site.context.layout.package_file(&site.store().update_order(waiting).unwrap().unwrap().package);
     std::fs::create_dir(site.releases().folder("1.0.09-0.new")).unwrap();
     let tomorrow = std::time::SystemTime::from(site.context.now() + SignedDuration::from_hours(25));
     monitor_appliance::update::tidy(&site.context, &site.store(), tomorrow);

@@ -1,9 +1,9 @@
 //! The supervisor over real modules.
 
 use crate::site::{NEW, OLD, Site, until};
+use mailfmt::Nonce;
 use mailfmt::message::Report;
 use mailfmt::package::{PackageDraft, Rules};
-use mailfmt::Nonce;
 use monitor_appliance::supervisor::processes::{ROOT_MARK, marked};
 use monitor_appliance::supervisor::{End, Patience, SupervisorError, run};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -32,9 +32,7 @@ fn with_script(site: &Site, lines: &str) -> PackageDraft {
 /// Mail goes out again: one more than there was before.
 fn mail_goes_out(site: &Site, office: &PostOffice) {
     let before = office.sent().len();
-    site.store()
-        .change(|change| change.request_version(None, None, site.context.now()))
-        .unwrap();
+    site.store().change(|change| change.request_version(None, None, site.context.now())).unwrap();
     until("a mail", || office.sent().len() > before);
 }
 
@@ -50,7 +48,11 @@ fn a_release_that_fetches_and_hands_in_mail_is_kept() {
     site.assert_installed();
     let told: Vec<_> = site.results().into_iter().map(|result| (result.running, result.outcome)).collect();
     let on_trial = UpdateOutcome::Waiting { reason: "the new release is on trial for 1 s".to_owned() };
-    assert_eq!(told[0], (OLD.parse().unwrap(), on_trial), "until it is kept, the old version is the one that counts");
+    assert_eq!(
+        told[0],
+        (OLD.parse().unwrap(), on_trial),
+        "until it is kept, the old version is the one that counts"
+    );
     assert!(office.sent().len() > sent);
     for work in [Work::MailFetch, Work::MailSend] {
         assert!(site.store().proof(work, NEW).unwrap().worked.is_some());

@@ -159,7 +159,8 @@ fn a_release_on_trial_is_kept_only_when_it_has_shown_what_it_must() {
 fn a_swap_waits_for_billing_work_tells_so_and_gives_up_in_the_end() {
     let residents = one(up(0, false, None));
     let evidence = Evidence::default();
-    let work = || WaitFor::Work { module: "mail-agent".into(), work: "sending counters".into(), billing: true };
+    let work =
+        || WaitFor::Work { module: "mail-agent".into(), work: "sending counters".into(), billing: true };
     let at = |second| Timestamp::from_second(second).unwrap();
     let limits = WaitLimits { report_after: SignedDuration::from_secs(60), give_up_at: at(600) };
     let steps_at = |wait: Option<Wait>, busy, second| {
@@ -201,9 +202,7 @@ fn no_version_is_reported_of_a_release_on_trial() {
 fn a_module_that_a_script_stopped_stands_still_until_the_script_lets_it_run() {
     let stopped = BTreeSet::from(["watch".to_owned()]);
     let (running, still) = (one(up(0, false, None)), one(Resident::new(false)));
-    let steps_of = |residents, stopped| {
-        plan(&View { stopped, ..view(residents, 1) }, &Patience::default())
-    };
+    let steps_of = |residents, stopped| plan(&View { stopped, ..view(residents, 1) }, &Patience::default());
     assert_eq!(steps_of(&running, &stopped), [Step::Stop(name("watch"))]);
     assert_eq!(steps_of(&still, &stopped), []);
     assert_eq!(steps_of(&still, &NONE_STOPPED), [Step::Start(name("watch"))]);

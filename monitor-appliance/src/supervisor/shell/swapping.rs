@@ -8,7 +8,8 @@ use crate::release::{Proven, SUPERVISOR, read_release};
 use crate::settings::Settings;
 use crate::store::{ScriptWish, UpdateOrderRow};
 use crate::update::{
-    self, Aside, Expected, STARTS_MAX, Swap, UpdateError, UpdateEvent, UpdateState, WaitFor, WaitLimits, reason,
+    self, Aside, Expected, STARTS_MAX, Swap, UpdateError, UpdateEvent, UpdateState, WaitFor, WaitLimits,
+    reason,
 };
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::Digest;
@@ -18,7 +19,8 @@ use std::time::Duration;
 impl Supervisor<'_> {
     pub(super) fn await_swap(&mut self, order: &UpdateOrderRow, why: WaitFor) -> Result<(), UpdateError> {
         let limits = order.state.swap().and_then(|swap| swap.wait_limits);
-        let limits = limits.unwrap_or(WaitLimits { report_after: SignedDuration::ZERO, give_up_at: Timestamp::MAX });
+        let limits =
+            limits.unwrap_or(WaitLimits { report_after: SignedDuration::ZERO, give_up_at: Timestamp::MAX });
         self.advance(order, UpdateEvent::Blocked { why, now: self.context.now(), limits, retry_at: None })
     }
 
@@ -30,8 +32,9 @@ impl Supervisor<'_> {
 
     fn expected(&self, swap: &Swap) -> Expected {
         let has = |name: &str| {
-            read_release(&self.releases.folder(&swap.release))
-                .is_ok_and(|release| crate::release::residents(&release).any(|module| module.name.as_str() == name))
+            read_release(&self.releases.folder(&swap.release)).is_ok_and(|release| {
+                crate::release::residents(&release).any(|module| module.name.as_str() == name)
+            })
         };
         let devices = logged("devices", self.store.devices()).unwrap_or_default();
         let answering = devices.iter().any(|device| device.answering);
