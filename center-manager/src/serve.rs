@@ -286,12 +286,15 @@ impl Daemon {
     fn refresh_keys(&mut self) -> Result<(), DbError> {
         let version = Some(self.db.foreign_changes()?);
         if self.keys.version == version {
+            if self.signing.is_due() {
+                self.signing.refresh(&self.home, &mut self.db)?;
+            }
             if std::mem::take(&mut self.keys.codes_changed) {
                 self.keys.incoming.set_codes(&self.db.open_codes()?);
             }
             return Ok(());
         }
-        self.signing.refresh(&self.home, &self.db)?;
+        self.signing.refresh(&self.home, &mut self.db)?;
         let appliances = self.db.appliance_keys()?;
         let center = &self.settings.center;
         self.keys.incoming = Keyring::of(center, &appliances);
