@@ -180,6 +180,8 @@ impl SnmpReader {
 
     /// The turn of this device: one outstanding request per device, whoever asks.
     fn turn(&self, address: &str) -> Arc<tokio::sync::Mutex<()>> {
+        // The same device, whether or not its port is written.
+        let address = address.strip_suffix(":161").unwrap_or(address);
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turn) = turns.get(address).and_then(Weak::upgrade) {
             return turn;
