@@ -10,6 +10,7 @@ mod questions;
 mod setup;
 mod status;
 mod table;
+mod update;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use monitor_appliance::{Context, layout};
@@ -61,6 +62,9 @@ enum Command {
     Device(device::Command),
     /// Show reports and what became of them.
     Outbox(outbox::Arguments),
+    /// Install a package from a stick or a file: checked, tried and taken back like one that comes by mail, and reported
+    /// by mail later.
+    Update(update::Arguments),
 }
 
 /// How a command ended.
@@ -108,6 +112,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Code> {
         }
         Command::Device(device::Command::Scan(arguments)) => {
             print(format, &device::scan::run(&root, &arguments).await?, Code::Done)
+        }
+        Command::Update(arguments) => {
+            let (updated, code) = update::run(&context()?, &arguments)?;
+            print(format, &updated, code)
         }
         Command::Outbox(arguments) => print(format, &outbox::list(&context()?, &arguments)?, Code::Done),
     }

@@ -45,7 +45,16 @@ use std::time::Duration;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 7] = [include_str!("store/schema.sql"), include_str!("store/updates.sql"), include_str!("store/clock.sql"), include_str!("store/proofs.sql"), include_str!("store/inventory.sql"), include_str!("store/control.sql"), include_str!("store/trust.sql")];
+const MIGRATIONS: [&str; 8] = [
+    include_str!("store/schema.sql"),
+    include_str!("store/updates.sql"),
+    include_str!("store/clock.sql"),
+    include_str!("store/proofs.sql"),
+    include_str!("store/inventory.sql"),
+    include_str!("store/control.sql"),
+    include_str!("store/trust.sql"),
+    include_str!("store/by_hand.sql"),
+];
 
 /// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It
 /// stays as long as changes only add: so the release that an update replaced can go on with the store when it is

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is its failure")]
 
 mod bad_packages;
+mod by_hand;
 mod differences;
 mod going_back;
 mod install;
