@@ -1,7 +1,7 @@
 //! Kills at every stored state, and at moments that nobody chose: afterwards the old or the new release runs, whole,
 //! and the result was reported exactly once.
 
-use crate::site::{NEW, OLD, Site, until};
+use crate::site::{NEW, OLD, Site, program, resident_module, until};
 use mailfmt::message::report::UpdateOutcome;
 use mailfmt::package::PackageDraft;
 use monitor_appliance::update::{
@@ -208,13 +208,29 @@ fn allow_changes(site: &Site, changes: u32) -> rusqlite::Connection {
     connection
 }
 
+/// What kind of package is installed while the power goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// With a module that runs.
+    Good,
+    /// With one that crashes in its trial.
+    Bad,
+    /// With another supervisor.
+    Supervisor,
+}
+
 /// Stops an update between its `changes`-th durable change and the next by SIGKILL, then lets it end. Returns
 /// whether there was a next change to be stopped before.
-fn killed_before_change(changes: u32, good: bool) -> bool {
+fn killed_before_change(changes: u32, kind: Kind) -> bool {
     let site = Site::new();
     let mut draft = site.draft();
-    if !good {
-        draft.modules[0].file = b"#!/bin/sh\nexit 9\n".to_vec();
+    match kind {
+        Kind::Good => {}
+        Kind::Bad => draft.modules[0].file = b"#!/bin/sh\nexit 9\n".to_vec(),
+        Kind::Supervisor => {
+            let file = program(env!("CARGO_BIN_EXE_supervisor"));
+            draft.modules.push(resident_module("supervisor", file));
+        }
     }
     site.order(&site.signed(&draft));
     let connection = allow_changes(&site, changes);
@@ -233,20 +249,24 @@ fn killed_before_change(changes: u32, good: bool) -> bool {
         .unwrap();
     let _supervisor = site.supervise();
     site.wait_until_over();
-    if good {
-        site.assert_installed();
-    } else {
-        site.assert_undone("module watch ended with exit code 9");
+    match kind {
+        Kind::Good => site.assert_installed(),
+        Kind::Bad => site.assert_undone("module watch ended with exit code 9"),
+        Kind::Supervisor => {
+            site.assert_installed();
+            let proven = || std::fs::read(site.root().join("supervisor")).unwrap_or_default();
+            until("the new supervisor", || proven() == program(env!("CARGO_BIN_EXE_supervisor")));
+        }
     }
     stopped
 }
 
 /// Every place between two durable changes, some at a time.
-fn killed_before_every_change(good: bool) {
+fn killed_before_every_change(kind: Kind) {
     for first in (0..).step_by(4) {
         let stopped: Vec<bool> = std::thread::scope(|scope| {
             let threads: Vec<_> = (first..first + 4)
-                .map(|changes| scope.spawn(move || killed_before_change(changes, good)))
+                .map(|changes| scope.spawn(move || killed_before_change(changes, kind)))
                 .collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
@@ -259,10 +279,15 @@ fn killed_before_every_change(good: bool) {
 
 #[test]
 fn a_good_update_killed_before_any_of_its_changes_is_installed_in_the_end_and_told_once() {
-    killed_before_every_change(true);
+    killed_before_every_change(Kind::Good);
 }
 
 #[test]
 fn a_bad_update_killed_before_any_of_its_changes_is_taken_back_in_the_end_and_told_once() {
-    killed_before_every_change(false);
+    killed_before_every_change(Kind::Bad);
+}
+
+#[test]
+fn a_new_supervisor_whose_update_is_killed_before_any_of_its_changes_takes_over_in_the_end() {
+    killed_before_every_change(Kind::Supervisor);
 }
