@@ -98,9 +98,9 @@ pub struct Registered {
 }
 
 impl Registered {
-    /// Addresses whose rows are another device's now.
+    /// Addresses whose rows may be another device's now.
     pub fn touched(&self) -> impl Iterator<Item = &String> {
-        self.new.iter().chain(self.moved.iter().flat_map(|(from, to)| [from, to]))
+        self.new.iter().chain(&self.known).chain(self.moved.iter().flat_map(|(from, to)| [from, to]))
     }
 }
 
@@ -152,7 +152,7 @@ fn register_one(
         }
         None => registered.known.push(address.clone()),
     }
-    if placement == Placement::SecondAddress {
+    if matches!(placement, Placement::SecondAddress { .. }) {
         return Ok(());
     }
     change.device_answered(&address, now)?;
@@ -179,8 +179,10 @@ pub fn settle(
     address: &str,
 ) -> Result<Option<String>, StoreError> {
     match placement {
-        Placement::New | Placement::Here | Placement::SecondAddress => Ok(None),
-        Placement::Instead { .. } => change.park_device(address).map(|()| None),
+        Placement::New | Placement::Here | Placement::SecondAddress { instead: false } => Ok(None),
+        Placement::Instead { .. } | Placement::SecondAddress { instead: true } => {
+            change.park_device(address).map(|()| None)
+        }
         Placement::Moved { from, instead } => {
             if *instead {
                 change.park_device(address)?;

@@ -165,7 +165,8 @@ pub struct Retention {
     pub report_unreceipted: SignedDuration,
     /// A report with a receipt, for `status` and for answering a repeated command; 1 to 365 days, default 14.
     pub report_receipted: SignedDuration,
-    /// Readings of devices; 1 to 3,650 days, default 90. The latest reading of each device is always kept.
+    /// Readings of devices; 1 to 3,650 days, default 90. The latest reading of each device is always kept, until the
+    /// device itself is forgotten: so long after it was found to have vanished, unless the settings name it.
     pub reading: SignedDuration,
     /// Faults that are over; 1 to 3,650 days, default 90.
     pub fault_cleared: SignedDuration,

@@ -64,11 +64,15 @@ impl Watch {
         let now = self.context.now();
         let settings = Arc::clone(&self.context.settings);
         let limit = now.saturating_sub(settings.discovery.vanished_after).unwrap_or(Timestamp::MIN);
+        let forgotten = now.saturating_sub(settings.retention.reading).unwrap_or(Timestamp::MIN);
         let pause = settings.discovery.inventory_pause;
         let (told, devices) = self
             .store
             .read(move |store| {
-                store.change(|change| change.mark_vanished(limit, now))?;
+                store.change(|change| {
+                    change.mark_vanished(limit, now)?;
+                    change.forget_vanished(forgotten, now)
+                })?;
                 Ok::<_, StoreError>((store.inventory_told()?, inventory::collect(store, &settings)?))
             })
             .await?;

@@ -11,7 +11,10 @@ pub enum Placement {
     /// It is known there.
     Here,
     /// It is known at another address where it answers too: a second way to the same device.
-    SecondAddress,
+    SecondAddress {
+        /// Whether another device was known at this address.
+        instead: bool,
+    },
     /// It was not known; another device was known at the address and is gone from there.
     Instead {
         /// Who was known there.
@@ -41,7 +44,7 @@ pub fn place(id: Option<&DeviceId>, address: &str, rows: &[DeviceRow]) -> Placem
     let instead = here.filter(|row| row.id.is_some() || row.answered.is_some());
     let elsewhere: Vec<&DeviceRow> = rows.iter().filter(|row| row.id.as_ref() == Some(id)).collect();
     if elsewhere.iter().any(|row| row.answering && !row.is_parked()) {
-        return Placement::SecondAddress;
+        return Placement::SecondAddress { instead: instead.is_some_and(|row| row.id.is_some()) };
     }
     match elsewhere.iter().max_by_key(|row| row.answered) {
         Some(row) => Placement::Moved { from: row.address.clone(), instead: here.is_some() },

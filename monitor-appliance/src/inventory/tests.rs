@@ -38,7 +38,8 @@ fn a_device_that_answers_at_another_address_has_moved_and_one_that_answers_at_bo
     let rows = [row("a", Some("1"), false), row("b", Some("2"), true)];
     let moved = Placement::Moved { from: "a".to_owned(), instead: false };
     assert_eq!(place(Some(&id("1")), "c", &rows), moved);
-    assert_eq!(place(Some(&id("2")), "c", &rows), Placement::SecondAddress);
+    assert_eq!(place(Some(&id("2")), "c", &rows), Placement::SecondAddress { instead: false });
+    assert_eq!(place(Some(&id("2")), "a", &rows), Placement::SecondAddress { instead: true });
     assert_eq!(place(Some(&id("2")), "b", &rows), Placement::Here);
     assert_eq!(place(Some(&id("3")), "c", &rows), Placement::New);
 }
@@ -139,4 +140,131 @@ fn a_clock_that_was_set_back_delays_the_telling_by_no_more_than_a_rest() {
     let mut telling = Telling::new(Some((Telling::digest(&[]), at(5000))));
     assert!(!telling.look(&one, pause, at(0)));
     assert!(telling.look(&one, pause, at(30)));
+}
+
+/// A store, and settings without devices.
+struct Site {
+    _home: tempfile::TempDir,
+    store: Store,
+    settings: Settings,
+}
+
+impl Site {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("store.db")).unwrap();
+        let text = "agent='AGENT0000001'\ncenter='CENTER'\ncenter_address='c@center.example'\n\
+            [[accounts]]\nname='main'\naddress='a@site.example'\nusername='a'\n\
+            smtp={host='127.0.0.1',port=25,security='plain'}\nfetch='pop3'\n\
+            fetch_server={host='127.0.0.1',port=110,security='plain'}\n";
+        let settings = Settings::parse(text, std::path::Path::new("appliance.toml")).unwrap();
+        Self { _home: home, store, settings }
+    }
+
+    fn scan(&mut self, found: &[(&str, &str)], secs: i64) -> Registered {
+        let device = |(address, serial): &(&str, &str)| {
+            let mut device =
+                FoundDevice::of((*address).to_owned(), &crate::device::Walk::default(), public(), true);
+            device.identity.vendor = Some("Maker".to_owned());
+            device.identity.model = Some("One".to_owned());
+            device.identity.serial = Some((*serial).to_owned());
+            device
+        };
+        let scan = Scan {
+            found: found.iter().map(device).collect(),
+            refused: Vec::new(),
+            problems: Vec::new(),
+            asked: found.len(),
+            left_out: 0,
+            finished: true,
+        };
+        self.store.change(|change| register(change, &scan, &self.settings, at(secs))).unwrap()
+    }
+
+    fn silent(&mut self, address: &str, secs: i64) {
+        self.store.change(|change| change.device_silent(address, "no answer", at(secs))).unwrap();
+    }
+
+    fn places(&self) -> Vec<(String, String)> {
+        let rows = self.store.devices().unwrap();
+        let mut places: Vec<_> = rows
+            .into_iter()
+            .map(|row| (row.id.map(|id| id.serial).unwrap_or_default(), row.address))
+            .collect();
+        places.sort();
+        places
+    }
+}
+
+fn pairs(places: &[(&str, &str)]) -> Vec<(String, String)> {
+    places.iter().map(|(serial, address)| ((*serial).to_owned(), (*address).to_owned())).collect()
+}
+
+#[test]
+fn two_devices_that_swapped_their_addresses_take_their_rows_along() {
+    let mut site = Site::new();
+    site.scan(&[("10.0.0.1", "A"), ("10.0.0.2", "B")], 0);
+    site.silent("10.0.0.1", 60);
+    site.silent("10.0.0.2", 60);
+    let registered = site.scan(&[("10.0.0.1", "B"), ("10.0.0.2", "A")], 120);
+    assert_eq!(registered.moved.len(), 2);
+    assert_eq!(site.places(), pairs(&[("A", "10.0.0.2"), ("B", "10.0.0.1")]));
+}
+
+#[test]
+fn a_second_address_that_was_another_devices_does_not_get_its_history() {
+    let mut site = Site::new();
+    site.scan(&[("10.0.0.1", "A"), ("10.0.0.2", "B")], 0);
+    site.scan(&[("10.0.0.1", "B")], 60);
+    assert_eq!(site.places(), pairs(&[("A", "10.0.0.1 (left, 1)"), ("B", "10.0.0.2")]));
+}
+
+#[test]
+fn a_device_whose_address_was_taken_keeps_its_history_until_it_is_met_again() {
+    let mut site = Site::new();
+    site.scan(&[("10.0.0.1", "A")], 0);
+    let reading = crate::store::ReadingRow { at: at(1), counters: Vec::new(), supplies: Vec::new() };
+    site.store.change(|change| change.store_reading("10.0.0.1", &reading)).unwrap();
+    site.scan(&[("10.0.0.1", "B")], 60);
+    let inventory = collect(&site.store, &site.settings).unwrap();
+    assert!(inventory.iter().all(|device| device.address == "10.0.0.1"), "{inventory:?}");
+    assert_eq!(watched(&site.store, &site.settings).unwrap().len(), 1, "only who is there is asked");
+    let registered = site.scan(&[("10.0.0.1", "B"), ("10.0.0.9", "A")], 120);
+    assert_eq!(registered.moved.len(), 1);
+    assert_eq!(site.places(), pairs(&[("A", "10.0.0.9"), ("B", "10.0.0.1")]));
+    assert_eq!(site.store.latest_reading("10.0.0.9").unwrap(), Some(reading));
+    assert_eq!(site.store.latest_reading("10.0.0.1").unwrap(), None);
+}
+
+#[test]
+fn a_device_that_vanished_is_forgotten_when_readings_are_and_one_that_came_back_is_not() {
+    let mut site = Site::new();
+    site.scan(&[("10.0.0.1", "A"), ("10.0.0.2", "B")], 0);
+    site.silent("10.0.0.1", 60);
+    site.silent("10.0.0.2", 60);
+    let marked = site.store.change(|change| change.mark_vanished(at(1), at(100)));
+    assert_eq!(marked.unwrap(), 2);
+    let again = site.store.change(|change| change.mark_vanished(at(1), at(200)));
+    assert_eq!(again.unwrap(), 0, "once is enough");
+    site.store.change(|change| change.device_answered("10.0.0.2", at(300))).unwrap();
+    let forget = |site: &mut Site, secs| {
+        site.store.change(|change| change.forget_vanished(at(secs), at(secs))).unwrap()
+    };
+    assert_eq!(forget(&mut site, 100), 0);
+    assert_eq!(forget(&mut site, 101), 1);
+    assert_eq!(site.places(), pairs(&[("B", "10.0.0.2")]));
+}
+
+#[test]
+fn a_device_beyond_the_most_that_are_watched_is_told_and_not_registered() {
+    let mut site = Site::new();
+    let many: Vec<(String, String)> = (0..=DEVICES_MAX)
+        .map(|number| (format!("10.0.{}.{}", number / 250, number % 250), number.to_string()))
+        .collect();
+    let many: Vec<(&str, &str)> =
+        many.iter().map(|(address, serial)| (address.as_str(), serial.as_str())).collect();
+    let registered = site.scan(&many[..DEVICES_MAX], 0);
+    assert_eq!(registered.new.len(), DEVICES_MAX);
+    let registered = site.scan(&many[DEVICES_MAX..], 1);
+    assert_eq!((registered.new.len(), registered.too_many.len()), (0, 1));
 }

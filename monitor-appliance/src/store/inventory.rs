@@ -160,6 +160,29 @@ impl Change<'_> {
             .execute((limit.as_millisecond(), now.as_millisecond()))?)
     }
 
+    /// Forgets the devices that were found by scans, or lost their address, and were noticed as vanished before `limit`,
+    /// with their readings; their faults end. Gives how many were forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn forget_vanished(&self, limit: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+        let gone: Vec<String> = self
+            .transaction
+            .prepare_cached(
+                "SELECT address FROM device WHERE vanished_ms < ?1 AND (access IS NOT NULL OR instr(address, ?2) > 0)",
+            )?
+            .query_map((limit.as_millisecond(), LEFT), |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for address in &gone {
+            self.transaction
+                .prepare_cached("UPDATE fault SET cleared_ms = ?2 WHERE address = ?1 AND cleared_ms IS NULL")?
+                .execute((address, now.as_millisecond()))?;
+            self.transaction.prepare_cached("DELETE FROM reading WHERE address = ?1")?.execute((address,))?;
+            self.transaction.prepare_cached("DELETE FROM device WHERE address = ?1")?.execute((address,))?;
+        }
+        Ok(gone.len())
+    }
+
     /// Notes when a range was scanned.
     ///
     /// # Errors
