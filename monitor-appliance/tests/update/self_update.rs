@@ -1,7 +1,7 @@
 //! The supervisor updates itself: a new one takes over only after it has run a whole trial; otherwise the old one goes on.
 
 use crate::site::{NEW, OLD, Site, program, resident_module, until};
-use mailfmt::package::{PackageDraft, Rules};
+use mailfmt::package::{PackageDraft, Rules, When};
 use monitor_appliance::supervisor::processes::{ROOT_MARK, marked};
 use monitor_appliance::supervisor::{End, Patience, run};
 use monitor_appliance::update::UpdateState;
@@ -121,6 +121,24 @@ fn a_power_cut_in_the_trial_of_a_new_supervisor_leads_back_to_the_old_one_which_
     site.wait_until_over();
     site.assert_installed();
     until("the last start", || site.lines("supervisors") == ["new", "new", "new"]);
+}
+
+#[test]
+fn a_supervisor_that_takes_over_is_no_restart_of_the_appliance() {
+    let site = Site::new();
+    let mut for_restart = site.draft();
+    for_restart.rules.when = When::AtNextRestart;
+    for_restart.target = "1.0.03-0".parse().unwrap();
+    for_restart.release_counter = 3;
+    let waiting = site.order(&site.signed(&for_restart));
+    let supervisor = site.supervise();
+    until("the wait", || site.state(waiting).waits().is_some());
+    site.order(&site.signed(&with_supervisor(&site, noting())));
+    until("the new supervisor at work", || site.lines("starts") == [OLD, NEW, NEW]);
+    assert!(site.state(waiting).waits().is_some(), "{:?}", site.state(waiting));
+    supervisor.terminate();
+    let _supervisor = site.supervise();
+    until("the end of its wait", || site.state(waiting).waits().is_none());
 }
 
 /// The real program as a file of its own; `mark` makes it another one.

@@ -222,3 +222,17 @@ fn a_swap_waits_for_work_that_must_not_be_disturbed() {
     site.wait_until_over();
     assert_eq!(site.running(), NEW);
 }
+
+#[test]
+fn a_script_may_ask_for_a_restart_of_all_programs_and_of_the_box() {
+    let site = Site::new();
+    let supervisor = site.supervise();
+    until("the old module", || site.lines("starts") == [OLD]);
+    let script = "#!/bin/sh\nappliance-ctl ask restart && appliance-ctl ask reboot\n";
+    site.order(&site.signed(&PackageDraft { script: script.into(), ..site.draft() }));
+    site.wait_until_over();
+    site.assert_installed();
+    until("the restart of the programs", || site.lines("starts") == [OLD, NEW, NEW]);
+    until("the restart of the box", || site.lines("reboots") == ["reboot"]);
+    supervisor.terminate();
+}
