@@ -121,9 +121,9 @@ fn own_package(stage: &Stage, key: &Path) -> anyhow::Result<String> {
     std::fs::write(&script, EVIL)?;
     let new = stage.release("1.0.02-0", 2, 2)?;
     let file = path(&stage.folder().join("evil.mfp"));
-    let (release, script) = (path(&new.path), path(&script));
-    let build = ["package", "build", "--release", &release, "--script", &script, "--output", &file];
-    stage.center.run(&[&build[..], &["--settle-secs", "10"]].concat())?;
+    let (release, before, script) = (path(&new.path), path(&stage.first_release.path), path(&script));
+    let build = ["package", "build", "--release", &release, "--from-release", &before, "--output", &file];
+    stage.center.run(&[&build[..], &["--script", &script, "--settle-secs", "10"]].concat())?;
     stage.center.run(&["package", "sign", &file, "--key", &path(key)])?;
     Ok(text(&stage.center.json(&["package", "add", &file])?, "id").to_owned())
 }
