@@ -11,7 +11,8 @@ use mailfmt::crypto::{Credential, Direction, Random};
 use mailfmt::envelope::{Addressee, Header, seal};
 use mailfmt::mail::{Letter, compose};
 use mailfmt::message::report::{
-    CountersReport, DeviceCounters, FaultClearedReport, FaultReport, StoredReading, VersionReportMessage,
+    CountersReport, DeviceCounters, DeviceState, FaultClearedReport, FaultReport, InventoryDevice, StoredReading,
+    VersionReportMessage,
 };
 use mailfmt::message::{Counter, DeviceId, FaultClass, Supply, SupplyLevel};
 use mailfmt::{AgentId, CenterId, Message, MessageId, Nonce, Report, VersionReport};
@@ -167,6 +168,16 @@ pub(crate) fn printer() -> DeviceId {
         vendor: "Kyocera".to_owned(),
         model: "ECOSYS P2040dw".to_owned(),
         serial: "VD21457943".to_owned(),
+    }
+}
+
+/// A device that is there.
+pub(crate) fn device(serial: &str) -> InventoryDevice {
+    InventoryDevice {
+        id: Some(DeviceId { serial: serial.to_owned(), ..printer() }),
+        address: "10.0.0.7".to_owned(),
+        mac: None,
+        state: DeviceState::Present,
     }
 }
 

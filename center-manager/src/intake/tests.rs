@@ -126,6 +126,31 @@ fn a_report_cut_anywhere_is_refused() {
     }
 }
 
+#[test]
+fn each_credential_that_counts_is_taken_and_told_apart() {
+    let (present, before, admitted) =
+        (credential(&agent(1)), credential(&agent(50)), credential(&agent(60)));
+    let standing = KeyStanding::Admitted { exchange: 4 };
+    let keys = ApplianceKeys {
+        agent: agent(1),
+        present: present.clone(),
+        others: vec![(KeyStanding::Before, before.clone()), (standing, admitted.clone())],
+        suspended: false,
+    };
+    let keyring = Keyring::of(&crate::sample::center(), &[keys]);
+    for (credential, expected) in
+        [(present, KeyStanding::Present), (before, KeyStanding::Before), (admitted, standing)]
+    {
+        let mut posting = Posting::of(1, jam("e1"));
+        posting.credential = credential;
+        let verdict = judge(&posting.raw(), &keyring, &Limits::default(), now());
+        let Verdict::Report(arrived) = verdict else { panic!("not accepted: {verdict:?}") };
+        assert_eq!(arrived.key, expected);
+    }
+    let Verdict::Report(arrived) = verdict(&Posting::of(1, jam("e1")).raw()) else { panic!("not accepted") };
+    assert_eq!(arrived.key, KeyStanding::Only);
+}
+
 proptest! {
     #[test]
     fn a_report_with_any_flipped_bit_is_refused(bit in 0usize..(400 * 8)) {
