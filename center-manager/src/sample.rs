@@ -15,6 +15,7 @@ use mailfmt::message::report::{
     VersionReportMessage,
 };
 use mailfmt::message::{Counter, DeviceId, FaultClass, Supply, SupplyLevel};
+use mailfmt::trust::SignedRoot;
 use mailfmt::{AgentId, CenterId, Message, MessageId, Nonce, Report, VersionReport};
 
 /// Numbers that only look random: every draw differs, every run is the same.
@@ -85,7 +86,7 @@ pub(crate) fn rules(receipt_expiry: SignedDuration) -> Rules {
     let admission = AdmissionTerms {
         center: center(),
         addresses: vec!["center@center.example".to_owned()],
-        roots: Vec::new(),
+        roots: vec![SignedRoot::from_octets(b"a root".to_vec())],
         settings: Default::default(),
     };
     Rules { receipt_expiry, on_clone: OnClone::Alarm, admission }

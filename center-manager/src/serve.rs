@@ -271,9 +271,12 @@ impl Daemon {
         }
     }
 
-    /// How what comes in is filed: by the settings, and the roots as they are now.
-    fn rules(&self) -> Rules {
-        let roots = self.home.roots().map(|(chain, _)| chain);
+    /// How what comes in is filed: by the settings and, where boxes want to enrol, the roots as they are now.
+    fn rules(&self, enrolling: bool) -> Rules {
+        let roots = if enrolling { self.home.roots().map(|(chain, _)| chain) } else { Ok(Vec::new()) };
+        if let Err(error) = &roots {
+            tracing::error!(error = chain(error), "nobody can enrol without roots");
+        }
         let admission = AdmissionTerms {
             center: self.settings.center.clone(),
             addresses: self.settings.addresses(),

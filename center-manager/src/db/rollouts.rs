@@ -8,6 +8,7 @@ use mailfmt::package::PackageId;
 use mailfmt::{AgentId, MessageId, SoftwareVersion};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// How many rollouts of one appliance, newest first, still listen to its reports. Commands live for days, so an answer
 /// that is older than this many rollouts is nobody's.
@@ -316,16 +317,18 @@ pub(crate) fn target_of_package(
 pub(crate) fn shut_out(
     connection: &Connection,
     id: RolloutId,
-) -> Result<(Vec<AgentId>, Vec<AgentId>), DbError> {
+) -> Result<(BTreeSet<AgentId>, BTreeSet<AgentId>), DbError> {
     let mut statement = connection.prepare_cached(
         "SELECT agent, appliance.state = 'removed' FROM rollout_target JOIN appliance USING (agent)
          WHERE rollout = ?1 AND (appliance.state = 'removed' OR appliance.suspended IS NOT NULL)",
     )?;
-    let rows = statement.query_map([id.0], |row| Ok((parsed::<AgentId>(row, 0)?, row.get::<_, bool>(1)?)))?;
-    let (removed, suspended): (Vec<_>, Vec<_>) =
-        rows.collect::<Result<Vec<_>, _>>()?.into_iter().partition(|(_, removed)| *removed);
-    let names = |rows: Vec<(AgentId, bool)>| rows.into_iter().map(|(agent, _)| agent).collect();
-    Ok((names(removed), names(suspended)))
+    let rows = statement.query_map([id.0], |row| Ok((parsed(row, 0)?, row.get::<_, bool>(1)?)))?;
+    let (mut removed, mut suspended) = (BTreeSet::new(), BTreeSet::new());
+    for row in rows {
+        let (agent, gone) = row?;
+        if gone { &mut removed } else { &mut suspended }.insert(agent);
+    }
+    Ok((removed, suspended))
 }
 
 /// The target that a rollout's message went to.

@@ -96,6 +96,8 @@ pub enum Refusal {
     NotExpected,
     /// The box belongs to an appliance that is suspended.
     Suspended,
+    /// The center has no roots that the box could trust.
+    NoRoots,
     /// Sealed under another key than the code's, changed on its way, or too old. Not authentic.
     NotOpened,
 }
@@ -115,6 +117,7 @@ impl Refusal {
             Self::WeakKey => "no proper key",
             Self::NotExpected => "not expected here",
             Self::Suspended => "the appliance is suspended",
+            Self::NoRoots => "the center has no roots",
             Self::NotOpened => "not sealed under the code",
         }
     }
@@ -130,6 +133,7 @@ impl Refusal {
             | Self::TooManyAnswers
             | Self::Address
             | Self::NotExpected
+            | Self::NoRoots
             | Self::NotOpened => false,
         }
     }

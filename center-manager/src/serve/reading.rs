@@ -150,7 +150,8 @@ impl Daemon {
     }
 
     fn file(&mut self, verdicts: &[Verdict], pass: &mut Pass) -> Result<(), ServeError> {
-        let rules = self.rules();
+        let enrolling = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Contact(_)));
+        let rules = self.rules(enrolling);
         let filed = self.db.file(verdicts, now(), &rules, &mut SystemRandom)?;
         if verdicts.iter().any(changes_keys) {
             self.keys.version = None;

@@ -18,6 +18,7 @@ use mailfmt::message::enrolment::{Admission, FirstSettings, Hardware, Hello, Reg
 use mailfmt::message::report::{DeviceState, HealthReport, InventoryDevice};
 use mailfmt::message::{DeviceId, Enrolment, Family};
 use mailfmt::rotation;
+use mailfmt::trust::SignedRoot;
 use mailfmt::{AgentId, CenterId, Command, Limits, Message, MessageId, Report};
 
 pub(crate) const ADDRESS: &str = "center@center.example";
@@ -65,7 +66,7 @@ impl Center {
         let admission = AdmissionTerms {
             center: center_id(),
             addresses: vec![ADDRESS.to_owned(), "second@center.example".to_owned()],
-            roots: Vec::new(),
+            roots: vec![SignedRoot::from_octets(b"a root".to_vec())],
             settings: FirstSettings { mail_poll_secs: Some(300), ..FirstSettings::default() },
         };
         Self {

@@ -72,6 +72,11 @@ pub(in crate::db) fn file_contact<R: Random>(
         // Only the database of another center holds no row of a code whose key it has.
         return Ok(ContactStep::Refused(Refusal::NotExpected));
     };
+    if desk.terms.roots.is_empty() {
+        // Nobody is let in who could trust nothing; the box tries again by itself, and no use of the code is lost.
+        alarms::raise(transaction, &no_roots(now), now)?;
+        return refuse(transaction, &code, contact, Refusal::NoRoots, now);
+    }
     let exchange = named(transaction, contact)?;
     let decision = match &exchange {
         // It may have ended since the mail was judged.
@@ -205,7 +210,23 @@ fn offer<R: Random>(
     let exchange = desk.transaction.last_insert_rowid();
     let offer = Offer { appliance_key: hello.appliance_key, center_key: ours.public() };
     send(desk.transaction, exchange, &code.id, Enrolment::Offer(offer), message, contact.message, desk.now)?;
+    alarms::over(desk.transaction, None, NO_ROOTS, "", desk.now)?;
     Ok(ContactStep::Offered)
+}
+
+/// The alarm of a center that cannot let anybody in.
+const NO_ROOTS: &str = "no-roots";
+
+fn no_roots(now: Timestamp) -> NewAlarm<'static> {
+    NewAlarm {
+        agent: None,
+        kind: NO_ROOTS,
+        subject: "",
+        description: "A box wants to enrol, but this center has no roots that it could trust. `center-manager root show` tells \
+                      why; `root create` makes the first one. The box tries again by itself",
+        since: now,
+        reported: false,
+    }
 }
 
 /// Puts an answer of ours into the outbox.

@@ -144,3 +144,17 @@ fn a_half_that_is_no_proper_key_is_refused_and_told() {
     assert_eq!(filed, Filed::Contact(ContactStep::Refused(Refusal::WeakKey)));
     assert_eq!(db.alarms(None, false).unwrap().len(), 1);
 }
+
+#[test]
+fn a_center_without_roots_lets_nobody_in_and_loses_no_use_of_a_code() {
+    let (mut db, code) = with_code();
+    let with = rules(SignedDuration::from_hours(24));
+    let mut without = with.clone();
+    without.admission.roots.clear();
+    let filed = db.file(&[hello(&code, 1, 1)], now(), &without, &mut Numbers::new(1)).unwrap();
+    assert_eq!(filed, [Filed::Contact(ContactStep::Refused(Refusal::NoRoots))]);
+    assert_eq!(db.alarms(None, false).unwrap()[0].kind, "no-roots");
+    let filed = db.file(&[hello(&code, 1, 1)], now(), &with, &mut Numbers::new(1)).unwrap();
+    assert_eq!(filed, [Filed::Contact(ContactStep::Offered)]);
+    assert!(db.alarms(None, false).unwrap().is_empty(), "over by itself");
+}
