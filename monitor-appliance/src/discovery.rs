@@ -23,6 +23,6 @@ mod sweep;
 pub use call::CallError;
 pub use found::{DeviceKind, FoundDevice, merge};
 pub use local::{local_ranges, networks};
-pub use order::{Round, ScanOrder, ScanTarget, attempts, order};
-pub use range::{ADDRESSES_MAX, AddressRange, RangeError};
+pub use order::{Round, ScanOrder, ScanTarget, attempts, is_left_out, order};
+pub use range::{ADDRESSES_MAX, AddressRange, RangeError, socket_address};
 pub use sweep::{Scan, ScanProgress, scan};

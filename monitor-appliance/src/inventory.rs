@@ -10,7 +10,7 @@ mod telling;
 pub use place::{Placement, place};
 pub use telling::Telling;
 
-use crate::discovery::{FoundDevice, Scan};
+use crate::discovery::{self, FoundDevice, Scan};
 use crate::settings::{DeviceEntry, Settings};
 use crate::store::{Change, DeviceRow, Store, StoreError};
 use jiff::Timestamp;
@@ -69,7 +69,8 @@ pub fn devices(rows: &[DeviceRow], configured: &[DeviceEntry]) -> Vec<InventoryD
     known.into_values().chain(nameless).map(device).collect()
 }
 
-/// The devices to watch: those of the settings, then those that were found, at most [`DEVICES_MAX`].
+/// The devices to watch: those of the settings, then those that were found and are not excluded since, at most
+/// [`DEVICES_MAX`].
 ///
 /// # Errors
 /// [`StoreError`].
@@ -77,7 +78,13 @@ pub fn watched(store: &Store, settings: &Settings) -> Result<Vec<DeviceEntry>, S
     let mut watched = settings.devices.clone();
     let configured: BTreeSet<&str> = settings.devices.iter().map(|entry| entry.address.as_str()).collect();
     let found = store.found_devices()?;
-    watched.extend(found.into_iter().filter(|entry| !configured.contains(entry.address.as_str())));
+    let excluded = |entry: &DeviceEntry| {
+        discovery::socket_address(&entry.address)
+            .is_some_and(|address| discovery::is_left_out(&settings.ranges, address))
+    };
+    watched.extend(
+        found.into_iter().filter(|entry| !configured.contains(entry.address.as_str()) && !excluded(entry)),
+    );
     watched.truncate(DEVICES_MAX);
     Ok(watched)
 }

@@ -11,7 +11,7 @@ use mailfmt::Report;
 use mailfmt::message::DeviceId;
 use mailfmt::message::report::InventoryReport;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -33,13 +33,8 @@ fn due(ranges: &[(RangeEntry, Option<Timestamp>)], now: Timestamp) -> Vec<RangeE
 pub(super) fn answering(rows: &[DeviceRow], watched: &BTreeSet<String>) -> BTreeSet<SocketAddrV4> {
     rows.iter()
         .filter(|row| row.answering && row.id.is_some() && watched.contains(&row.address))
-        .filter_map(|row| socket_address(&row.address))
+        .filter_map(|row| discovery::socket_address(&row.address))
         .collect()
-}
-
-fn socket_address(address: &str) -> Option<SocketAddrV4> {
-    let with_port = || address.parse::<SocketAddrV4>().ok();
-    address.parse::<Ipv4Addr>().ok().map(|ip| SocketAddrV4::new(ip, 161)).or_else(with_port)
 }
 
 impl Watch {
@@ -189,13 +184,5 @@ mod tests {
         assert!(!is_due(Some(at(0)), at(23)));
         assert!(is_due(Some(at(0)), at(24)));
         assert!(is_due(Some(at(1000)), at(0)), "noted while the clock was ahead");
-    }
-
-    #[test]
-    fn the_address_of_a_watched_device_is_known_with_and_without_port() {
-        let port = |port| Some(SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), port));
-        assert_eq!(socket_address("10.0.0.1"), port(161));
-        assert_eq!(socket_address("10.0.0.1:1161"), port(1161));
-        assert_eq!(socket_address("printer.example"), None);
     }
 }

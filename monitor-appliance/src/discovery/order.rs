@@ -85,6 +85,13 @@ pub(super) fn is_excluded(excludes: &[AddressRange], address: SocketAddrV4) -> b
     excludes.iter().any(|exclude| exclude.contains(address))
 }
 
+/// Whether nobody is to ask this address any more: the excludes of a range hold it, and no range asks it.
+#[must_use]
+pub fn is_left_out(ranges: &[RangeEntry], address: SocketAddrV4) -> bool {
+    let asks = |entry: &RangeEntry| entry.range.contains(address) && !is_excluded(&entry.excludes, address);
+    ranges.iter().any(|entry| is_excluded(&entry.excludes, address)) && !ranges.iter().any(asks)
+}
+
 /// What is tried at one address, in order: communities first, an SNMPv3 user last, since a wrong community is merely
 /// not answered while wrong passwords are counted by some printers.
 #[must_use]
@@ -149,6 +156,18 @@ mod tests {
         let known = "10.0.0.2:161".parse().unwrap();
         let order = order(&[range("10.0.0.1-2", &[])], &Discovery::default(), |address| address == known);
         assert_eq!(order.targets.len(), 1);
+    }
+
+    #[test]
+    fn an_address_is_left_out_when_a_range_excludes_it_and_no_other_asks_it() {
+        let address = |text: &str| text.parse().unwrap();
+        let one = [range("10.0.0.1-9", &["10.0.0.5"])];
+        assert!(is_left_out(&one, address("10.0.0.5:161")));
+        assert!(!is_left_out(&one, address("10.0.0.6:161")));
+        assert!(!is_left_out(&one, address("10.9.9.9:161")), "found by hand, outside of all ranges");
+        let two = [one[0].clone(), range("10.0.0.5", &[])];
+        assert!(!is_left_out(&two, address("10.0.0.5:161")));
+        assert!(is_left_out(&[range("broadcast:10.0.0.255", &["10.0.0.5"])], address("10.0.0.5:161")));
     }
 
     #[test]

@@ -138,6 +138,13 @@ impl FromStr for AddressRange {
     }
 }
 
+/// An IPv4 address of the settings or of a found device, with its port; `None` for a name or an IPv6 address.
+#[must_use]
+pub fn socket_address(address: &str) -> Option<SocketAddrV4> {
+    let with_port = || address.parse::<SocketAddrV4>().ok();
+    address.parse::<Ipv4Addr>().ok().map(|ip| SocketAddrV4::new(ip, 161)).or_else(with_port)
+}
+
 /// The multicast addresses (RFC 5771): 224.0.0.0 to 239.255.255.255.
 const MULTICAST_FIRST: u32 = 0xe000_0000;
 const MULTICAST_LAST: u32 = 0xefff_ffff;
@@ -251,6 +258,14 @@ mod tests {
             AddressRange::to_ask("10.0.0.0/8"),
             Err(RangeError::TooLarge { addresses: 16_777_214, .. })
         ));
+    }
+
+    #[test]
+    fn the_address_of_a_device_is_known_with_and_without_port() {
+        let port = |port| Some(SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), port));
+        assert_eq!(socket_address("10.0.0.1"), port(161));
+        assert_eq!(socket_address("10.0.0.1:1161"), port(1161));
+        assert_eq!(socket_address("printer.example"), None);
     }
 
     #[test]

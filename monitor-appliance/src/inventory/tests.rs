@@ -201,6 +201,17 @@ fn pairs(places: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
+fn a_device_that_is_excluded_after_it_was_found_is_not_asked_any_more() {
+    let mut site = Site::new();
+    site.scan(&[("10.0.0.1", "A"), ("10.0.0.2", "B")], 0);
+    let mut range = crate::settings::RangeEntry::new("10.0.0.0/24".parse().unwrap());
+    range.excludes.push("10.0.0.2".parse().unwrap());
+    site.settings.ranges.push(range);
+    let watched = watched(&site.store, &site.settings).unwrap();
+    assert_eq!(watched.iter().map(|entry| entry.address.as_str()).collect::<Vec<_>>(), ["10.0.0.1"]);
+}
+
+#[test]
 fn two_devices_that_swapped_their_addresses_take_their_rows_along() {
     let mut site = Site::new();
     site.scan(&[("10.0.0.1", "A"), ("10.0.0.2", "B")], 0);
