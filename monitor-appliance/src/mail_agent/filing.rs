@@ -98,12 +98,8 @@ pub(super) fn file_one(
     if let Some(authentic) = verdict.authentic().filter(|authentic| authentic.created > clock.earliest) {
         learn(store, context, &Evidence::Message { created: authentic.created })?;
     }
-    // The center has used the next credential.
-    if verdict.authentic().is_some_and(|authentic| authentic.key > 0)
-        && !a_script_may_run(store)?
-        && keys.settle()?
-    {
-        tracing::info!("the new credential is in use; the old one is forgotten");
+    if verdict.authentic().is_some_and(|authentic| authentic.key > 0) && !a_script_may_run(store)? {
+        settle_rotation(store, context, keys)?;
     }
     if let Some(authentic) = verdict.authentic().filter(|_| !matches!(verdict, Verdict::Undecided { .. }))
         && !junk.seen.insert(authentic.message)
@@ -327,6 +323,18 @@ fn hear(
         Freshness::Fresh => alarm::end(change, context, NOTHING_FRESH).map(|_| ()),
         Freshness::Stale { .. } => Ok(()),
     }
+}
+
+/// The center has used the next credential: it is the current one from now on. A report under it lets the center forget
+/// the old one too, and not only when there is something else to say.
+fn settle_rotation(store: &mut Store, context: &Context, keys: &Keyring) -> Result<(), FilingError> {
+    if !keys.settle()? {
+        return Ok(());
+    }
+    tracing::info!("the new credential is in use; the old one is forgotten");
+    let report = health::report(store, context)?;
+    store.change(|change| health::enqueue(change, context, report, None))?;
+    Ok(())
 }
 
 /// Whether an update's script may be running, or its changes to the secrets may still be undone.

@@ -5,6 +5,7 @@
 mod bad_devices;
 mod bad_mail;
 mod bad_package;
+mod boxes;
 mod enrolment;
 mod job;
 mod kills;

@@ -152,6 +152,8 @@ fn a_credential_is_rotated_by_mail_and_the_old_one_then_opens_nothing() {
     assert_eq!(site.file(&under_the_new), Filed::Accepted);
     assert_eq!(site.context.credential().unwrap(), next);
     assert!(!site.context.layout.next_credential_file().exists());
+    let told = site.answers().iter().filter(|report| matches!(report, Report::Health(_))).count();
+    assert_eq!(told, 3, "two answers, and one by which the center learns that it may forget the old one");
     site.sealing = old;
     let late = site.command(ping());
     assert_eq!(site.file(&late), Filed::Junk, "the old credential is worth nothing");
