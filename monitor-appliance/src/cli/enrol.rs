@@ -14,9 +14,10 @@ use super::questions::Questions;
 use super::{Code, Output as _};
 use anyhow::{Context as _, bail};
 use device_list::{DeviceArguments, DeviceList};
-use mailbox::{Account, AccountSettings, Password};
+use mailbox::{Account, AccountSettings, Password, TlsTime};
 use mailfmt::enrolment::ProvisionalCode;
 use mailfmt::message::enrolment::Hardware;
+use monitor_appliance::clock::Known;
 use monitor_appliance::context::{system_clock, system_random};
 use monitor_appliance::enrolment::{
     Attempt, Ended, Order, Pace, Site, Stage, StateFile, Stored, exchange, finish, machine_id,
@@ -27,6 +28,7 @@ use monitor_appliance::setup::FirstRelease;
 use monitor_appliance::{Context, Layout, Settings};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -119,7 +121,7 @@ pub(super) async fn run(root: &Path, mut arguments: Arguments) -> anyhow::Result
         None => begin(&layout, &arguments, given, release.as_ref(), &questions).await?,
     };
     let devices = stored.attempt.order().devices.len();
-    let waiting = Account::new(stored.site.account.clone(), password_of(&layout)?);
+    let waiting = opened(&layout, stored.site.account.clone())?;
     let ended = wait(&mut stored, &file, &waiting, &arguments).await?;
     let outcome = match ended {
         Ended::Admitted => {
@@ -226,7 +228,10 @@ async fn begin(
     };
     let order = Order { code, center_address, address: account.address.clone(), hardware, software, devices };
     let attempt = Attempt::begin(order, system_clock().wall, &mut system_random);
-    Ok(Stored { attempt, site: Site { account, machine: arguments.machine.clone(), devices: entries, ranges } })
+    Ok(Stored {
+        attempt,
+        site: Site { account, machine: arguments.machine.clone(), devices: entries, ranges },
+    })
 }
 
 fn code(
@@ -234,30 +239,42 @@ fn code(
     given: Option<Zeroizing<String>>,
     questions: &Questions,
 ) -> anyhow::Result<ProvisionalCode> {
-    let text =
-        match (&arguments.code_file, given) {
-            (_, Some(text)) => text,
-            (Some(path), None) => {
-                let mut text = Zeroizing::new(String::new());
-                if path.as_os_str() == "-" {
-                    if arguments.account.password_file.as_ref().is_some_and(|path| path.as_os_str() == "-") {
-                        bail!("standard input can hold the code or the password, not both");
-                    }
-                    std::io::stdin().take(CODE_OCTETS_MAX).read_to_string(&mut text)
-                } else {
-                    std::fs::File::open(path)
-                        .and_then(|file| file.take(CODE_OCTETS_MAX).read_to_string(&mut text))
-                }
-                .with_context(|| format!("cannot read the code from {}", path.display()))?;
-                questions.note_typed();
-                text
-            }
-            (None, None) if questions.possible() => Zeroizing::new(questions.ask("Code", |text| {
-                ProvisionalCode::parse(text).map(drop).map_err(|error| error.to_string())
-            })?),
-            (None, None) => bail!("--code-file is missing"),
-        };
+    let text = match (&arguments.code_file, given) {
+        (_, Some(text)) => text,
+        (Some(path), None) => {
+            questions.note_typed();
+            read_code(path, arguments)?
+        }
+        (None, None) if questions.possible() => {
+            let check =
+                |text: &str| ProvisionalCode::parse(text).map(drop).map_err(|error| error.to_string());
+            Zeroizing::new(questions.ask_tidied("Code", in_groups, check)?)
+        }
+        (None, None) => bail!("--code-file is missing"),
+    };
     Ok(ProvisionalCode::parse(&text)?)
+}
+
+fn read_code(path: &Path, arguments: &Arguments) -> anyhow::Result<Zeroizing<String>> {
+    let is_stdin = |path: &Path| path.as_os_str() == "-";
+    let mut text = Zeroizing::new(String::new());
+    let read = if is_stdin(path) {
+        if arguments.account.password_file.as_deref().is_some_and(is_stdin) {
+            bail!("standard input can hold the code or the password, not both");
+        }
+        std::io::stdin().take(CODE_OCTETS_MAX).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(CODE_OCTETS_MAX).read_to_string(&mut text))
+    };
+    read.with_context(|| format!("cannot read the code from {}", path.display()))?;
+    Ok(text)
+}
+
+/// A code in groups of four, as on paper.
+fn in_groups(text: &str) -> String {
+    let letters: Vec<char> = text.chars().filter(char::is_ascii_alphanumeric).collect();
+    let groups: Vec<String> = letters.chunks(4).map(|group| group.iter().collect()).collect();
+    groups.join("-").to_ascii_uppercase()
 }
 
 /// The mail account, tried out. Its password is stored here, so that the enrolment can go on after a power cut.
@@ -267,7 +284,7 @@ async fn account(
     given: Option<Zeroizing<String>>,
     questions: &Questions,
 ) -> anyhow::Result<AccountSettings> {
-    let before = Settings::load(&layout.settings_file())
+    let mut before = Settings::load(&layout.settings_file())
         .ok()
         .and_then(|settings| settings.accounts.into_iter().next())
         .map(|entry| entry.account);
@@ -287,7 +304,7 @@ async fn account(
             None if path.exists() => {}
             None => bail!("--password-file is missing"),
         }
-        let account = Account::new(settings.clone(), password_of(layout)?);
+        let account = opened(layout, settings.clone())?;
         let mut findings = Findings::default();
         eprintln!("Trying the mail account ...");
         examine_account(&mut findings, &account, &mailbox::Limits::default(), system_clock().wall, false)
@@ -303,11 +320,17 @@ async fn account(
         if !questions.possible() || !questions.confirm("Try again with other answers?", true)? {
             bail!("the mail account does not work; nothing was sent to the center");
         }
+        before = None;
     }
 }
 
-fn password_of(layout: &Layout) -> anyhow::Result<Password> {
-    Ok(Password::from_file(&layout.resolve(Path::new(PASSWORD_FILE)))?)
+/// The account with its password. No word of the center has told the time yet, so the box's clock is not relied on.
+fn opened(layout: &Layout, settings: AccountSettings) -> anyhow::Result<Account> {
+    let password = Password::from_file(&layout.resolve(Path::new(PASSWORD_FILE)))?;
+    Ok(Account::new(settings, password).with_clock(Arc::new(|| {
+        let clock = Known::default().state(&system_clock());
+        TlsTime { now: clock.now.into(), floor: Some(clock.earliest.into()), proven: clock.is_credible() }
+    })))
 }
 
 async fn wait(

@@ -33,16 +33,32 @@ impl Questions {
         self.typed.set(self.typed.get().saturating_add(1));
     }
 
-    /// Asks until the answer is accepted.
+    /// Asks until the answer is accepted; a wrong one is given back to be corrected, not to be typed again.
     pub(super) fn ask(
         &self,
         prompt: &str,
         check: impl Fn(&str) -> Result<(), String>,
     ) -> anyhow::Result<String> {
-        let input = Input::<String>::new().with_prompt(prompt);
-        let text = input.validate_with(|text: &String| check(text)).interact_text()?;
+        self.ask_tidied(prompt, str::to_owned, check)
+    }
+
+    /// The same; `tidy` makes a wrong answer easier to compare with the paper before it is given back.
+    pub(super) fn ask_tidied(
+        &self,
+        prompt: &str,
+        tidy: impl Fn(&str) -> String,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> anyhow::Result<String> {
         self.note_typed();
-        Ok(text)
+        let mut text = String::new();
+        loop {
+            let input = Input::<String>::new().with_prompt(prompt).with_initial_text(tidy(&text));
+            text = input.interact_text()?;
+            match check(&text) {
+                Ok(()) => return Ok(text),
+                Err(error) => eprintln!("{error}"),
+            }
+        }
     }
 
     /// The same with an answer that only has to be confirmed.

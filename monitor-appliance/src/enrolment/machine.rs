@@ -32,7 +32,7 @@ pub fn machine_id() -> String {
 /// The id of the box whose file system begins at `root`.
 #[must_use]
 pub fn machine_of(root: &Path) -> String {
-    let tells = |name: &&str| {
+    let tells = |name: &&'static str| {
         let text = std::fs::read(root.join(name)).ok()?;
         let text = String::from_utf8_lossy(&text).trim_matches(['\0', '\n', ' ']).to_ascii_lowercase();
         let letters: Vec<char> = text.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -40,8 +40,8 @@ pub fn machine_of(root: &Path) -> String {
         let repeated = letters.iter().all(|letter| letters.first() == Some(letter));
         (!repeated && !FILLERS.contains(&text.as_str())).then(|| format!("{name}={text}"))
     };
-    let told: Vec<String> = BOARD.iter().filter_map(|name| tells(name)).collect();
-    let told = if told.is_empty() { [SYSTEM].iter().filter_map(|name| tells(name)).collect() } else { told };
+    let told: Vec<String> = BOARD.iter().filter_map(tells).collect();
+    let told = if told.is_empty() { [SYSTEM].iter().filter_map(tells).collect() } else { told };
     if told.is_empty() {
         return String::new();
     }

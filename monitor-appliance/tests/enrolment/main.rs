@@ -6,6 +6,7 @@ mod center;
 #[allow(dead_code, reason = "shared with the tests of the mail agent, which need more of it")]
 #[path = "../mail/post_office.rs"]
 mod post_office;
+mod terminal;
 
 use center::{CREDENTIAL, Center, Heard};
 use mailfmt::enrolment::ProvisionalCode;
@@ -338,4 +339,32 @@ fn an_order_file_with_a_typing_error_is_refused_without_quoting_its_secrets() {
         assert_eq!(refused.status.code(), Some(1));
         assert_no_secret(&refused);
     }
+}
+
+#[test]
+fn a_person_at_a_terminal_types_a_few_things_and_corrects_a_code_without_typing_it_again() {
+    let place = Place::new();
+    let _center = Center::open(&place.office, &code(), FirstSettings::default());
+    let program = env!("CARGO_BIN_EXE_monitor-appliance");
+    let line = format!(
+        "{program} --root root enrol --no-scan --security plain --no-smtp-login --from-release programs \
+         --machine a1b2 --look-every 50 --pop3 127.0.0.1:{}",
+        place.office.pop3_port
+    );
+    let mut terminal = terminal::Terminal::run(&line, place.home.path());
+    let typed = code().expose().replace('-', "").to_lowercase();
+    let (begin, last) = typed.split_at(27);
+    terminal.answer("Code", &format!("{begin}\r"));
+    terminal.answer("these are 27 letters", &format!("{last}\r"));
+    terminal.answer("address of the center", "center@center.example\r");
+    terminal.answer("address of this appliance", "box@site.example\r");
+    terminal.answer("Login name", "\r");
+    terminal.answer("Server for sending", &format!("127.0.0.1:{}\r", place.office.smtp_port));
+    terminal.answer("Password", &format!("{PASSWORD}\r"));
+    terminal.answer("Register these devices", "\r");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("enrolled as AGENT0000042 of center CENTER"), "{shown}");
+    assert!(!shown.contains(PASSWORD), "the password is not shown");
+    assert!(Context::load(place.path("root")).is_ok());
 }

@@ -36,7 +36,13 @@ impl NewBox {
     /// A box with its own hardware and no devices, whose person has patience.
     #[must_use]
     pub fn plain(number: u32) -> Self {
-        Self { number, machine: format!("{number:02}").repeat(32), ranges: Vec::new(), wait: 120, further: Vec::new() }
+        Self {
+            number,
+            machine: format!("{number:02}").repeat(32),
+            ranges: Vec::new(),
+            wait: 120,
+            further: Vec::new(),
+        }
     }
 }
 
@@ -46,10 +52,13 @@ impl Stage {
     /// # Errors
     /// As the command.
     pub fn issue(&self, further: &[&str]) -> anyhow::Result<Paper> {
-        let issued = self.center.json(&[&["enrol", "issue", "--customer", "a customer"], further].concat())?;
+        let issued =
+            self.center.json(&[&["enrol", "issue", "--customer", "a customer"], further].concat())?;
         let text = |name: &str| {
             let value = issued.get(name).and_then(Value::as_str);
-            Ok::<_, anyhow::Error>(value.with_context(|| format!("`enrol issue` names no {name}"))?.to_owned())
+            Ok::<_, anyhow::Error>(
+                value.with_context(|| format!("`enrol issue` names no {name}"))?.to_owned(),
+            )
         };
         Ok(Paper { id: text("id")?, code: text("code")?, center_address: text("center_address")? })
     }
@@ -73,9 +82,8 @@ impl Stage {
         write_secret(&code, &paper.code)?;
         write_secret(&password, &self.mail.password)?;
         let release = self.first_release.path.to_string_lossy().into_owned();
-        let mut arguments: Vec<String> = ["enrol", "--no-questions", "--look-every", "200", "--from-release"]
-            .map(str::to_owned)
-            .to_vec();
+        let mut arguments: Vec<String> =
+            ["enrol", "--no-questions", "--look-every", "200", "--from-release"].map(str::to_owned).to_vec();
         arguments.extend([release, "--machine".to_owned(), new.machine.clone()]);
         arguments.extend(["--code-file".to_owned(), code.to_string_lossy().into_owned()]);
         arguments.extend(["--password-file".to_owned(), password.to_string_lossy().into_owned()]);
@@ -106,10 +114,18 @@ fn account_flags(mail: &MailSite, number: u32, fetch: Fetch) -> Vec<String> {
         Fetch::Imap => ("--imap", mail.imap),
     };
     let address = mail.agent_address(number);
-    let mut flags: Vec<String> =
-        ["--address", &address, "--user", &address, "--smtp", &mail.server(mail.smtp), flag, &mail.server(door)]
-            .map(str::to_owned)
-            .to_vec();
+    let mut flags: Vec<String> = [
+        "--address",
+        &address,
+        "--user",
+        &address,
+        "--smtp",
+        &mail.server(mail.smtp),
+        flag,
+        &mail.server(door),
+    ]
+    .map(str::to_owned)
+    .to_vec();
     flags.extend(["--security".to_owned(), door.protection.as_str().to_owned()]);
     if let Some(ca_file) = &mail.ca_file {
         flags.extend(["--ca-file".to_owned(), ca_file.to_string_lossy().into_owned()]);

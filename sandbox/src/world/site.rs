@@ -133,7 +133,11 @@ impl Site {
         Ok(site)
     }
 
-    pub(super) fn set_pace(&self, pace: Pace) -> anyhow::Result<()> {
+    /// Sets the timers of a box that was just set up.
+    ///
+    /// # Errors
+    /// When its settings cannot be changed.
+    pub fn set_pace(&self, pace: Pace) -> anyhow::Result<()> {
         let path = self.root.join("appliance.toml");
         let mut settings = std::fs::read_to_string(&path)?;
         anyhow::ensure!(!settings.contains("[timers]"), "setup wrote timers of its own");

@@ -3,7 +3,7 @@
 use super::play::{ONE_AT_A_TIME, tell, text};
 use anyhow::{Context as _, ensure};
 use sandbox::printers::{Printer, PrinterSettings, Recording};
-use sandbox::world::{NewBox, PATIENCE, Paper, RunError, Site, Stage, entries, eventually};
+use sandbox::world::{NewBox, PATIENCE, Pace, Paper, RunError, Site, Stage, entries, eventually};
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -172,6 +172,7 @@ fn hellos_and_registrations_that_are_played_back_change_nothing() {
         stage.center.start()?;
         let resumed = site.json(&["enrol", "--resume", "--no-questions", "--look-every", "200"])?;
         ensure!(text(&resumed, "agent") == "AGENT0000001", "{resumed}");
+        site.set_pace(Pace::default())?;
         is_heard(stage, &mut site, &paper, "AGENT0000001")?;
         let before = (appliances(stage)?.len(), shown(stage, &paper)?["enrolments"].clone());
         for _ in 0..3 {

@@ -161,7 +161,11 @@ async fn scan(reader: &SnmpReader, ranges: &[RangeEntry]) -> Vec<FoundDevice> {
     if !scan.finished {
         eprintln!("The scan was ended at its time limit; further devices register by themselves later.");
     }
-    scan.found.into_iter().filter(|device| device.wanted).collect()
+    let (wanted, others): (Vec<_>, Vec<_>) = scan.found.into_iter().partition(|device| device.wanted);
+    if !others.is_empty() {
+        eprintln!("{} computers and other devices answer too; they are not registered.", others.len());
+    }
+    wanted
 }
 
 /// Communities only: a user's password is not typed here.

@@ -41,11 +41,13 @@ fn order() -> Order {
     }
 }
 
+type Numbers = Box<dyn FnMut(&mut [u8])>;
+
 /// The center's side: a half of its own, and the code.
 struct Center {
     code: ProvisionalCode,
     half: EphemeralSecret,
-    random: Box<dyn FnMut(&mut [u8])>,
+    random: Numbers,
 }
 
 impl Center {
