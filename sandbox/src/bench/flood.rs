@@ -143,7 +143,7 @@ fn flood(fetch: Fetch, junk: &[Vec<u8>]) -> anyhow::Result<Flood> {
         |mails: &[Vec<u8>]| stage.block_on(async { mails.iter().all(|mail| office.inject(&address, mail)) });
     ensure!(lay(front), "no mailbox {address}");
     stage.center.start()?;
-    stage.center.run(&["versions", "request", "--all"])?;
+    stage.center.run(&["ping", "--all"])?;
     eventually("the command in the appliance's mailbox", PATIENCE, || {
         let office = stage.post_office.as_ref().context("the post office runs")?;
         Ok((office.mailbox_len(&address) > front.len()).then_some(()))
@@ -192,7 +192,7 @@ fn flood(fetch: Fetch, junk: &[Vec<u8>]) -> anyhow::Result<Flood> {
 
 /// Whether the center has the answer to its command.
 fn answered(stage: &Stage) -> anyhow::Result<bool> {
-    let reports = stage.center.json(&["reports", "--kind", "version"])?;
+    let reports = stage.center.json(&["reports", "--kind", "health"])?;
     Ok(entries(&reports).any(|report| report.get("in_reply_to").is_some_and(Value::is_string)))
 }
 
