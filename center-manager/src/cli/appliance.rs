@@ -15,6 +15,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use mailfmt::AgentId;
 use mailfmt::lineage::Fork;
+use mailfmt::sequence;
 use mailfmt::message::report::HealthReport;
 use std::io::Write;
 
@@ -172,7 +173,7 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
     let appliance = &shown.appliance;
     let mut line = |name: &str, value: String| {
         let value = if value.is_empty() { "-" } else { &value };
-        writeln!(out, "{name:<20}{}", crate::words::plain(value))
+        writeln!(out, "{name:<22}{}", crate::words::plain(value))
     };
     line("Agent id", appliance.agent.to_string())?;
     line("Mail address", appliance.address.clone())?;
@@ -197,8 +198,8 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
     line("Last version check", print::time(appliance.version_checked))?;
     line("Devices", shown.devices.to_string())?;
     line("Open faults", shown.open_faults.to_string())?;
-    line("Messages sent", shown.sequence_out.to_string())?;
-    line("Messages received", shown.sequence_in.to_string())?;
+    line("Last number sent", sequence::shown(shown.sequence_out))?;
+    line("Last number received", sequence::shown(shown.sequence_in))?;
     if let Some(health) = &shown.health {
         line("Reports waiting", health.reports_waiting.to_string())?;
         line("Up for", format!("{} s, as of its last health report", health.uptime_secs))?;
