@@ -1,6 +1,6 @@
 //! Packages that must not, or cannot, be installed: the report says why, and the old version works on.
 
-use super::play::{build, eager, jams_become, play, reports, running, text};
+use super::play::{build, eager, jams_become, play, running, text, update_ends};
 use super::voice::Voice;
 use anyhow::{Context as _, ensure};
 use mailfmt::crypto::ContentKey;
@@ -152,7 +152,7 @@ fn a_bad_package_is_named_and_the_old_version_works_on() {
             (with_a_module_that_crashes(stage)?, "module agent_sweeper"),
         ];
         let later = "#!/bin/sh\necho x >> \"$STATE_DIR/tries\"\n[ \"$(wc -l < \"$STATE_DIR/tries\")\" -gt 2 ] || exit 75\n";
-        let later = package(stage, later, &[])?;
+        let later = package(stage, later, &["--retry-secs", "1"])?;
         for (number, (package, _)) in (1..).zip(&cases) {
             roll_out(stage, package, number)?;
         }
@@ -177,7 +177,7 @@ fn a_bad_package_is_named_and_the_old_version_works_on() {
 
 /// Of a script's megabyte the center has the end, and not much more.
 fn the_last_words_are_kept(stage: &Stage) -> anyhow::Result<()> {
-    let report = reports(stage, 5, "update-result")?.pop().context("site 5 told no result")?;
+    let report = update_ends(stage, 5)?.pop().context("site 5 told no result")?;
     let number = report.get("number").map(Value::to_string).context("a reception number")?;
     let body = stage.center.json(&["reports", "--show", &number])?;
     let output = find_text(&body, "output").context("the output")?;
@@ -226,7 +226,7 @@ fn an_unsigned_package_is_refused_on_both_sides() {
         )?;
         let office = stage.post_office.as_ref().context("a post office of our own")?;
         office.inject(&stage.mail.agent_address(1), &mail);
-        let result = eventually("the refusal", PATIENCE, || Ok(reports(stage, 1, "update-result")?.pop()))?;
+        let result = eventually("the refusal", PATIENCE, || Ok(update_ends(stage, 1)?.pop()))?;
         ensure!(text(&result, "description").contains("the package is not signed"), "{result}");
         ensure!(running(stage.site(1)?)? == FIRST_VERSION, "it runs {}", running(stage.site(1)?)?);
         Ok(())

@@ -1,6 +1,6 @@
 //! The main job, act by act; told over the post office here and over real mail servers elsewhere.
 
-use super::play::{all_receipted, build, jams, jams_become, reports, running, text};
+use super::play::{all_receipted, build, jams, jams_become, reports, running, text, update_ends};
 use anyhow::{Context as _, ensure};
 use sandbox::world::{FIRST_VERSION, PATIENCE, Stage, entries, eventually};
 use serde_json::Value;
@@ -95,7 +95,7 @@ pub(crate) fn all_are_updated_by_one_mail(stage: &Stage) -> anyhow::Result<()> {
     for site in &stage.sites {
         ensure!(running(site)? == TARGET, "site {} runs {}", site.number, running(site)?);
         ensure!(build(site) == "2", "the old module still runs at site {}", site.number);
-        let results = reports(stage, site.number, "update-result")?;
+        let results = update_ends(stage, site.number)?;
         ensure!(results.len() == 1, "site {} told {} results: {results:?}", site.number, results.len());
         ensure!(text(&results[0], "description").contains("installed"), "{:?}", results[0]);
     }

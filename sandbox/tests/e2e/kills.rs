@@ -1,6 +1,8 @@
 //! The power goes at any moment, again and again; in the end everything happened exactly once.
 
-use super::play::{all_receipted, build, eager, jams, jams_become, open_jams, play, reports, running, text};
+use super::play::{
+    all_receipted, build, eager, jams, jams_become, open_jams, play, reports, running, text, update_ends,
+};
 use anyhow::{Context as _, ensure};
 use mailfmt::Digest;
 use monitor_appliance::release::{RELEASE_FILE, Release};
@@ -124,9 +126,9 @@ fn an_update_that_is_killed_all_the_time_ends_whole_and_is_told_once() {
         runs_a_whole_release(site)?;
         ensure!(running(site)? == TARGET, "it runs {}", running(site)?);
         ensure!(build(site) == "2", "the old module runs");
-        eventually("the result", PATIENCE, || Ok(reports(stage, 1, "update-result")?.pop()))?;
+        eventually("the result", PATIENCE, || Ok(update_ends(stage, 1)?.pop()))?;
         all_receipted(stage, 1)?;
-        let results = reports(stage, 1, "update-result")?;
+        let results = update_ends(stage, 1)?;
         ensure!(results.len() == 1, "one result, not {}: {results:?}", results.len());
         ensure!(text(&results[0], "description").contains("installed"), "{:?}", results[0]);
         store_is_sound(stage)

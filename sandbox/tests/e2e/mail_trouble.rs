@@ -1,6 +1,8 @@
 //! Mail goes wrong in every way that mail goes wrong; in the end everything was said, and nothing was done twice.
 
-use super::play::{all_receipted, eager, jams, jams_become, open_jams, play, reports, running, text};
+use super::play::{
+    all_receipted, eager, jams, jams_become, open_jams, play, reports, running, text, update_ends,
+};
 use anyhow::{Context as _, ensure};
 use sandbox::post_office::{Fault, Outage, PostOffice, Rule, Service};
 use sandbox::world::{PATIENCE, Stage, eventually};
@@ -166,7 +168,7 @@ fn what_is_ordered_once_is_done_once_however_often_the_mail_comes() {
             all_receipted(stage, number)?;
             let answers = reports(stage, number, "counters")?;
             ensure!(answers.len() == 1, "one answer, not {}: {answers:?}", answers.len());
-            let results = reports(stage, number, "update-result")?;
+            let results = update_ends(stage, number)?;
             ensure!(results.len() == 1, "one result, not {}: {results:?}", results.len());
             let repeats = [answers, results]
                 .concat()

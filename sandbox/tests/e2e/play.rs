@@ -72,6 +72,13 @@ pub(crate) fn reports(stage: &Stage, number: u32, kind: &str) -> anyhow::Result<
     Ok(entries(&stage.center.json(&arguments)?).cloned().collect())
 }
 
+/// What an appliance told of the ends of its updates; that a trial began is no end.
+pub(crate) fn update_ends(stage: &Stage, number: u32) -> anyhow::Result<Vec<Value>> {
+    let mut ends = reports(stage, number, "update-result")?;
+    ends.retain(|report| !text(report, "description").contains("is on trial"));
+    Ok(ends)
+}
+
 /// The software version that an appliance says it runs.
 pub(crate) fn running(site: &Site) -> anyhow::Result<String> {
     Ok(text(&site.json(&["status"])?, "software").to_owned())
