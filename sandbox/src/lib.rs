@@ -3,6 +3,7 @@
 
 pub mod fleet;
 pub mod post_office;
+pub mod powercut;
 pub mod printers;
 pub mod world;
 

@@ -193,6 +193,7 @@ mod tests {
             output: String::new(),
             received: now(),
             changed: now(),
+            by_hand: false,
         }
     }
 
