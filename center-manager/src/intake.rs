@@ -256,7 +256,8 @@ fn report(
         sequence: opened.sequence(),
         follows: opened.follows(),
         key: keys.get(nth).map_or(KeyStanding::Only, |(standing, _)| *standing),
-        created: header.created,
+        // An appliance whose clock runs ahead must not make all later reports of its own look old.
+        created: header.created.min(now),
         report,
         payload,
     })

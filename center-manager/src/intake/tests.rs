@@ -85,6 +85,14 @@ fn a_report_past_its_expiry_is_not_acted_upon() {
 }
 
 #[test]
+fn a_report_of_a_clock_that_runs_ahead_counts_as_made_when_it_came() {
+    let mut posting = Posting::of(1, jam("e1"));
+    (posting.created, posting.expires) = (later(86_400), later(2 * 86_400));
+    let Verdict::Report(arrived) = verdict(&posting.raw()) else { panic!("not accepted") };
+    assert_eq!(arrived.created, now());
+}
+
+#[test]
 fn a_report_of_a_kind_from_the_future_is_kept() {
     let unknown = Report::Unknown { kind: "weather".to_owned(), body: serde_json::json!({"rain": true}) };
     let Verdict::Report(arrived) = verdict(&Posting::of(1, unknown.clone()).raw()) else {
