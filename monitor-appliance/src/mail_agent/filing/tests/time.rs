@@ -31,7 +31,7 @@ impl WrongClock {
     fn passes(&self, secs: u64) {
         let mut clocks = self.clocks.lock().unwrap();
         clocks.since_boot += Duration::from_secs(secs);
-        clocks.wall = clocks.wall + SignedDuration::from_secs(i64::try_from(secs).unwrap());
+        clocks.wall += SignedDuration::from_secs(i64::try_from(secs).unwrap());
     }
 
     fn restarts(&self, wall: Timestamp) {
