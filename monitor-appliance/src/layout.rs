@@ -23,6 +23,8 @@ pub const ROOT_VARIABLE: &str = "MONITOR_APPLIANCE_ROOT";
 /// packages/<id>.mfp         signed packages, as decrypted by mail-agent
 /// packages/<id>.permit      what came with the order to let an older release follow
 /// updates/<id>/             working folder of one installation
+/// updates/order-<n>.aside/  settings as they were before its script, until it is kept or undone
+/// supervisor                copy of the last supervisor that has passed a trial; the service manager starts it
 /// trust/roots.json          the chain of roots: whose packages and commands are trusted
 /// trust/counter.json        the greatest release counter installed, a second time beside the store
 /// ```

@@ -28,7 +28,7 @@ pub fn load(root: &Path) -> Result<Context, SettingsError> {
             Ok(files) if files.is_empty() => {}
             Ok(files) => tracing::warn!(order = row.id, ?files, "put back what the script had changed"),
             Err(error) => {
-                tracing::error!(reason = reason(&error), "what the script changed cannot be put back")
+                tracing::error!(reason = reason(&error), "what the script changed cannot be put back");
             }
         }
     }

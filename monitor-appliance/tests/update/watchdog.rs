@@ -58,9 +58,9 @@ fn the_hardware_watchdog_is_fed_and_switched_off_only_at_an_end_that_was_asked_f
         let fed = || std::fs::read_to_string(&device).unwrap();
         until("two feedings", || fed().len() >= 2);
         if asked {
-            supervisor.terminate()
+            supervisor.terminate();
         } else {
-            supervisor.kill()
+            supervisor.kill();
         }
         assert_eq!(fed().ends_with('V'), asked, "{}", fed());
         assert!(fed().trim_end_matches('V').bytes().all(|octet| octet == b'1'));
