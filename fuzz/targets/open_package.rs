@@ -4,22 +4,22 @@
 use mailfmt::package::{self, SigningKey, Site};
 use mailfmt::trust::{Role, Root, SignedRoot, TrustedRoot};
 use mailfmt::{Limits, SoftwareVersion};
+use std::sync::LazyLock;
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     let Some((choice, octets)) = octets.split_first() else { return };
     let limits = Limits::default();
-    let key = SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(1));
     let package = match choice & 1 {
         0 => octets.to_vec(),
-        _ => match package::sign(octets, &key, &limits) {
+        _ => match package::sign(octets, &KEY, &limits) {
             Ok(signed) => signed,
             Err(_) => return,
         },
     };
     let Ok(running) = SoftwareVersion::new("1.0.00-1") else { return };
-    let (Some(root), Ok(agent)) = (trusted_root(&key), "AGENT0000001".parse()) else { return };
+    let Ok(agent) = "AGENT0000001".parse() else { return };
     let site = Site {
-        root: &root,
+        root: &ROOT,
         agent: &agent,
         permit: None,
         running: &running,
@@ -31,18 +31,23 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     let _ = package::open(&package, &site, &limits);
 });
 
-fn trusted_root(release: &SigningKey) -> Option<TrustedRoot> {
-    let other = |seed: u8| SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(seed));
+static KEY: LazyLock<SigningKey> = LazyLock::new(|| key(1));
+
+static ROOT: LazyLock<TrustedRoot> = LazyLock::new(|| {
     let root = Root {
         version: 1,
-        center: "CENTER".parse().ok()?,
+        center: "CENTER".parse().unwrap(),
         created: jiff::Timestamp::UNIX_EPOCH,
         expires: jiff::Timestamp::MAX,
-        root: Role::of(other(2).public()),
-        release: Role::of(release.public()),
-        command: Role::of(other(3).public()),
+        root: Role::of(key(2).public()),
+        release: Role::of(KEY.public()),
+        command: Role::of(key(3).public()),
         revoked_packages: Default::default(),
         release_counter_reset: None,
     };
-    TrustedRoot::first(&[SignedRoot::unsigned(&root).ok()?.sign(&other(2)).ok()?]).ok()
+    TrustedRoot::first(&[SignedRoot::unsigned(&root).unwrap().sign(&key(2)).unwrap()]).unwrap()
+});
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(seed))
 }

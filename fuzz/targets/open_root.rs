@@ -1,44 +1,44 @@
 #![no_main]
-//! Octets as a root behind a trusted one, and as a permit. The first octet chooses whether they are signed to fit, so that
-//! what stands behind the signatures is reached too.
+//! Octets as a root, behind a trusted one, and as a permit. The first octet chooses whether they are signed to fit, so that
+//! what stands behind the signatures is reached too; rarely, since signing is slow.
 
 use mailfmt::trust::{Downgrade, Role, Root, SignedPermit, SignedRoot, SigningKey, TrustedRoot};
 use mailfmt::{AgentId, Digest, SoftwareVersion};
+use std::sync::LazyLock;
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(seed))
 }
 
-fn first() -> Option<TrustedRoot> {
-    let root = Root {
+static KEYS: LazyLock<[SigningKey; 3]> = LazyLock::new(|| [key(1), key(2), key(3)]);
+
+static FIRST: LazyLock<TrustedRoot> = LazyLock::new(|| {
+    let [root, release, command] = &*KEYS;
+    let first = Root {
         version: 1,
-        center: "CENTER".parse().ok()?,
+        center: "CENTER".parse().unwrap(),
         created: jiff::Timestamp::UNIX_EPOCH,
         expires: jiff::Timestamp::MAX,
-        root: Role::of(key(1).public()),
-        release: Role::of(key(2).public()),
-        command: Role::of(key(3).public()),
+        root: Role::of(root.public()),
+        release: Role::of(release.public()),
+        command: Role::of(command.public()),
         revoked_packages: Default::default(),
         release_counter_reset: None,
     };
-    TrustedRoot::first(&[SignedRoot::unsigned(&root).ok()?.sign(&key(1)).ok()?]).ok()
+    TrustedRoot::first(&[SignedRoot::unsigned(&first).unwrap().sign(root).unwrap()]).unwrap()
+});
+
+fn as_root(root: &SignedRoot) {
+    let (_, _) = (root.peek(), root.signers());
+    let _ = TrustedRoot::first(std::slice::from_ref(root));
+    if let Ok(next) = FIRST.advance(std::slice::from_ref(root)) {
+        assert!(next.root().version <= 2 && next.advance(std::slice::from_ref(root)).is_ok());
+    }
 }
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
-    let Some((choice, octets)) = octets.split_first() else { return };
-    let Some(trusted) = first() else { return };
-    let (mut root, mut permit) =
-        (SignedRoot::from_octets(octets.to_vec()), SignedPermit::from_octets(octets.to_vec()));
-    if choice & 1 == 1 {
-        let (Ok(signed), Ok(permitted)) = (root.sign(&key(1)), permit.sign(&key(2))) else { return };
-        (root, permit) = (signed, permitted);
-    }
-    let (_, _) = (root.peek(), root.signers());
-    let _ = TrustedRoot::first(&[root.clone()]);
-    if let Ok(next) = trusted.advance(&[root.clone()]) {
-        assert!(next.root().version <= 2 && next.advance(&[root]).is_ok());
-    }
-    let (Ok(agent), Ok(version)) = (AgentId::new("AGENT0000001"), SoftwareVersion::new("1.0.00-1")) else { return };
+fn as_permit(permit: &SignedPermit) {
+    let (agent, version) =
+        (AgentId::new("AGENT0000001").unwrap(), SoftwareVersion::new("1.0.00-1").unwrap());
     let downgrade = Downgrade {
         agent: &agent,
         package: Digest::of(b"a manifest"),
@@ -47,5 +47,27 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
         now: jiff::Timestamp::UNIX_EPOCH,
     };
     let _ = permit.peek();
-    let _ = permit.check(trusted.root(), &downgrade);
+    let _ = permit.check(FIRST.root(), &downgrade);
+}
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
+    let Some((choice, octets)) = octets.split_first() else { return };
+    let (root, permit) =
+        (SignedRoot::from_octets(octets.to_vec()), SignedPermit::from_octets(octets.to_vec()));
+    match choice {
+        1 => {
+            if let Ok(signed) = root.sign(&KEYS[0]) {
+                as_root(&signed);
+            }
+        }
+        2 => {
+            if let Ok(signed) = permit.sign(&KEYS[1]) {
+                as_permit(&signed);
+            }
+        }
+        _ => {
+            as_root(&root);
+            as_permit(&permit);
+        }
+    }
 });
