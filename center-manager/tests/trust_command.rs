@@ -429,7 +429,19 @@ fn a_package_is_signed_one_by_one_until_enough_have_signed() {
         "--passphrase-file",
         "passphrase",
     ]);
-    assert!(install(&fs::read(desk.path("update.mfp")).unwrap(), &root, 1, None).is_ok());
+    let package = fs::read(desk.path("update.mfp")).unwrap();
+    assert!(install(&package, &root, 1, None).is_ok());
+
+    // A permit as well, here by people who have no center.
+    let second = ["--key", "stick/second.pem", "--passphrase-file", "passphrase", "--out", "both.permit"];
+    let once = "package permit --agents AGENT0000001 --package update.mfp --from 1.0.9 --center CENTER --out one.permit \
+                --key home/keys/release.pem";
+    desk.text(&once.split_whitespace().collect::<Vec<_>>());
+    desk.text(&[&["package", "permit", "--add-to", "one.permit"], &second[..]].concat());
+    let permit = |name| SignedPermit::from_octets(fs::read(desk.path(name)).unwrap());
+    let refused = install(&package, &root, 10, Some(&permit("one.permit"))).unwrap_err();
+    assert!(matches!(refused, PackageError::Permit(PermitError::Signatures { valid: 1, threshold: 2 })));
+    assert!(install(&package, &root, 10, Some(&permit("both.permit"))).is_ok());
 }
 
 #[test]

@@ -203,7 +203,7 @@ enum Trust {
     /// A command key only; the roots are made elsewhere and come later.
     CommandKeyOnly,
     /// Roots that were made elsewhere, and perhaps the command key that they name.
-    Brought(Vec<SignedRoot>, Option<SigningKey>),
+    Brought(Vec<SignedRoot>, Option<Box<SigningKey>>),
 }
 
 impl Trust {
@@ -222,7 +222,7 @@ impl Trust {
         {
             bail!("root {} does not name the command key {}", root.version, key.public().id());
         }
-        Ok(Self::Brought(chain, key))
+        Ok(Self::Brought(chain, key.map(Box::new)))
     }
 
     fn put(self, home: &Home, center: &CenterId, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -106,7 +106,7 @@ impl Signing {
         match read_key(home) {
             Ok(key) => self.key = key,
             Err(error) => {
-                tracing::error!(error = chain(&error), "the command key cannot be used; the one before is")
+                tracing::error!(error = chain(&error), "the command key cannot be used; the one before is");
             }
         }
         let trusted = home.roots().map(|(_, trusted)| trusted).map_err(|error| chain(&error));

@@ -373,7 +373,8 @@ fn a_permit_signed_by_anyone_but_the_release_role_permits_nothing() {
 #[test]
 fn a_permit_for_another_appliance_package_version_or_time_permits_nothing() {
     let honest = permit(&signed(&draft()));
-    let changes: [(&str, fn(&mut DowngradePermit)); 6] = [
+    type Change = fn(&mut DowngradePermit);
+    let changes: [(&str, Change); 6] = [
         ("center", |permit| permit.center = "OTHER".parse().unwrap()),
         ("appliance", |permit| permit.agents.truncate(1)),
         ("package", |permit| permit.package = Digest::of(b"another")),
