@@ -17,6 +17,7 @@ use mailfmt::crypto::Random;
 use mailfmt::lineage::Sighting;
 use mailfmt::mail::{Bounce, BounceAction};
 use mailfmt::message::VersionRequest;
+use mailfmt::message::command::PingRequest;
 use mailfmt::message::report::{AlarmReport, HealthReport, VersionReportMessage};
 use mailfmt::{AgentId, Command, Message, MessageId, Nonce, Receipt, Report};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
@@ -234,7 +235,10 @@ impl<R: Random> Filing<'_, R> {
                 Change::Version(report) => self.version(arrived, report)?,
                 Change::Health(report) => self.health(arrived, report)?,
                 Change::Rotation(answer) => {
-                    rotations::answered(self.transaction, arrived, answer, self.now)?;
+                    if rotations::answered(self.transaction, arrived, answer, self.now)? {
+                        // Asked for under the new credential and answered under it: then the old one is dead.
+                        self.command(&arrived.agent, Command::Ping(PingRequest::default()))?;
+                    }
                 }
                 Change::NotDone => {
                     if let Some(message) = &arrived.in_reply_to {
@@ -426,8 +430,12 @@ impl<R: Random> Filing<'_, R> {
     /// (JP 2003-435644 [0083]).
     fn ask_version(&mut self, agent: &AgentId) -> Result<(), DbError> {
         let nonce = Nonce::generate(self.random);
+        self.command(agent, Command::Version(VersionRequest { nonce }))
+    }
+
+    fn command(&mut self, agent: &AgentId, command: Command) -> Result<(), DbError> {
         let mail = NewMail {
-            message: &Message::Command(Command::Version(VersionRequest { nonce })),
+            message: &Message::Command(command),
             id: MessageId::generate(self.random),
             in_reply_to: None,
             package: None,

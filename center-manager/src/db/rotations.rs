@@ -211,16 +211,17 @@ pub(super) fn end_all(transaction: &Connection, agent: &AgentId, now: Timestamp)
 }
 
 /// The appliance's half came. It counts once, for the rotation that is under way, and only under the present credential:
-/// both sides derive from that.
+/// both sides derive from that. Answers whether there is a
+/// new credential now.
 pub(super) fn answered(
     transaction: &Connection,
     arrived: &Arrived,
     answer: &RotationAnswer,
     now: Timestamp,
-) -> Result<(), DbError> {
+) -> Result<bool, DbError> {
     match arrived.key {
         KeyStanding::Only | KeyStanding::Present => {}
-        KeyStanding::Before | KeyStanding::Admitted { .. } => return Ok(()),
+        KeyStanding::Before | KeyStanding::Admitted { .. } => return Ok(false),
     }
     let half: Option<Zeroizing<String>> = transaction
         .prepare_cached(
@@ -231,13 +232,13 @@ pub(super) fn answered(
             row.get::<_, String>(0).map(Zeroizing::new)
         })
         .optional()?;
-    let Some(ours) = half.and_then(|half| EphemeralSecret::from_hex(&half).ok()) else { return Ok(()) };
+    let Some(ours) = half.and_then(|half| EphemeralSecret::from_hex(&half).ok()) else { return Ok(false) };
     let known = credentials(transaction, &arrived.agent)?;
     let halves = Halves { appliance: answer.appliance_key, center: ours.public() };
     // A half that is no proper key ends nothing: the present credential stays, and the rotation runs out.
     let Ok(next) = rotation::next(&answer.rotation, &known.present, &ours, &answer.appliance_key, halves)
     else {
-        return Ok(());
+        return Ok(false);
     };
     store(transaction, &arrived.agent, &known.answered(next))?;
     transaction
@@ -248,7 +249,7 @@ pub(super) fn answered(
             "UPDATE rotation SET state = 'answered', answered = ?2, center_secret = NULL WHERE rotation = ?1",
         )?
         .execute(params![Id(*answer.rotation.as_bytes()), At(now)])?;
-    Ok(())
+    Ok(true)
 }
 
 /// The appliance was heard under its present credential: the one before is dead.

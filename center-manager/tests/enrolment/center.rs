@@ -323,6 +323,7 @@ impl Site {
                 self.admission = Some(admission);
                 Some(self.health())
             }
+            Message::Command(Command::Ping(_)) => Some(self.health()),
             Message::Command(Command::RotateCredential(request)) => {
                 match &self.rotated {
                     // The journal: the same request gets the same answer, one that was overtaken gets none.
