@@ -2,6 +2,7 @@
 //!
 //! Every figure is counted or timed here, never written down beforehand; [`Figure`] prints it as one JSON line.
 
+mod delta;
 mod envelope;
 mod flood;
 mod footprint;
@@ -17,6 +18,8 @@ use std::time::{Duration, Instant};
 pub(crate) enum Name {
     /// Sealing and opening a package of 20 MB; what one more recipient costs.
     Package,
+    /// A change of one line in one program: octets that travel, and making the program from them.
+    Delta,
     /// Sealing and opening a version report.
     Envelope,
     /// Fetching, opening and filing version reports from a real mail server.
@@ -43,6 +46,7 @@ pub(crate) fn run(names: &[Name], runtime: &tokio::runtime::Runtime) -> anyhow::
         eprintln!("{name:?}: {} ...", name.what());
         let measured = match name {
             Name::Package => package::run(now),
+            Name::Delta => delta::run(now),
             Name::Envelope => envelope::run(now),
             Name::Ingest => ingest::run(now, runtime),
             Name::Footprint => footprint::run(),
@@ -66,6 +70,7 @@ impl Name {
     fn what(self) -> &'static str {
         match self {
             Self::Package => "sealing and opening 20 MB of this machine's programs",
+            Self::Delta => "one changed line of one program",
             Self::Envelope => "sealing and opening version reports",
             Self::Ingest => "10,000 version reports from a real mail server into the fleet database",
             Self::Footprint => "an appliance with twenty printers",
