@@ -4,6 +4,7 @@ mod account;
 mod device;
 mod doctor;
 mod enrol;
+mod mail_servers;
 mod outbox;
 mod programs;
 mod questions;

@@ -1,5 +1,6 @@
 //! The mail account, by flags or by questions: the same for `setup` and `enrol`.
 
+use super::mail_servers::MailServers;
 use super::questions::Questions;
 use anyhow::{Context as _, bail};
 use mailbox::{AccountSettings, Protocol, Security, Server};
@@ -7,6 +8,8 @@ use monitor_appliance::settings::is_mail_address;
 use std::io::Read as _;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
+
+const ADDRESS: &str = "Mail address of this appliance";
 
 #[derive(Debug, Default, Clone, clap::Args)]
 pub(super) struct AccountArguments {
@@ -64,6 +67,16 @@ impl From<Protection> for Security {
     }
 }
 
+impl From<Security> for Protection {
+    fn from(security: Security) -> Self {
+        match security {
+            Security::Tls => Self::Tls,
+            Security::StartTls => Self::Starttls,
+            Security::Plain => Self::Plain,
+        }
+    }
+}
+
 impl Protection {
     /// The usual ports: sending, IMAP, POP3.
     fn ports(self) -> (u16, u16, u16) {
@@ -113,11 +126,75 @@ impl AccountArguments {
             || self.imap.is_some()
     }
 
-    /// The account: what is given, else what was set up before, else what is asked for. `None` if nothing of it is given
-    /// and it is not needed.
+    /// Whether a server, its protection, or a login is named: then nothing is guessed.
+    pub(super) fn names_servers(&self) -> bool {
+        self.user.is_some()
+            || self.smtp.is_some()
+            || self.pop3.is_some()
+            || self.imap.is_some()
+            || self.security.is_some()
+            || self.smtp_security.is_some()
+            || self.no_smtp_login
+    }
+
+    /// Counts what was typed as flags.
+    pub(super) fn note_flags(&self, questions: &Questions) {
+        let servers = [&self.smtp, &self.pop3, &self.imap].into_iter().filter(|host| host.is_some()).count();
+        let names = [&self.address, &self.user].into_iter().filter(|name| name.is_some()).count();
+        (0..servers + names).for_each(|_| questions.note_typed());
+    }
+
+    /// These flags for another try with questions: what did not work is asked for again.
+    pub(super) fn for_another_try(&self, tried: &AccountSettings) -> Self {
+        let mixed = tried.smtp.security != tried.fetch_server.security;
+        Self {
+            smtp_security: if mixed { Some(tried.smtp.security.into()) } else { self.smtp_security },
+            no_smtp_login: self.no_smtp_login,
+            ca_file: self.ca_file.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// This appliance's mail address: the one given, else asked for.
+    pub(super) fn mail_address(&self, questions: &Questions) -> anyhow::Result<String> {
+        match &self.address {
+            Some(address) => Ok(address.clone()),
+            None => questions.ask(ADDRESS, check_mail_address),
+        }
+    }
+
+    /// The account on servers that were found by its address, which is its login too.
+    pub(super) fn on_servers(
+        &self,
+        address: String,
+        servers: &MailServers,
+    ) -> anyhow::Result<AccountSettings> {
+        Ok(AccountSettings {
+            name: "main".to_owned(),
+            username: address.clone(),
+            address,
+            smtp: servers.smtp.clone(),
+            fetch: servers.fetch,
+            fetch_server: servers.fetch_server.clone(),
+            ca_file: self.ca_file()?,
+            hello_name: None,
+            smtp_login: true,
+        })
+    }
+
+    fn ca_file(&self) -> anyhow::Result<Option<PathBuf>> {
+        let Some(file) = &self.ca_file else { return Ok(None) };
+        let unreadable = || format!("cannot read the certificate authorities {}", file.display());
+        std::fs::File::open(file).with_context(unreadable)?;
+        Ok(Some(std::path::absolute(file).with_context(unreadable)?))
+    }
+
+    /// The account: what is given, else what was set up before, else what is asked for; `tried` is what did not work just
+    /// now, to be corrected. `None` if nothing of it is given and it is not needed.
     pub(super) fn account(
         &self,
         before: Option<&AccountSettings>,
+        tried: Option<&AccountSettings>,
         needed: bool,
         questions: &Questions,
     ) -> anyhow::Result<Option<AccountSettings>> {
@@ -125,22 +202,21 @@ impl AccountArguments {
         if !self.is_given() && !asked {
             return Ok(None);
         }
-        let servers = [&self.smtp, &self.pop3, &self.imap].into_iter().filter(|host| host.is_some()).count();
-        let names = [&self.address, &self.user].into_iter().filter(|name| name.is_some()).count();
-        (0..servers + names).for_each(|_| questions.note_typed());
         let known = self.address.clone().or_else(|| before.map(|account| account.address.clone()));
-        let address = match known {
-            Some(known) => known,
-            None if questions.possible() => {
-                questions.ask("Mail address of this appliance", check_mail_address)?
+        let address = match (known, tried) {
+            (Some(known), _) => known,
+            (None, Some(tried)) if questions.possible() => {
+                questions.ask_or(ADDRESS, &tried.address, check_mail_address)?
             }
-            None => bail!("--address is missing"),
+            (None, _) if questions.possible() => questions.ask(ADDRESS, check_mail_address)?,
+            (None, _) => bail!("--address is missing"),
         };
         let username = match (&self.user, before) {
             (Some(user), _) => user.clone(),
             (None, Some(before)) => before.username.clone(),
             (None, None) if asked => {
-                questions.ask_or("Login name at the mail servers", &address, |_| Ok(()))?
+                let usual = tried.map_or(&address, |tried| &tried.username);
+                questions.ask_or("Login name at the mail servers", usual, |_| Ok(()))?
             }
             (None, None) => address.clone(),
         };
@@ -150,14 +226,10 @@ impl AccountArguments {
             None => Protection::Tls,
         };
         let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
-        let smtp = self.smtp_server(before, security, domain, questions)?;
-        let (fetch, fetch_server) = self.fetch_server(before, security, domain, questions)?;
-        let ca_file = match &self.ca_file {
-            Some(file) => {
-                let unreadable = || format!("cannot read the certificate authorities {}", file.display());
-                std::fs::File::open(file).with_context(unreadable)?;
-                Some(std::path::absolute(file).with_context(unreadable)?)
-            }
+        let smtp = self.smtp_server(before, tried, security, domain, questions)?;
+        let (fetch, fetch_server) = self.fetch_server(before, tried, security, domain, questions)?;
+        let ca_file = match self.ca_file()? {
+            Some(file) => Some(file),
             None => before.and_then(|account| account.ca_file.clone()),
         };
         Ok(Some(AccountSettings {
@@ -176,6 +248,7 @@ impl AccountArguments {
     fn smtp_server(
         &self,
         before: Option<&AccountSettings>,
+        tried: Option<&AccountSettings>,
         security: Protection,
         domain: &str,
         questions: &Questions,
@@ -185,7 +258,10 @@ impl AccountArguments {
             (Some(host), _) => Ok(server(host.clone(), security)),
             (None, Some(before)) => Ok(before.smtp.clone()),
             (None, None) if questions.possible() => {
-                let usual = format!("smtp.{domain}:{}", security.ports().0);
+                let usual = tried
+                    .map(|tried| &tried.smtp)
+                    .filter(|server| server.security == security.into())
+                    .map_or_else(|| format!("smtp.{domain}:{}", security.ports().0), written);
                 Ok(server(ask_host(questions, "Server for sending (SMTP), HOST:PORT", &usual)?, security))
             }
             (None, None) => bail!("--smtp is missing"),
@@ -195,6 +271,7 @@ impl AccountArguments {
     fn fetch_server(
         &self,
         before: Option<&AccountSettings>,
+        tried: Option<&AccountSettings>,
         security: Protection,
         domain: &str,
         questions: &Questions,
@@ -207,9 +284,13 @@ impl AccountArguments {
                 let protocols = [(Protocol::Imap, "IMAP"), (Protocol::Pop3, "POP3")];
                 let protocol = questions.choose("Fetching by", &protocols)?.unwrap_or(Protocol::Imap);
                 let (_, imap, pop3) = security.ports();
-                let usual = match protocol {
-                    Protocol::Imap => format!("imap.{domain}:{imap}"),
-                    Protocol::Pop3 => format!("pop.{domain}:{pop3}"),
+                let same = tried.filter(|tried| {
+                    tried.fetch == protocol && tried.fetch_server.security == security.into()
+                });
+                let usual = match (same, protocol) {
+                    (Some(tried), _) => written(&tried.fetch_server),
+                    (None, Protocol::Imap) => format!("imap.{domain}:{imap}"),
+                    (None, Protocol::Pop3) => format!("pop.{domain}:{pop3}"),
                 };
                 let host = ask_host(questions, "Server for fetching, HOST:PORT", &usual)?;
                 Ok((protocol, server(host, security)))
@@ -246,6 +327,14 @@ impl AccountArguments {
             bail!("the password is empty");
         }
         Ok(Some(Zeroizing::new(line.to_owned())))
+    }
+}
+
+/// As it is typed.
+fn written(server: &Server) -> String {
+    match server.host.contains(':') {
+        true => format!("[{}]:{}", server.host, server.port),
+        false => format!("{}:{}", server.host, server.port),
     }
 }
 

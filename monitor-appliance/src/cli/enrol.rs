@@ -1,42 +1,37 @@
 //! `monitor-appliance enrol`: from the code on paper to an appliance that its center knows.
 
 mod device_list;
+mod mail_account;
 mod order_file;
 mod outcome;
 mod waiting;
 
 pub(super) use outcome::Enrolled;
 
+use super::Code;
 use super::account::{AccountArguments, check_mail_address};
-use super::doctor::{Findings, examine_account, is_alive};
+use super::doctor::is_alive;
 use super::programs::ProgramArguments;
 use super::questions::Questions;
-use super::{Code, Output as _};
 use anyhow::{Context as _, bail};
 use device_list::{DeviceArguments, DeviceList};
-use mailbox::{Account, AccountSettings, Password, TlsTime};
+use mailbox::Account;
 use mailfmt::enrolment::ProvisionalCode;
 use mailfmt::message::enrolment::Hardware;
-use monitor_appliance::clock::Known;
 use monitor_appliance::context::{system_clock, system_random};
 use monitor_appliance::enrolment::{
     Attempt, Ended, Order, Pace, Site, Stage, StateFile, Stored, exchange, finish, machine_id,
 };
 use monitor_appliance::release::Releases;
-use monitor_appliance::replace_file::replace_file;
 use monitor_appliance::setup::FirstRelease;
 use monitor_appliance::{Context, Layout, Settings};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// Octets read of a file with a code.
 const CODE_OCTETS_MAX: u64 = 1000;
-
-/// Where the password lies until there are settings that say so.
-const PASSWORD_FILE: &str = "secrets/mail-1.password";
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 enrolled, 1 failed, 2 wrong use, 3 asked and not answered yet (go on with --resume).
@@ -121,7 +116,7 @@ pub(super) async fn run(root: &Path, mut arguments: Arguments) -> anyhow::Result
         None => begin(&layout, &arguments, given, release.as_ref(), &questions).await?,
     };
     let devices = stored.attempt.order().devices.len();
-    let waiting = opened(&layout, stored.site.account.clone())?;
+    let waiting = mail_account::opened(&layout, stored.site.account.clone())?;
     let ended = wait(&mut stored, &file, &waiting, &arguments).await?;
     let outcome = match ended {
         Ended::Admitted => {
@@ -219,7 +214,9 @@ async fn begin(
         None if questions.possible() => questions.ask("Mail address of the center", check_mail_address)?,
         None => bail!("--center-address is missing"),
     };
-    let account = account(layout, arguments, given.password, questions).await?;
+    let keep_trying = arguments.unattended.is_some();
+    let account =
+        mail_account::account(layout, &arguments.account, given.password, keep_trying, questions).await?;
     let DeviceList { devices, entries, ranges } =
         device_list::look_around(&arguments.devices, questions).await?;
     let hardware = Hardware {
@@ -275,62 +272,6 @@ fn in_groups(text: &str) -> String {
     let letters: Vec<char> = text.chars().filter(char::is_ascii_alphanumeric).collect();
     let groups: Vec<String> = letters.chunks(4).map(|group| group.iter().collect()).collect();
     groups.join("-").to_ascii_uppercase()
-}
-
-/// The mail account, tried out. Its password is stored here, so that the enrolment can go on after a power cut.
-async fn account(
-    layout: &Layout,
-    arguments: &Arguments,
-    given: Option<Zeroizing<String>>,
-    questions: &Questions,
-) -> anyhow::Result<AccountSettings> {
-    let mut before = Settings::load(&layout.settings_file())
-        .ok()
-        .and_then(|settings| settings.accounts.into_iter().next())
-        .map(|entry| entry.account);
-    let path = layout.resolve(Path::new(PASSWORD_FILE));
-    loop {
-        let settings = match arguments.account.account(before.as_ref(), before.is_none(), questions)? {
-            Some(settings) => settings,
-            None => before.clone().context("--address is missing")?,
-        };
-        let needed = before.is_none() || !path.exists();
-        let password = match &given {
-            Some(password) => Some(password.clone()),
-            None => arguments.account.password(needed, questions)?,
-        };
-        match password {
-            Some(password) => replace_file(&path, password.as_bytes(), 0o600)?,
-            None if path.exists() => {}
-            None => bail!("--password-file is missing"),
-        }
-        let account = opened(layout, settings.clone())?;
-        let mut findings = Findings::default();
-        eprintln!("Trying the mail account ...");
-        examine_account(&mut findings, &account, &mailbox::Limits::default(), system_clock().wall, false)
-            .await;
-        eprint!("{}", findings.text());
-        if findings.code() == Code::Done {
-            return Ok(settings);
-        }
-        // Whoever is alone there keeps trying: the network may come up later.
-        if arguments.unattended.is_some() {
-            return Ok(settings);
-        }
-        if !questions.possible() || !questions.confirm("Try again with other answers?", true)? {
-            bail!("the mail account does not work; nothing was sent to the center");
-        }
-        before = None;
-    }
-}
-
-/// The account with its password. No word of the center has told the time yet, so the box's clock is not relied on.
-fn opened(layout: &Layout, settings: AccountSettings) -> anyhow::Result<Account> {
-    let password = Password::from_file(&layout.resolve(Path::new(PASSWORD_FILE)))?;
-    Ok(Account::new(settings, password).with_clock(Arc::new(|| {
-        let clock = Known::default().state(&system_clock());
-        TlsTime { now: clock.now.into(), floor: Some(clock.earliest.into()), proven: clock.is_credible() }
-    })))
 }
 
 async fn wait(

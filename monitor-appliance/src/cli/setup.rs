@@ -56,7 +56,7 @@ pub(super) fn run(root: &Path, arguments: &Arguments) -> anyhow::Result<SetUp> {
         .map(|entry| entry.account);
     let answers = Answers {
         introduction: introduction(arguments, first_time, &questions)?,
-        account: arguments.account.account(before.as_ref(), first_time, &questions)?,
+        account: arguments.account.account(before.as_ref(), None, first_time, &questions)?,
         password: arguments.account.password(first_time, &questions)?,
         devices: devices(arguments, first_time, &questions)?,
         release: arguments.programs.first_release()?,
