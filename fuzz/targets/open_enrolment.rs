@@ -1,8 +1,8 @@
 #![no_main]
 //! What strangers send to a mailbox that enrols: without the code nothing opens; what an authentic sender writes never panics.
 
-use mailfmt::enrolment::{CodeId, ProvisionalCode};
 use mailfmt::crypto::Direction;
+use mailfmt::enrolment::{CodeId, ProvisionalCode};
 use mailfmt::envelope::{self, Addressee, Header};
 use mailfmt::mail::Parcel;
 use mailfmt::message::Family;
@@ -21,7 +21,11 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     } else if let Ok(message) = Message::parse(Family::Enrolment, octets) {
         let header = Header::new(&message, code.id().into(), MessageId::from_bytes([1; 16]), now, now);
         let addressee = Addressee { key: &key, sequence: 1 };
-        let Ok(sealed) = envelope::seal(&header, &message, &[addressee], &mut |buffer: &mut [u8]| buffer.fill(2)) else { return };
+        let Ok(sealed) =
+            envelope::seal(&header, &message, &[addressee], &mut |buffer: &mut [u8]| buffer.fill(2))
+        else {
+            return;
+        };
         let opened = envelope::open(&sealed, &key, &limits, now).map(|opened| opened.message());
         assert!(matches!(opened, Ok(Ok(again)) if again == message));
     }
