@@ -2,12 +2,23 @@
 //! folder, ends all of them at a given one, and keeps what is needed to take back whatever had not been synced.
 //!
 //! The library is `sandbox/powercut/shim.c`, compiled here by the system's C compiler. [`Circuit`] is one folder under
-//! power; [`Circuit::take_back`] is what a real power cut does to a disk, as harshly as POSIX allows.
+//! power; [`Circuit::take_back`] is what a real power cut does to a disk, as harshly as POSIX allows. [`ApplianceCuts`]
+//! cuts the power of real appliances in the middle of updates.
 
+mod appliance;
+mod cuts;
+mod ground;
+mod image;
+mod litter;
 mod power;
 mod take_back;
+mod tally;
 #[cfg(test)]
 mod tests;
 
+pub use appliance::ApplianceCuts;
+pub use cuts::{Cut, Way, both_ways, make, spread};
+pub use image::Kind;
 pub use power::{Circuit, Shim};
 pub use take_back::{Change, Lost, PowerError};
+pub use tally::{End, Outcome, Tally};
