@@ -19,8 +19,8 @@ pub mod latest;
 pub mod release;
 pub mod report;
 pub mod rollout;
-pub mod rotation;
 pub mod roots;
+pub mod rotation;
 #[cfg(test)]
 mod sample;
 pub mod sending;

@@ -11,8 +11,8 @@ use mailfmt::crypto::{Credential, Direction, Random};
 use mailfmt::envelope::{Addressee, Header, seal};
 use mailfmt::mail::{Letter, compose};
 use mailfmt::message::report::{
-    CountersReport, DeviceCounters, DeviceState, FaultClearedReport, FaultReport, InventoryDevice, StoredReading,
-    VersionReportMessage,
+    CountersReport, DeviceCounters, DeviceState, FaultClearedReport, FaultReport, InventoryDevice,
+    StoredReading, VersionReportMessage,
 };
 use mailfmt::message::{Counter, DeviceId, FaultClass, Supply, SupplyLevel};
 use mailfmt::trust::SignedRoot;

@@ -15,8 +15,8 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use mailfmt::AgentId;
 use mailfmt::lineage::Fork;
-use mailfmt::sequence;
 use mailfmt::message::report::HealthReport;
+use mailfmt::sequence;
 use std::io::Write;
 
 /// Rotations shown of one appliance, the newest ones.

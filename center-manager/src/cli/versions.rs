@@ -86,7 +86,8 @@ fn show(format: TableFormat, context: &Context, out: &mut dyn Write) -> anyhow::
         let made_of = report.map(|report| composition(&releases, &report.table, &report.hashes));
         known.push(Line { known: appliance, made_of });
     }
-    let names = ["agent id", "mail address", "version", "made of", "last version check", "remarks (customer)"];
+    let names =
+        ["agent id", "mail address", "version", "made of", "last version check", "remarks (customer)"];
     let rows = known.iter().map(|Line { known, made_of }| {
         vec![
             known.agent.to_string(),

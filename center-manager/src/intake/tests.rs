@@ -136,8 +136,7 @@ fn a_report_cut_anywhere_is_refused() {
 
 #[test]
 fn each_credential_that_counts_is_taken_and_told_apart() {
-    let (present, before, admitted) =
-        (credential(&agent(1)), credential(&agent(50)), credential(&agent(60)));
+    let (present, before, admitted) = (credential(&agent(1)), credential(&agent(50)), credential(&agent(60)));
     let standing = KeyStanding::Admitted { exchange: 4 };
     let keys = ApplianceKeys {
         agent: agent(1),
