@@ -24,6 +24,7 @@ pub mod layout;
 pub mod logging;
 pub mod mail_agent;
 pub mod mail_schedule;
+pub mod module;
 pub mod outbox;
 pub mod release;
 pub mod release_counter;

@@ -2,24 +2,16 @@
 
 use anyhow::Context as _;
 use clap::Parser;
-use monitor_appliance::supervisor::spawn_parent_watch;
-use monitor_appliance::{Context, device_watch, layout, logging, shutdown};
-use std::path::PathBuf;
+use monitor_appliance::module::ResidentArguments;
+use monitor_appliance::{device_watch, logging, shutdown};
 use std::process::ExitCode;
 
 /// Looks for faults on every device and collects counters.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// The appliance's root directory.
-    #[arg(long, env = layout::ROOT_VARIABLE, default_value = layout::ROOT_DEFAULT)]
-    root: PathBuf,
-    /// What is logged, such as `info` or `monitor_appliance=debug`.
-    #[arg(long, default_value = "info")]
-    log: String,
-    /// The supervisor's process; when it is gone, this one ends too.
-    #[arg(long)]
-    parent: Option<u32>,
+    #[command(flatten)]
+    resident: ResidentArguments,
 }
 
 fn main() -> ExitCode {
@@ -28,10 +20,7 @@ fn main() -> ExitCode {
 
 #[tokio::main(worker_threads = 2)]
 async fn run() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    logging::start(&arguments.log);
-    arguments.parent.into_iter().for_each(spawn_parent_watch);
-    let context = Context::load(&arguments.root).context("the settings cannot be used")?;
+    let context = Arguments::parse().resident.begin().context("the settings cannot be used")?;
     device_watch::run(context, shutdown::on_signals()?).await?;
     Ok(())
 }

@@ -3,11 +3,11 @@
 use anyhow::Context as _;
 use clap::Parser;
 use monitor_appliance::logging;
+use monitor_appliance::module::ModuleArguments;
 use monitor_appliance::supervisor::{
     EXIT_NOT_PROVEN, EXIT_PROVEN, End, Patience, Start, load, run_as, spawn_parent_watch,
 };
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,12 +17,8 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// The appliance's root directory.
-    #[arg(long, env = monitor_appliance::layout::ROOT_VARIABLE, default_value = monitor_appliance::layout::ROOT_DEFAULT)]
-    root: PathBuf,
-    /// What is logged, such as `info` or `monitor_appliance=debug`.
-    #[arg(long, default_value = "info")]
-    log: String,
+    #[command(flatten)]
+    module: ModuleArguments,
     /// Row number of the update whose release, and whose supervisor this is, is on trial. Given by the supervisor before.
     #[arg(long, requires = "parent", hide = true)]
     on_trial: Option<i64>,
@@ -45,7 +41,7 @@ fn main() -> ExitCode {
 
 fn keep_running() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    logging::start(&arguments.log);
+    logging::start(&arguments.module.log);
     let stop = Arc::new(AtomicBool::new(false));
     listen_for_signals(Arc::clone(&stop))?;
     arguments.parent.into_iter().for_each(spawn_parent_watch);
@@ -54,14 +50,17 @@ fn keep_running() -> anyhow::Result<ExitCode> {
         None if std::env::var_os(TAKEN_OVER).is_some() => Start::TakenOver,
         None => Start::Fresh,
     };
-    let context = load(&arguments.root).context("the settings cannot be used")?;
+    let context = load(&arguments.module.root).context("the settings cannot be used")?;
     match run_as(start, &context, &Patience::of(&context.settings), &stop)? {
         End::Stopped => Ok(ExitCode::SUCCESS),
         End::Proven => Ok(EXIT_PROVEN.into()),
         End::NotProven => Ok(EXIT_NOT_PROVEN.into()),
         End::Replaced { by } => {
             let mut next = std::process::Command::new(&by);
-            next.arg("--root").arg(&arguments.root).args(["--log", &arguments.log]).env(TAKEN_OVER, "1");
+            next.arg("--root")
+                .arg(&arguments.module.root)
+                .args(["--log", &arguments.module.log])
+                .env(TAKEN_OVER, "1");
             // Only returns when it fails; the service manager then starts the new one.
             let error = next.exec();
             Err(error).with_context(|| format!("cannot become the supervisor {}", by.display()))

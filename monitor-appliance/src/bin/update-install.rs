@@ -2,20 +2,16 @@
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use monitor_appliance::{Context, logging, update};
-use std::path::PathBuf;
+use monitor_appliance::module::ModuleArguments;
+use monitor_appliance::{logging, update};
 use std::process::ExitCode;
 
 /// Installs a package that was ordered, up to the swap, which is the supervisor's.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// The appliance's root directory.
-    #[arg(long, env = monitor_appliance::layout::ROOT_VARIABLE, default_value = monitor_appliance::layout::ROOT_DEFAULT)]
-    root: PathBuf,
-    /// What is logged, such as `info` or `monitor_appliance=debug`.
-    #[arg(long, default_value = "info")]
-    log: String,
+    #[command(flatten)]
+    module: ModuleArguments,
     /// Row number of the order; without it the one whose turn it is.
     #[arg(long)]
     order: Option<i64>,
@@ -44,12 +40,12 @@ fn run() -> anyhow::Result<()> {
         // Its standard error is where it tells how the script ended.
         Some(Part::RunScript) => return Ok(update::confinement::run_in_cell()?),
         Some(Part::KeepScript) => {
-            logging::start(&arguments.log);
+            logging::start(&arguments.module.log);
             return Ok(update::confinement::keep_script()?);
         }
-        None => logging::start(&arguments.log),
+        None => {}
     }
-    let context = Context::load(&arguments.root).context("the settings cannot be used")?;
+    let context = arguments.module.begin().context("the settings cannot be used")?;
     match arguments.order {
         Some(order) => {
             update::install(&context, order)?;

@@ -2,20 +2,16 @@
 
 use anyhow::Context as _;
 use clap::Parser;
-use monitor_appliance::{Context, logging, version_report};
-use std::path::PathBuf;
+use monitor_appliance::module::ModuleArguments;
+use monitor_appliance::{logging, version_report};
 use std::process::ExitCode;
 
 /// Writes the version reports that are asked for, over hashes read again from disk.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// The appliance's root directory.
-    #[arg(long, env = monitor_appliance::layout::ROOT_VARIABLE, default_value = monitor_appliance::layout::ROOT_DEFAULT)]
-    root: PathBuf,
-    /// What is logged, such as `info` or `monitor_appliance=debug`.
-    #[arg(long, default_value = "info")]
-    log: String,
+    #[command(flatten)]
+    module: ModuleArguments,
 }
 
 fn main() -> ExitCode {
@@ -23,9 +19,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    logging::start(&arguments.log);
-    let context = Context::load(&arguments.root).context("the settings cannot be used")?;
+    let context = Arguments::parse().module.begin().context("the settings cannot be used")?;
     let answered = version_report::write(&context)?;
     tracing::info!(answered, "version reports written");
     Ok(())
