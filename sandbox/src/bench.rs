@@ -8,6 +8,10 @@ mod flood;
 mod footprint;
 mod ingest;
 mod package;
+mod powercut;
+mod stranger;
+
+pub(crate) use stranger::inside as stranger_inside;
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -28,6 +32,10 @@ pub(crate) enum Name {
     Footprint,
     /// One command amid 100,000 junk mails.
     Flood,
+    /// Power cuts at every durable change of an update and of a rollout.
+    Powercut,
+    /// From a code on paper to an appliance with twenty registered devices, by somebody who types.
+    Stranger,
 }
 
 /// Runs the named benches, all without a name, and prints their figures last. One that cannot run here does not keep
@@ -35,7 +43,11 @@ pub(crate) enum Name {
 ///
 /// # Errors
 /// When one of them failed; what the others measured is printed all the same.
-pub(crate) fn run(names: &[Name], runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+pub(crate) fn run(
+    names: &[Name],
+    points: Option<u64>,
+    runtime: &tokio::runtime::Runtime,
+) -> anyhow::Result<()> {
     let now = now();
     let mut figures = Vec::new();
     let mut failed = Vec::new();
@@ -51,6 +63,8 @@ pub(crate) fn run(names: &[Name], runtime: &tokio::runtime::Runtime) -> anyhow::
             Name::Ingest => ingest::run(now, runtime),
             Name::Footprint => footprint::run(),
             Name::Flood => flood::run(now),
+            Name::Powercut => powercut::run(points),
+            Name::Stranger => stranger::run(),
         };
         match measured {
             Ok(measured) => figures.extend(measured),
@@ -75,6 +89,8 @@ impl Name {
             Self::Ingest => "10,000 version reports from a real mail server into the fleet database",
             Self::Footprint => "an appliance with twenty printers",
             Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
+            Self::Powercut => "the power goes in the middle of updates and of rollouts",
+            Self::Stranger => "a new box, a code on paper, a real mail server, and somebody who types",
         }
     }
 }

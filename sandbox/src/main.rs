@@ -7,6 +7,7 @@ mod worlds;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// A whole world on one machine: printers from recordings, a post office with scripted faults, the demo and the benches.
@@ -28,6 +29,15 @@ enum Command {
         /// Which benches; all without a name.
         #[arg(value_enum)]
         names: Vec<bench::Name>,
+        /// Cuts that `powercut` makes, of all kinds and in both ways together; as many as take ten minutes if not given.
+        #[arg(long)]
+        points: Option<u64>,
+    },
+    /// The part of `bench stranger` that needs a network of its own.
+    #[command(hide = true)]
+    Stranger {
+        /// A folder for all of it.
+        folder: PathBuf,
     },
     /// Printers that answer SNMP from recordings, changeable over a control channel, until Ctrl-C.
     Printers(worlds::PrintersArguments),
@@ -54,7 +64,8 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Fleet(arguments) => fleet_command::run(&arguments),
-        Command::Bench { names } => bench::run(&names, &runtime()?),
+        Command::Bench { names, points } => bench::run(&names, points, &runtime()?),
+        Command::Stranger { folder } => bench::stranger_inside(&folder, &runtime()?),
         Command::Printers(arguments) => runtime()?.block_on(worlds::printers(arguments)),
         Command::PostOffice(arguments) => runtime()?.block_on(worlds::post_office(arguments)),
     }

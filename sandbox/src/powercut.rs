@@ -3,9 +3,10 @@
 //!
 //! The library is `sandbox/powercut/shim.c`, compiled here by the system's C compiler. [`Circuit`] is one folder under
 //! power; [`Circuit::take_back`] is what a real power cut does to a disk, as harshly as POSIX allows. [`ApplianceCuts`]
-//! cuts the power of real appliances in the middle of updates.
+//! cuts the power of real appliances in the middle of updates, [`CenterCuts`] that of a center in the middle of a rollout.
 
 mod appliance;
+mod center;
 mod cuts;
 mod ground;
 mod image;
@@ -17,6 +18,7 @@ mod tally;
 mod tests;
 
 pub use appliance::ApplianceCuts;
+pub use center::CenterCuts;
 pub use cuts::{Cut, Way, both_ways, make, spread};
 pub use image::Kind;
 pub use power::{Circuit, Shim};

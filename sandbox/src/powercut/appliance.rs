@@ -12,7 +12,9 @@ use mailfmt::package::PackageId;
 use mailfmt::{Message, Report};
 use monitor_appliance::release::{Release, Releases, SUPERVISOR, hash_file, residents};
 use monitor_appliance::store::UpdateOrderRow;
-use monitor_appliance::supervisor::processes::{PACKAGE_MARK, ROOT_MARK, kill_marked, running_file};
+use monitor_appliance::supervisor::processes::{
+    PACKAGE_MARK, ROOT_MARK, kill_marked, running_file, spawn_group,
+};
 use monitor_appliance::{Layout, Store};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -103,7 +105,7 @@ impl ApplianceCuts {
         };
         let folder = self.ground.folder.join(format!("{number:04}-{name}"));
         let root = folder.join("root");
-        copy_tree(&self.image.root, &root, Some("releases"))?;
+        copy_tree(&self.image.root, &root, &["releases", SUPERVISOR])?;
         let address = format!("run{number:04}@site.example");
         self.ground.office.add_mailbox(&address, &self.ground.stage.mail.password);
         for mail in &self.image.mails {
@@ -182,7 +184,8 @@ impl Run {
         if under_power {
             self.circuit.connect(&mut command);
         }
-        let supervisor = command.spawn().with_context(|| format!("cannot start {}", proven.display()))?;
+        let supervisor =
+            spawn_group(&mut command).with_context(|| format!("cannot start {}", proven.display()))?;
         (self.supervisor, self.under_power) = (Some(supervisor), under_power);
         Ok(())
     }

@@ -99,7 +99,7 @@ pub(super) fn mail_site(office: &PostOffice, sites: u32) -> MailSite {
 }
 
 /// A temporary folder in memory where there is room and programs may be run from it, else wherever temporary files go.
-fn room() -> anyhow::Result<TempDir> {
+pub(super) fn room() -> anyhow::Result<TempDir> {
     let make = |builder: &mut tempfile::Builder<'_, '_>, folder: Option<&Path>| match folder {
         Some(folder) => builder.tempdir_in(folder),
         None => builder.tempdir(),
@@ -128,13 +128,13 @@ fn runs_programs(folder: &Path) -> bool {
     run().unwrap_or(false)
 }
 
-/// Copies a tree. Files below `shared` (relative to `from`) become further names of the same files: nothing writes
-/// into them in place.
-pub(super) fn copy_tree(from: &Path, to: &Path, shared: Option<&str>) -> Result<(), PowerError> {
+/// Copies a tree. Entries of `from` named in `shared`, and all that is below them, become further names of the same files:
+/// nothing writes into them in place.
+pub(super) fn copy_tree(from: &Path, to: &Path, shared: &[&str]) -> Result<(), PowerError> {
     copy(from, to, shared, false)
 }
 
-fn copy(from: &Path, to: &Path, shared: Option<&str>, link: bool) -> Result<(), PowerError> {
+fn copy(from: &Path, to: &Path, shared: &[&str], all: bool) -> Result<(), PowerError> {
     let io = |source| PowerError::Io { path: from.to_owned(), source };
     std::fs::create_dir_all(to).map_err(io)?;
     std::fs::set_permissions(to, from.metadata().map_err(io)?.permissions()).map_err(io)?;
@@ -142,8 +142,9 @@ fn copy(from: &Path, to: &Path, shared: Option<&str>, link: bool) -> Result<(), 
         let entry = entry.map_err(io)?;
         let (old, new) = (entry.path(), to.join(entry.file_name()));
         let kind = entry.file_type().map_err(io)?;
+        let link = all || shared.iter().any(|shared| entry.file_name() == *shared);
         if kind.is_dir() {
-            copy(&old, &new, None, link || shared.is_some_and(|shared| entry.file_name() == shared))?;
+            copy(&old, &new, &[], link)?;
         } else if kind.is_symlink() {
             let target = std::fs::read_link(&old).map_err(io)?;
             std::os::unix::fs::symlink(target, &new).map_err(io)?;

@@ -95,7 +95,7 @@ impl Image {
             Kind::All | Kind::Supervisor => Vec::new(),
         };
         let root = folder.join("root");
-        copy_tree(&ground.stage.site(number)?.root, &root, None)?;
+        copy_tree(&ground.stage.site(number)?.root, &root, &[])?;
         // It is not the appliance's own, and would be counted.
         std::fs::remove_file(root.join("log.txt"))?;
         let settings = root.join("appliance.toml");

@@ -1,11 +1,11 @@
-//! What an update leaves lying around for ever.
+//! What is left lying around for ever.
 
 use monitor_appliance::{Context, Layout, update};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Ends of the names of what is being made or removed.
-const HALF: [&str; 8] = ["new", "gone", "link", "mended", "part", "tmp", "half", "before"];
+const HALF: [&str; 7] = ["new", "gone", "link", "mended", "part", "tmp", "half"];
 
 /// Longer than anything is kept for whoever may still need it.
 const LONG: Duration = Duration::from_secs(3 * 24 * 3600);
@@ -15,8 +15,7 @@ const LONG: Duration = Duration::from_secs(3 * 24 * 3600);
 pub(super) fn litter(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
     let context = Context::load(layout.root())?;
     update::tidy(&context, &context.open_store()?, in_three_days());
-    let mut found = Vec::new();
-    half_made(layout.root(), &mut found)?;
+    let mut found = half_made(layout.root())?;
     for folder in [layout.packages_dir(), layout.updates_dir()] {
         let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
         found.extend(entries.filter(|entry| entry.file_name() != "lock").map(|entry| entry.path()));
@@ -26,7 +25,9 @@ pub(super) fn litter(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn half_made(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+/// What below a folder was not made, or not removed, to its end.
+pub(super) fn half_made(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
@@ -34,10 +35,10 @@ fn half_made(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         if is_half || entry.file_name().as_encoded_bytes().starts_with(b".") {
             found.push(path);
         } else if entry.file_type()?.is_dir() {
-            half_made(&path, found)?;
+            found.extend(half_made(&path)?);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 #[expect(
