@@ -107,6 +107,12 @@ pub enum DbError {
         /// The appliance.
         agent: AgentId,
     },
+    /// It has as many devices as one appliance may have.
+    #[error("{agent} has {} devices already; no appliance may have more", devices::DEVICES_MAX)]
+    TooManyDevices {
+        /// The appliance.
+        agent: AgentId,
+    },
     /// No package of that id.
     #[error("there is no package {package:?}; `center-manager package list` shows what there is")]
     NoSuchPackage {

@@ -250,6 +250,7 @@ impl Daemon {
             let ended = self.db.sweep_codes(now())?;
             self.keys.codes_changed |= ended > 0;
             self.db.sweep_rotations(now())?;
+            self.db.repeat_rotations(now())?;
         }
         (pass.sent, pass.more_to_send) = self.send_due(stop).await?;
         Ok(pass)

@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use mailfmt::AgentId;
 use rusqlite::{Connection, Row, params};
 
+/// Open alarms that one appliance may have raised: those that there are, several times over. More are only filed as reports.
+const REPORTED_MAX: u32 = 32;
+
 /// Names an alarm; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(transparent)]
@@ -74,6 +77,9 @@ pub struct Alarm {
 pub(crate) fn raise(transaction: &Connection, alarm: &NewAlarm<'_>, now: Timestamp) -> Result<bool, DbError> {
     let (kind, subject, description) = (plain(alarm.kind), plain(alarm.subject), plain(alarm.description));
     let agent = alarm.agent.map(AgentId::as_str);
+    if alarm.reported && is_full(transaction, agent, &kind, &subject)? {
+        return Ok(false);
+    }
     let news = transaction
         .prepare_cached(
             "SELECT NOT EXISTS (SELECT 1 FROM alarm WHERE ifnull(agent, '') = ifnull(?1, '') AND kind = ?2
@@ -85,7 +91,10 @@ pub(crate) fn raise(transaction: &Connection, alarm: &NewAlarm<'_>, now: Timesta
             "INSERT INTO alarm (agent, kind, subject, description, since, last, reported)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (ifnull(agent, ''), kind, subject) WHERE over IS NULL DO UPDATE
-             SET count = count + 1, last = excluded.last, description = excluded.description",
+             SET count = count + 1, last = excluded.last, description = excluded.description,
+                 acknowledged = CASE WHEN alarm.reported > excluded.reported THEN NULL ELSE acknowledged END,
+                 reported = excluded.reported
+             WHERE alarm.reported OR NOT excluded.reported",
         )?
         .execute(params![agent, kind, subject, description, At(alarm.since), At(now), alarm.reported])?;
     Ok(news)
@@ -106,6 +115,38 @@ pub(crate) fn over(
         )?
         .execute(params![agent.map(AgentId::as_str), plain(kind), plain(subject), At(now)])?;
     Ok(())
+}
+
+/// Ends an open alarm that the appliance itself raised. What the center says about it is not the appliance's to end.
+pub(crate) fn told_over(
+    transaction: &Connection,
+    agent: &AgentId,
+    kind: &str,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    transaction
+        .prepare_cached(
+            "UPDATE alarm SET over = ?3 WHERE agent = ?1 AND kind = ?2 AND subject = '' AND over IS NULL AND reported",
+        )?
+        .execute(params![agent.as_str(), plain(kind), At(now)])?;
+    Ok(())
+}
+
+/// Whether an appliance has raised as many alarms as are listed of one, and this is a further one.
+fn is_full(
+    transaction: &Connection,
+    agent: Option<&str>,
+    kind: &str,
+    subject: &str,
+) -> Result<bool, DbError> {
+    Ok(transaction
+        .prepare_cached(
+            "SELECT count(*) >= ?4 AND NOT max(kind = ?2 AND subject = ?3) FROM alarm
+             WHERE ifnull(agent, '') = ifnull(?1, '') AND over IS NULL AND reported",
+        )?
+        .query_row(params![agent, kind, subject, REPORTED_MAX], |row| {
+            Ok(row.get::<_, Option<bool>>(0)?.unwrap_or(false))
+        })?)
 }
 
 fn read_alarm(row: &Row<'_>) -> rusqlite::Result<Alarm> {

@@ -1,5 +1,6 @@
 //! Devices with their faults, counters and supplies.
 
+use super::alarms::{self, NewAlarm};
 use super::columns::{At, count, json, maybe_parsed, maybe_time, parsed, time, uncount};
 use super::{Db, DbError, inventory};
 use crate::words;
@@ -8,6 +9,7 @@ use mailfmt::AgentId;
 use mailfmt::message::report::{FaultClearedReport, FaultReport};
 use mailfmt::message::{Counter, DeviceId, Supply, SupplyLevel};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use std::cell::Cell;
 
 /// A device as the center knows it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -144,6 +146,49 @@ pub(super) struct Origin<'a> {
     /// Reception number of the report.
     pub(super) number: u64,
     pub(super) now: Timestamp,
+    /// Devices that may be added yet, once it was counted.
+    room: Cell<Option<u32>>,
+    full: Cell<bool>,
+}
+
+/// Devices that one appliance may tell of: some times as many as the largest site has. Whoever stole an appliance does not
+/// fill the disk with made-up ones.
+pub const DEVICES_MAX: u32 = 20_000;
+
+impl<'a> Origin<'a> {
+    pub(super) fn new(agent: &'a AgentId, number: u64, now: Timestamp) -> Self {
+        Self { agent, number, now, room: Cell::new(None), full: Cell::new(false) }
+    }
+
+    /// Takes room for one device more; false, and an alarm, if there is none.
+    fn has_room(&self, transaction: &Connection) -> Result<bool, DbError> {
+        let room = match self.room.get() {
+            Some(room) => room,
+            None => {
+                let known: u32 = transaction
+                    .prepare_cached("SELECT count(*) FROM device WHERE agent = ?1")?
+                    .query_row([self.agent.as_str()], |row| row.get(0))?;
+                DEVICES_MAX.saturating_sub(known)
+            }
+        };
+        if room == 0 && !self.full.replace(true) {
+            alarms::raise(transaction, &too_many(self), self.now)?;
+        }
+        self.room.set(Some(room.saturating_sub(1)));
+        Ok(room > 0)
+    }
+}
+
+fn too_many<'a>(origin: &Origin<'a>) -> NewAlarm<'a> {
+    NewAlarm {
+        agent: Some(origin.agent),
+        kind: "too-many-devices",
+        subject: "",
+        description: "It tells of more devices than any site has; no further ones are listed. If they are made up, \
+                      suspend it and look at the site",
+        since: origin.now,
+        reported: false,
+    }
 }
 
 /// Counters and supplies of one device at one time.
@@ -160,7 +205,7 @@ pub(super) fn device_row(
     origin: &Origin<'_>,
     device: &DeviceId,
     address: &str,
-) -> Result<i64, DbError> {
+) -> Result<Option<i64>, DbError> {
     let known: bool = transaction
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM device WHERE agent = ?1 AND vendor = ?2 AND model = ?3 AND serial = ?4)",
@@ -168,6 +213,9 @@ pub(super) fn device_row(
         .query_row(params![origin.agent.as_str(), device.vendor, device.model, device.serial], |row| {
             row.get(0)
         })?;
+    if !known && !origin.has_room(transaction)? {
+        return Ok(None);
+    }
     let id = transaction
         .prepare_cached(
             "INSERT INTO device (agent, vendor, model, serial, address, first_seen, last_seen)
@@ -190,7 +238,7 @@ pub(super) fn device_row(
     if !known {
         inventory::note_conflict(transaction, origin, device)?;
     }
-    Ok(id)
+    Ok(Some(id))
 }
 
 pub(super) fn open_fault(
@@ -198,7 +246,7 @@ pub(super) fn open_fault(
     origin: &Origin<'_>,
     report: &FaultReport,
 ) -> Result<(), DbError> {
-    let device = device_row(transaction, origin, &report.device, "")?;
+    let Some(device) = device_row(transaction, origin, &report.device, "")? else { return Ok(()) };
     // The clearing report may have come first; its time stays.
     transaction
         .prepare_cached(
@@ -229,7 +277,7 @@ pub(super) fn clear_fault(
     origin: &Origin<'_>,
     report: &FaultClearedReport,
 ) -> Result<(), DbError> {
-    let device = device_row(transaction, origin, &report.device, "")?;
+    let Some(device) = device_row(transaction, origin, &report.device, "")? else { return Ok(()) };
     transaction
         .prepare_cached(
             "INSERT INTO fault (agent, episode, device, cleared, report) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -268,7 +316,7 @@ pub(super) fn not_collected(
     device: &DeviceId,
     address: &str,
 ) -> Result<(), DbError> {
-    let device = device_row(transaction, origin, device, address)?;
+    let Some(device) = device_row(transaction, origin, device, address)? else { return Ok(()) };
     transaction
         .prepare_cached("UPDATE device SET not_collected = ?2 WHERE id = ?1 AND last_reading IS NULL")?
         .execute(params![device, At(origin.now)])?;
@@ -282,7 +330,7 @@ pub(super) fn add_reading(
     address: &str,
     reading: &Reading<'_>,
 ) -> Result<(), DbError> {
-    let device = device_row(transaction, origin, device, address)?;
+    let Some(device) = device_row(transaction, origin, device, address)? else { return Ok(()) };
     let newest = transaction
         .prepare_cached(
             "UPDATE device SET not_collected = NULL, last_reading = ?2

@@ -144,7 +144,10 @@ impl<R: Random> Filing<'_, R> {
         }
         let sighting =
             Sighting { sequence: arrived.sequence, follows: arrived.follows, created: arrived.created };
-        let (heard, fork) = standing::heard(self.transaction, &arrived.agent, sighting, self.now)?;
+        // What is played back is no sign of life.
+        let known = repeat(self.transaction, arrived)?;
+        let (heard, fork) =
+            standing::heard(self.transaction, &arrived.agent, sighting, known.is_none(), self.now)?;
         match heard {
             // The appliance may have been removed since its mail was judged.
             Heard::Removed => return self.discard(Discard::UnknownSender),
@@ -155,7 +158,7 @@ impl<R: Random> Filing<'_, R> {
         if arrived.key == KeyStanding::Present {
             rotations::confirmed(self.transaction, &arrived.agent, self.now)?;
         }
-        if let Some(journaled) = repeat(self.transaction, arrived)? {
+        if let Some(journaled) = known {
             if !self.send_receipt_again(&journaled)? {
                 self.send_receipt(arrived, &journaled)?;
             }
@@ -220,7 +223,7 @@ impl<R: Random> Filing<'_, R> {
     }
 
     fn apply(&mut self, arrived: &Arrived, number: u64) -> Result<(), DbError> {
-        let origin = devices::Origin { agent: &arrived.agent, number, now: self.now };
+        let origin = devices::Origin::new(&arrived.agent, number, self.now);
         for change in changes(&arrived.report) {
             match change {
                 Change::FaultOpened(report) => devices::open_fault(self.transaction, &origin, report)?,
@@ -337,7 +340,7 @@ impl<R: Random> Filing<'_, R> {
     /// What the appliance itself finds wrong.
     fn alarm(&mut self, arrived: &Arrived, report: &AlarmReport) -> Result<(), DbError> {
         if report.over {
-            return alarms::over(self.transaction, Some(&arrived.agent), &report.alarm, "", self.now);
+            return alarms::told_over(self.transaction, &arrived.agent, &report.alarm, self.now);
         }
         let alarm = NewAlarm {
             agent: Some(&arrived.agent),

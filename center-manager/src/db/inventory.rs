@@ -81,7 +81,7 @@ pub(super) fn file(
         > 0;
     for device in devices {
         let id = device.id.clone().unwrap_or_else(|| unidentified(&device.address));
-        let row = device_row(transaction, origin, &id, &device.address)?;
+        let Some(row) = device_row(transaction, origin, &id, &device.address)? else { continue };
         if newest {
             note_state(transaction, row, device, made)?;
         }
@@ -294,8 +294,10 @@ impl Db {
         self.write(|transaction| {
             super::appliances::appliance(transaction, to)?;
             let (old, device) = chosen(transaction, choice, from)?;
-            let origin = Origin { agent: to, number: 0, now };
-            let new = device_row(transaction, &origin, &device, "")?;
+            let origin = Origin::new(to, 0, now);
+            let Some(new) = device_row(transaction, &origin, &device, "")? else {
+                return Err(DbError::TooManyDevices { agent: to.clone() });
+            };
             transaction.execute("UPDATE device SET moved_to = NULL, moved_at = NULL WHERE id = ?1", [new])?;
             transaction.execute(
                 "UPDATE device SET moved_to = ?2, moved_at = ?3 WHERE id = ?1",

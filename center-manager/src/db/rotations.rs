@@ -162,6 +162,34 @@ impl Db {
             .flatten())
     }
 
+    /// Puts the requests of open rotations into the outbox again that went out some time ago and were not answered:
+    /// after two hours, then after twice as long each time, up to a day and a third.
+    ///
+    /// # Errors
+    /// [`DbError::Sql`].
+    pub fn repeat_rotations(&mut self, now: Timestamp) -> Result<usize, DbError> {
+        const DUE: &str = "state IN ('accepted', 'delayed', 'bounced', 'refused')
+             AND changed + (3600000 << min(max(attempts, 1), 5)) <= ?1
+             AND outbox IN (SELECT o.id FROM rotation r JOIN outbox o ON o.message = r.message
+                            WHERE r.state = 'asked' AND r.expires >= ?1)";
+        // Mostly there is nothing to do, and then nothing is written.
+        let due: bool = self
+            .read()
+            .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM outbox_recipient WHERE {DUE})"))?
+            .query_row([At(now)], |row| row.get(0))?;
+        if !due {
+            return Ok(0);
+        }
+        self.write(|transaction| {
+            Ok(transaction.execute(
+                &format!(
+                    "UPDATE outbox_recipient SET state = 'queued', next_try = ?1, changed = ?1 WHERE {DUE}"
+                ),
+                [At(now)],
+            )?)
+        })
+    }
+
     /// Ends rotations that were not answered in time, and wipes their halves; answers how many.
     ///
     /// # Errors

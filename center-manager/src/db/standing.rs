@@ -26,11 +26,12 @@ pub(super) enum Heard {
 }
 
 /// An authentic report came: the appliance lives, and its channel has come this far. Answers also whether its history
-/// forks here.
+/// forks here. One that came before (not `is_new`) may be played back by anybody and says neither.
 pub(super) fn heard(
     transaction: &Connection,
     agent: &AgentId,
     sighting: Sighting,
+    is_new: bool,
     now: Timestamp,
 ) -> Result<(Heard, Option<Fork>), DbError> {
     let known = transaction
@@ -53,6 +54,9 @@ pub(super) fn heard(
             )?
             .execute(params![agent.as_str(), At(now)])?;
         return Ok((Heard::Suspended, None));
+    }
+    if !is_new && state == "active" {
+        return Ok((Heard::Again, None));
     }
     // Only the first number of an epoch, or one of an older epoch, can tell something new.
     let fork = if highest > 0 && epoch_of(highest) == epoch_of(sighting.sequence) {
@@ -160,7 +164,11 @@ impl Db {
         reason: &str,
         now: Timestamp,
     ) -> Result<(), DbError> {
-        self.write(|transaction| suspend(transaction, agent, reason, now))
+        self.write(|transaction| {
+            // Nobody comes in by an admission that was given before.
+            super::enrolment::end_pending(transaction, agent, now)?;
+            suspend(transaction, agent, reason, now)
+        })
     }
 
     /// Lets a suspended appliance in again; what it could not deliver comes by itself, since it got no receipt. Answers

@@ -188,21 +188,22 @@ fn decided(
         return Ok(Decision::Offer);
     };
     refuse_if(exchange.over, Refusal::Over)?;
-    refuse_if(exchange.answers >= ANSWERS_MAX, Refusal::TooManyAnswers)?;
+    let few = || refuse_if(exchange.answers >= ANSWERS_MAX, Refusal::TooManyAnswers);
     match (word, exchange.admitted) {
         // The code may have been used up by this very exchange, or run out while the admission was on its way.
-        (Enrolment::Registration(_), true) => Ok(Decision::AdmitAgain),
+        (Enrolment::Registration(_), true) => few().map(|()| Decision::AdmitAgain),
+        // However often others played its hello back.
         (Enrolment::Registration(_), false) => {
             open()?;
             refuse_if(!usable(address), Refusal::Address)?;
             Ok(Decision::Admit)
         }
-        (_, admitted) => {
-            if !admitted {
-                open()?;
-            }
-            Ok(Decision::OfferAgain)
+        (_, false) => {
+            open()?;
+            few().map(|()| Decision::OfferAgain)
         }
+        // It has the offer: a late copy, or one that somebody plays back.
+        (_, true) => Err(Refusal::Over),
     }
 }
 

@@ -86,6 +86,7 @@ impl Center {
         self.now += SignedDuration::from_hours(hours);
         self.db.sweep_codes(self.now).unwrap();
         self.db.sweep_rotations(self.now).unwrap();
+        self.db.repeat_rotations(self.now).unwrap();
         self.db.expire_outbox(self.now).unwrap();
     }
 

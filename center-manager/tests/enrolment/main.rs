@@ -4,6 +4,7 @@
 
 mod center;
 mod daemon;
+mod hostile;
 mod post_office;
 mod standing;
 

@@ -92,7 +92,7 @@ pub(super) fn admit<R: Random>(
     transaction
         .prepare_cached(
             "UPDATE enrolment_exchange SET registration = ?2, admission = ?3, registered = ?4, agent = ?5, address = ?6,
-                 answers = answers + 1 WHERE id = ?1",
+                 answers = 1 WHERE id = ?1",
         )?
         .execute(params![
             exchange.id,
@@ -278,14 +278,15 @@ pub(in crate::db) fn take_over(
 ) -> Result<(), DbError> {
     let pending = transaction
         .prepare_cached(
-            "SELECT credential, becomes FROM enrolment_exchange
-             WHERE id = ?1 AND agent = ?2 AND credential IS NOT NULL",
+            "SELECT x.credential, x.becomes FROM enrolment_exchange x JOIN appliance a ON a.agent = x.agent
+             WHERE x.id = ?1 AND x.agent = ?2 AND x.credential IS NOT NULL
+               AND (a.suspended IS NULL OR a.suspended <= x.registered)",
         )?
         .query_row(params![exchange, agent.as_str()], |row| {
             Ok((Credential::from_bytes(row.get(0)?), crate::db::columns::json::<Becomes>(row, 1)?))
         })
         .optional()?;
-    // It may have been confirmed or ended since the mail was judged.
+    // It may have been confirmed or ended since the mail was judged. Who was suspended after the admission stays so.
     let Some((credential, becomes)) = pending else { return Ok(()) };
     // A new channel: numbers and boots of the old box say nothing about this one, and its clock may be behind the old one's.
     transaction
@@ -351,7 +352,7 @@ fn register_devices(
     registration: &Registration,
     now: Timestamp,
 ) -> Result<Vec<String>, DbError> {
-    let origin = devices::Origin { agent, number, now };
+    let origin = devices::Origin::new(agent, number, now);
     inventory::file(transaction, &origin, made, &registration.devices)?;
     let mut statement = transaction.prepare_cached(
         "SELECT vendor, model, serial FROM device_conflict WHERE claimant = ?1 AND resolved IS NULL ORDER BY id LIMIT ?2",
