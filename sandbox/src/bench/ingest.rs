@@ -5,7 +5,7 @@
 
 mod mails;
 mod peers;
-mod site;
+pub(super) mod site;
 
 use super::{Figure, octets_f64};
 use anyhow::{Context as _, ensure};
@@ -47,7 +47,7 @@ pub(super) fn run(now: Timestamp, runtime: &tokio::runtime::Runtime) -> anyhow::
         .permissions(Permissions::from_mode(0o755))
         .tempdir_in(memory.unwrap_or(&std::env::temp_dir()))?;
     let folder = tempfile::Builder::new().prefix("ingest-bench.").tempdir()?;
-    let site = MailSite::start(&server_folder.path().join("site"), MAILBOXES, runtime)?;
+    let site = MailSite::start(&server_folder.path().join("site"), MAILBOXES, &[], runtime)?;
     let load = Load::make(REPORTS, APPLIANCES, now)?;
     eprintln!("  {MAILBOXES} mailboxes with {REPORTS} mails of {} octets each ...", load.octets_each());
     let mut mailboxes = site.mailboxes()?.into_iter();

@@ -24,6 +24,8 @@ pub struct NewBox {
     pub number: u32,
     /// What tells it from other boxes.
     pub machine: String,
+    /// By which protocol it fetches mail.
+    pub fetch: Fetch,
     /// Where it looks for devices; nowhere if empty.
     pub ranges: Vec<String>,
     /// How long its person waits for the center, in seconds.
@@ -33,12 +35,13 @@ pub struct NewBox {
 }
 
 impl NewBox {
-    /// A box with its own hardware and no devices, whose person has patience.
+    /// A box with its own hardware and no devices, that fetches by IMAP, whose person has patience.
     #[must_use]
     pub fn plain(number: u32) -> Self {
         Self {
             number,
             machine: format!("{number:02}").repeat(32),
+            fetch: Fetch::Imap,
             ranges: Vec::new(),
             wait: 120,
             further: Vec::new(),
@@ -89,7 +92,7 @@ impl Stage {
         arguments.extend(["--password-file".to_owned(), password.to_string_lossy().into_owned()]);
         arguments.extend(["--center-address".to_owned(), paper.center_address.clone()]);
         arguments.extend(["--wait".to_owned(), new.wait.to_string()]);
-        arguments.extend(account_flags(&self.mail, new.number, Fetch::Imap));
+        arguments.extend(account_flags(&self.mail, new.number, new.fetch));
         for range in &new.ranges {
             arguments.extend(["--range".to_owned(), range.clone()]);
         }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use mailbox::{Protocol, Security};
+use sandbox::world::{self, Door, Protection};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,29 +13,31 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/mailserver
 const CANNOT_RUN: i32 = 3;
 
 /// A running Postfix and Dovecot.
-pub(super) struct MailSite {
+pub(in super::super) struct MailSite {
     root: PathBuf,
     values: BTreeMap<String, String>,
     /// The password of every mailbox.
-    pub(super) password: String,
+    pub(in super::super) password: String,
 }
 
 /// A mailbox of the site.
-pub(super) struct Mailbox {
+pub(in super::super) struct Mailbox {
     /// Login name, which is its address.
-    pub(super) user: String,
+    pub(in super::super) user: String,
     /// Its Maildir on the disk.
-    pub(super) maildir: PathBuf,
+    pub(in super::super) maildir: PathBuf,
 }
 
 impl MailSite {
-    /// Starts a site with so many mailboxes below `root`; installs Debian's packages where they are missing.
+    /// Starts a site with so many mailboxes below `root`; installs Debian's packages where they are missing. `further` are
+    /// flags of the script.
     ///
     /// # Errors
     /// When it cannot run here, or does not start; the script's own words are on standard error.
-    pub(super) fn start(
+    pub(in super::super) fn start(
         root: &Path,
         mailboxes: usize,
+        further: &[&str],
         runtime: &tokio::runtime::Runtime,
     ) -> anyhow::Result<Self> {
         // From here on there is something to stop, also when the person at the keyboard has had enough.
@@ -43,6 +46,7 @@ impl MailSite {
         let status = Command::new(SCRIPT)
             .args(["start", "--install", "--users", &mailboxes.to_string(), "--root"])
             .arg(root)
+            .args(further)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .status()
@@ -69,12 +73,12 @@ impl MailSite {
     }
 
     /// The address of its servers.
-    pub(super) fn host(&self) -> anyhow::Result<&str> {
+    pub(in super::super) fn host(&self) -> anyhow::Result<&str> {
         self.value("HOST")
     }
 
     /// The port of one of its servers.
-    pub(super) fn port(&self, fetch: Protocol, security: Security) -> anyhow::Result<u16> {
+    pub(in super::super) fn port(&self, fetch: Protocol, security: Security) -> anyhow::Result<u16> {
         let key = match (fetch, security) {
             (Protocol::Pop3, Security::Tls) => "POP3S_PORT",
             (Protocol::Pop3, _) => "POP3_PORT",
@@ -85,17 +89,34 @@ impl MailSite {
     }
 
     /// The port of its submission server.
-    pub(super) fn smtp_port(&self) -> anyhow::Result<u16> {
+    pub(in super::super) fn smtp_port(&self) -> anyhow::Result<u16> {
         Ok(self.value("SMTP_PORT")?.parse()?)
     }
 
+    /// As the programs of the sandbox's world are set up with it.
+    pub(in super::super) fn as_world(&self) -> anyhow::Result<world::MailSite> {
+        let door = |key| -> anyhow::Result<Door> {
+            Ok(Door { port: self.value(key)?.parse()?, protection: Protection::Tls })
+        };
+        Ok(world::MailSite {
+            host: self.host()?.to_owned(),
+            smtp: door("SMTPS_PORT")?,
+            pop3: door("POP3S_PORT")?,
+            imap: door("IMAPS_PORT")?,
+            ca_file: Some(self.ca_file()?),
+            site_domain: self.value("SITE_DOMAIN")?.to_owned(),
+            center_domain: self.value("CENTER_DOMAIN")?.to_owned(),
+            password: self.password.clone(),
+        })
+    }
+
     /// The certificate of its authority, PEM.
-    pub(super) fn ca_file(&self) -> anyhow::Result<PathBuf> {
+    pub(in super::super) fn ca_file(&self) -> anyhow::Result<PathBuf> {
         Ok(self.value("CA")?.into())
     }
 
     /// All mailboxes of the site's domain.
-    pub(super) fn mailboxes(&self) -> anyhow::Result<Vec<Mailbox>> {
+    pub(in super::super) fn mailboxes(&self) -> anyhow::Result<Vec<Mailbox>> {
         let domain = self.value("SITE_DOMAIN")?;
         let folder = Path::new(self.value("MAILDIRS")?).join(domain);
         let mailbox = |number| {
