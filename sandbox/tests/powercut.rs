@@ -3,7 +3,7 @@
 use sandbox::powercut::{ApplianceCuts, End, Kind, Outcome, both_ways, make, spread};
 
 /// Runs at the same time: each waits most of the time.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 12;
 
 #[test]
 fn an_appliance_whose_power_goes_while_it_installs_data_is_wholly_old_or_wholly_new() {

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 use sandbox::powercut::{ApplianceCuts, CenterCuts, Cut, End, Kind, Outcome, Tally, both_ways, make, spread};
 use sandbox::world::{end_in_order_when_interrupted, is_interrupted};
-use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
 
 /// Cuts of all without `--points`: as many as two processors make in about ten minutes.
 const POINTS: u64 = 480;
@@ -56,10 +56,13 @@ fn cut(name: &str, changes: u64, points: u64, cut: impl Fn(Cut) -> Outcome + Syn
     let style = ProgressStyle::with_template("  {msg} [{bar:40}] {pos}/{len}, {eta} to go")?;
     // Without a terminal it draws nothing.
     let bar = ProgressBar::new(u64::try_from(cuts.len())?).with_style(style).with_message(name.to_owned());
+    let reasons = Mutex::new(Vec::new());
     let told = |_, outcome: &Outcome| {
         bar.inc(1);
-        if let End::Broken(why) = &outcome.end {
-            bar.suspend(|| eprintln!("{why}"));
+        match &outcome.end {
+            End::Broken(why) => bar.suspend(|| eprintln!("{why}")),
+            End::Old => reasons.lock().unwrap_or_else(PoisonError::into_inner).push(outcome.reason.clone()),
+            End::New => {}
         }
     };
     let at_once = std::thread::available_parallelism().map_or(1, usize::from) * AT_ONCE;
@@ -73,9 +76,10 @@ fn cut(name: &str, changes: u64, points: u64, cut: impl Fn(Cut) -> Outcome + Syn
          {doubled} doubled; when the power came back {found_old} were old and {found_new} new; recovered within {:.1} s",
         tally.recovered_max.as_secs_f64()
     );
-    if !std::io::stderr().is_terminal() && !is_good(&tally) {
-        eprintln!("  what was found of each broken one stands above");
-    }
+    let mut reasons = reasons.into_inner().unwrap_or_else(PoisonError::into_inner);
+    reasons.sort();
+    reasons.dedup();
+    reasons.iter().for_each(|reason| eprintln!("    ended old: {reason}"));
     Ok(tally)
 }
 

@@ -61,8 +61,12 @@ impl ApplianceCuts {
         run.wait_for_rest().with_context(|| run.log_tail())?;
         let changes = run.circuit.changes()?;
         run.end();
-        let (end, lost, doubled) = run.look_closely()?;
-        ensure!((&end, lost, doubled) == (&End::New, 0, 0), "undisturbed, it ended as {end:?}");
+        let Rest { end, reason, lost, doubled } = run.look_closely()?;
+        ensure!(
+            (&end, lost, doubled) == (&End::New, 0, 0),
+            "undisturbed, it ended as {end:?}: {reason}\n{}",
+            run.log_tail()
+        );
         std::fs::remove_dir_all(&run.folder)?;
         Ok(changes)
     }
@@ -73,6 +77,7 @@ impl ApplianceCuts {
         let broken = |why: String| Outcome {
             end: End::Broken(why.clone()),
             found: End::Broken(why),
+            reason: String::new(),
             lost: 0,
             doubled: 0,
             recovered: Duration::ZERO,
@@ -142,6 +147,17 @@ struct Run {
     restarts: u32,
 }
 
+/// Where an appliance came to rest.
+struct Rest {
+    end: End,
+    /// Why it is not the new version.
+    reason: String,
+    /// Orders and reports.
+    lost: u32,
+    /// Orders and reports.
+    doubled: u32,
+}
+
 impl Drop for Run {
     fn drop(&mut self) {
         self.end();
@@ -162,11 +178,11 @@ impl Run {
         self.start(false)?;
         self.wait_for_rest()?;
         let recovered = begun.elapsed();
-        let (mut end, lost, doubled) = self.look_closely()?;
+        let Rest { mut end, reason, lost, doubled } = self.look_closely()?;
         if let (End::Old | End::New, Err(error)) = (&end, self.update_again(image, &end)) {
             end = End::Broken(format!("the update after it: {error:#}"));
         }
-        Ok(Outcome { end, found, lost, doubled, recovered })
+        Ok(Outcome { end, found, reason, lost, doubled, recovered })
     }
 
     /// Starts the supervisor as the service manager does: the proven one.
@@ -296,8 +312,7 @@ impl Run {
             .any(|folder| hash_file(&folder.join(SUPERVISOR)).is_ok_and(|found| found == wanted))
     }
 
-    /// Where it came to rest, and how many orders and reports were lost and doubled.
-    fn look_closely(&self) -> anyhow::Result<(End, u32, u32)> {
+    fn look_closely(&self) -> anyhow::Result<Rest> {
         let store = Store::open(&self.root.join("store.db"))?;
         let orders = store.update_orders_newest(10)?;
         let orders: Vec<_> = orders.iter().filter(|row| row.package == self.package).collect();
@@ -307,13 +322,18 @@ impl Run {
         };
         let (orders_count, results_count) = (one(orders.len())?, one(results.len())?);
         let (lost, doubled) = (orders_count.0 + results_count.0, orders_count.1 + results_count.1);
-        let end = match (self.what_runs(), orders.first().and_then(|row| row.state.outcome())) {
+        let outcome = orders.first().and_then(|row| row.state.outcome());
+        let reason = match &outcome {
+            Some(UpdateOutcome::Undone { reason } | UpdateOutcome::Refused { reason }) => reason.clone(),
+            _ => String::new(),
+        };
+        let end = match (self.what_runs(), outcome) {
             (End::New, Some(UpdateOutcome::Installed)) => End::New,
             (End::Old, Some(UpdateOutcome::Undone { .. } | UpdateOutcome::Refused { .. })) => End::Old,
             (End::Broken(why), _) => End::Broken(why),
             (end, outcome) => End::Broken(format!("it runs {end:?}, and its order says {outcome:?}")),
         };
-        Ok((end, lost, doubled))
+        Ok(Rest { end, reason, lost, doubled })
     }
 
     /// The update after it, then a cleaning, then a look at the store and at what lies around.

@@ -123,6 +123,7 @@ impl CenterCuts {
         let broken = |why: String| Outcome {
             end: End::Broken(why.clone()),
             found: End::Broken(why),
+            reason: String::new(),
             lost: 0,
             doubled: 0,
             recovered: Duration::ZERO,
@@ -235,7 +236,8 @@ impl Run {
         ensure!(self.rollouts()? == next + 1, "there are {} rollouts", self.rollouts()?);
         self.kill();
         self.check_home()?;
-        Ok(Outcome { end: found.clone(), found, lost, doubled, recovered })
+        let reason = if there { String::new() } else { "the rollout had not begun".to_owned() };
+        Ok(Outcome { end: found.clone(), found, reason, lost, doubled, recovered })
     }
 
     /// Starts the daemon.

@@ -99,6 +99,7 @@ mod tests {
         let cut = |cut: Cut| Outcome {
             end: if cut.point == 3 { End::Broken("half".to_owned()) } else { End::New },
             found: End::Old,
+            reason: String::new(),
             lost: u32::from(cut.way == Way::Lost),
             doubled: 0,
             recovered: Duration::from_secs(cut.point),

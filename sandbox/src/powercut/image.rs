@@ -1,7 +1,7 @@
 //! What the power is cut in the middle of: an appliance with an order to update, which every run gets a copy of.
 
 use super::ground::{Ground, copy_tree};
-use crate::world::{FIRST_VERSION, PATIENCE, RELEASE_NOTES, eventually};
+use crate::world::{PATIENCE, RELEASE_NOTES, eventually};
 use anyhow::{Context as _, ensure};
 use mailfmt::package::PackageId;
 use mailfmt::{Digest, Limits, ModuleVersion, SoftwareVersion};
@@ -102,7 +102,12 @@ impl Image {
         let text = std::fs::read_to_string(&settings)?;
         ensure!(!text.contains("[update]"), "setup wrote settings of updates");
         std::fs::write(&settings, format!("{text}\n[update]\nbusy_look_secs = 1\nscript_retry_secs = 1\n"))?;
-        if kind != Kind::Data {
+        if kind == Kind::Data {
+            // Whoever needs them makes them, and makes sure that they stay.
+            for folder in ["packages", "updates"] {
+                std::fs::remove_dir_all(root.join(folder))?;
+            }
+        } else {
             order_on_site(&ground.stage.programs.path("monitor-appliance"), &root, &package)?;
         }
         let octets = std::fs::read(&package)?;
@@ -198,6 +203,5 @@ fn build(ground: &Ground, release: &Path, from: &Path, to: &Path) -> anyhow::Res
         "--output",
         &output,
     ])?;
-    debug_assert_ne!(FIRST_VERSION, NEW_VERSION);
     Ok(to.to_owned())
 }

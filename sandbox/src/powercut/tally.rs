@@ -20,6 +20,8 @@ pub struct Outcome {
     pub end: End,
     /// What was there when the power came back, before anything was started.
     pub found: End,
+    /// Why it ended as it was before, for a person; empty otherwise.
+    pub reason: String,
     /// Orders and reports that nobody knows of any more.
     pub lost: u32,
     /// Orders and reports that took effect twice.
