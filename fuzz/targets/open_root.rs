@@ -37,8 +37,7 @@ fn as_root(root: &SignedRoot) {
 }
 
 fn as_permit(permit: &SignedPermit) {
-    let (agent, version) =
-        (AgentId::new("AGENT0000001").unwrap(), SoftwareVersion::new("1.0.00-1").unwrap());
+    let (agent, version) = (AgentId::new("AGENT0000001").unwrap(), SoftwareVersion::new("1.0.00-1").unwrap());
     let downgrade = Downgrade {
         agent: &agent,
         package: Digest::of(b"a manifest"),
