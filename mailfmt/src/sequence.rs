@@ -16,13 +16,17 @@ const BEGIN_SECS: i64 = 1_767_225_600;
 /// Epochs stay below this (reached in 2094), so that every number fits a signed 64-bit integer.
 const EPOCH_MAX: u32 = i32::MAX.unsigned_abs();
 
+/// Greatest epoch that a clock may name, in 2085. What lies beyond is kept for those who began far ahead of the truth: each of
+/// their next starts still has an epoch of its own.
+const EPOCH_OF_CLOCK_MAX: u32 = EPOCH_MAX - (1 << 28);
+
 /// The epoch of whoever starts to send at `now`, when the newest epoch that it remembers is `remembered`.
 ///
 /// Always later than `remembered`, even if the clock is behind it.
 #[must_use]
 pub fn new_epoch(now: Timestamp, remembered: u32) -> u32 {
     let elapsed = u32::try_from(now.as_second().saturating_sub(BEGIN_SECS).max(0)).unwrap_or(EPOCH_MAX);
-    elapsed.max(remembered.saturating_add(1)).min(EPOCH_MAX)
+    elapsed.min(EPOCH_OF_CLOCK_MAX).max(remembered.saturating_add(1)).min(EPOCH_MAX)
 }
 
 /// The number after `last` for a sender in `epoch`. Grows always; another sender on the same store may have begun a later
@@ -81,7 +85,12 @@ mod tests {
         assert_eq!(new_epoch(at("2026-01-01T00:01:40Z"), 100), 101, "two in one second");
         assert_eq!(new_epoch(at("1999-01-01T00:00:00Z"), 0), 1, "a clock that is far behind");
         assert_eq!(new_epoch(at("2016-01-01T00:00:00Z"), 500), 501);
-        assert_eq!(new_epoch(at("9000-01-01T00:00:00Z"), 7), EPOCH_MAX);
+        let mut epoch = new_epoch(at("9000-01-01T00:00:00Z"), 7);
+        for _ in 0..1000 {
+            let next = new_epoch(at("9000-01-01T00:00:00Z"), epoch);
+            assert!(next > epoch, "a clock that is far ahead does not use all epochs up");
+            epoch = next;
+        }
         assert_eq!(began(100), Some(at("2026-01-01T00:01:40Z")));
         assert_eq!(began(0), None);
     }

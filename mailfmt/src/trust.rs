@@ -2,6 +2,7 @@
 //! *release* keys sign packages, *command* keys sign what a center says.
 
 mod document;
+mod fingerprint;
 mod keyfile;
 mod keys;
 mod permit;
@@ -9,6 +10,7 @@ mod role;
 mod root;
 
 pub use document::{DOCUMENT_OCTETS_MAX, DocumentError, MAGIC};
+pub use fingerprint::{FingerprintError, RootFingerprint};
 pub use keyfile::KeyFile;
 pub use keys::{KeyError, KeyId, PublicKey, SigningKey};
 pub use permit::{Downgrade, DowngradePermit, PermitError};
