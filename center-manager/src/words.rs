@@ -30,7 +30,9 @@ pub fn describe(report: &Report, opened: Option<&str>) -> String {
             UpdateOutcome::Installed => format!("update to {} installed", report.target),
             UpdateOutcome::Refused { reason } => format!("update to {} refused: {reason}", report.target),
             UpdateOutcome::Undone { reason } => format!("update to {} undone: {reason}", report.target),
-            UpdateOutcome::Waiting { reason } => format!("update to {} waits: {reason}", report.target),
+            UpdateOutcome::Waiting { reason } => {
+                format!("update to {} is not done yet: {reason}", report.target)
+            }
         },
         Report::Health(report) => format!(
             "runs version {}, {} of {} {} answering",

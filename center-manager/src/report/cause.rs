@@ -80,7 +80,7 @@ fn ordered(rollout: &Rollout, order: &Order) -> String {
         (
             Transport::Accepted { at } | Transport::Heard { accepted: at, .. },
             Progress::Waiting { reason, .. },
-        ) => format!("It waits to install ({reason}); its version is asked for at {}.", asking(at)),
+        ) => format!("It is not done yet: {reason}; its version is asked for at {}.", asking(at)),
         (Transport::Accepted { at } | Transport::Heard { accepted: at, .. }, _) => {
             format!("The package was mailed at {}; the version is asked for at {}.", minute(*at), asking(at))
         }
@@ -99,7 +99,7 @@ fn asked(rollout: &Rollout, order: &Order, ask: &Ask) -> String {
         Transport::Bounced { reason, .. } => sentence(&format!("The version request came back: {reason}")),
         Transport::Accepted { at } | Transport::Heard { accepted: at, .. } => match &order.progress {
             Progress::Waiting { reason, .. } => format!(
-                "It waits to install ({reason}); its answer to the version request is due at {}.",
+                "It is not done yet: {reason}; its answer to the version request is due at {}.",
                 due(at)
             ),
             Progress::Ordered
@@ -120,7 +120,7 @@ fn failed(rollout: &Rollout, order: Option<&Order>, ask: Option<&Ask>, failure: 
         Failure::Silent => silent(rollout, progress, order, ask),
         Failure::OtherVersion { version } => match progress {
             Some(Progress::Waiting { reason, .. }) => {
-                format!("It runs {version}, not {target}; it waits to install ({reason}).")
+                format!("It runs {version}, not {target}; it is not done yet: {reason}.")
             }
             Some(Progress::InstalledSaid { .. }) => {
                 format!("It runs {version}, not {target}, although its installer said that it was done.")
@@ -166,9 +166,9 @@ fn silent(
                 "Its installer said that it was done, but it did not answer the version request within {limit}."
             )
         }
-        (Some(Progress::Waiting { reason, .. }), _) => format!(
-            "It did not answer the version request within {limit}; before that, it waited to install ({reason})."
-        ),
+        (Some(Progress::Waiting { reason, .. }), _) => {
+            format!("It did not answer the version request within {limit}; the last that it said: {reason}.")
+        }
         (_, Some(reason)) => sentence(&format!(
             "It did not answer within {limit}; a mail server on the way reports a delay: {reason}"
         )),

@@ -172,7 +172,7 @@ fn older(from: &[String], context: &Context) -> anyhow::Result<Older> {
             let octets = super::read(&package.path)?;
             let files = carried_files(&octets, &Limits::default())
                 .with_context(|| format!("{} is damaged", package.path.display()))?;
-            older.add_files(version.clone(), files);
+            older.add_package(&package.manifest, files);
         }
     }
     Ok(older)
