@@ -20,13 +20,20 @@ pub fn load(root: &Path) -> Result<Context, SettingsError> {
         Err(error) => error,
     };
     let layout = Layout::new(root);
-    tracing::error!(reason = reason(&first), "looking whether an install script left the settings so");
     // No more than a read: the store may be the next thing that is broken.
     let orders = Store::open(&layout.store_file()).and_then(|store| store.update_orders_open());
     for row in orders.unwrap_or_default() {
         match Aside::of(&layout, row.id).put_back() {
             Ok(files) if files.is_empty() => {}
-            Ok(files) => tracing::warn!(order = row.id, ?files, "put back what the script had changed"),
+            Ok(files) => {
+                let reason = reason(&first);
+                tracing::warn!(
+                    order = row.id,
+                    ?files,
+                    reason,
+                    "settings that cannot be read: put back what the script had changed"
+                );
+            }
             Err(error) => {
                 tracing::error!(reason = reason(&error), "what the script changed cannot be put back");
             }
