@@ -134,8 +134,10 @@ struct Agent {
     looked: Option<Timestamp>,
     /// Mails that need not be read again, only deleted: filed in an earlier session, or known to be unreadable.
     dispensable: HashSet<String>,
-    /// Mails that are left alone for now: the proof of the time is waited for, or the server does not give them out.
+    /// Mails that are left alone, since the server does not give them out in order.
     held: HashSet<String>,
+    /// Mails that are left alone until it is known what time it is.
+    undecided: HashSet<String>,
     /// Whether a health report was sent to have its receipt prove the time.
     time_asked: bool,
     /// The mail at which a session broke that read one by one, and whether the next one does so.
@@ -163,6 +165,7 @@ impl Agent {
             looked: None,
             dispensable: HashSet::new(),
             held: HashSet::new(),
+            undecided: HashSet::new(),
             time_asked: false,
             suspect: Suspect::None,
             pruned: None,

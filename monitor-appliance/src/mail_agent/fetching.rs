@@ -29,7 +29,7 @@ const FILING_FAILURES_MAX: usize = 3;
 /// Most ids remembered of mails that only need deleting.
 const DISPENSABLE_MAX: usize = 2 * LISTED_PER_END;
 
-/// Most ids remembered of mails that are left alone.
+/// Most ids remembered of mails that are left alone for one reason.
 const HELD_MAX: usize = 1_000;
 
 /// Which mail makes sessions break, as far as it is known.
@@ -155,11 +155,12 @@ impl Agent {
             let there: HashSet<&str> = items.iter().map(|item| item.id.as_str()).collect();
             self.dispensable.retain(|id| there.contains(id.as_str()));
             self.held.retain(|id| there.contains(id.as_str()));
+            self.undecided.retain(|id| there.contains(id.as_str()));
         }
-        if !self.context.clock_state().is_doubted() && self.time_asked {
-            // What was held back for the time can be judged now.
+        if !self.context.clock_state().is_doubted() {
+            // What waited for the time can be judged now, whatever told it: a receipt or any other mail.
             self.time_asked = false;
-            self.held.clear();
+            self.undecided.clear();
         }
         let begun = Instant::now();
         let sizes: Vec<u64> = items.iter().map(|item| item.size_octets).collect();
@@ -170,7 +171,7 @@ impl Agent {
             let round: Vec<Item> = round
                 .iter()
                 .filter_map(|place| items.get(*place))
-                .filter(|item| !self.held.contains(&item.id))
+                .filter(|item| !self.held.contains(&item.id) && !self.undecided.contains(&item.id))
                 .cloned()
                 .collect();
             let (known, unread): (Vec<_>, Vec<_>) =
@@ -207,7 +208,7 @@ impl Agent {
                         done.push(item);
                     }
                     Fate::Leave => {}
-                    Fate::Hold => self.hold(item.id),
+                    Fate::Hold => keep(&mut self.undecided, item.id),
                     Fate::Unfiled => tour.failures += 1,
                 }
             }
@@ -237,7 +238,7 @@ impl Agent {
                     octets = first.size_octets,
                     "a mail that the server does not give out in order is left"
                 );
-                self.hold(first.id.clone());
+                keep(&mut self.held, first.id.clone());
                 self.suspect = Suspect::None;
                 Ok(vec![(first.clone(), Retrieved::Gone)])
             }
@@ -323,7 +324,7 @@ impl Agent {
 
     /// A command waits for the time to be proven: the receipt of a report does that.
     async fn ask_for_time(&mut self) {
-        if self.held.is_empty() || self.time_asked || !self.context.clock_state().is_doubted() {
+        if self.undecided.is_empty() || self.time_asked || !self.context.clock_state().is_doubted() {
             return;
         }
         let context = self.context.clone();
@@ -337,15 +338,15 @@ impl Agent {
         }
     }
 
-    fn hold(&mut self, id: String) {
-        if self.held.len() < HELD_MAX {
-            self.held.insert(id);
-        }
-    }
-
     /// Remembers a mail that only needs deleting, should the session break before its deletion counts.
     /// False if it was known before, or there is no room to remember it.
     fn dispense(&mut self, id: String) -> bool {
         self.dispensable.len() < DISPENSABLE_MAX && self.dispensable.insert(id)
+    }
+}
+
+fn keep(ids: &mut HashSet<String>, id: String) {
+    if ids.len() < HELD_MAX {
+        ids.insert(id);
     }
 }

@@ -117,6 +117,23 @@ async fn commands_are_answered_and_deleted_in_their_turn_between_junk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_waits_for_the_time_is_judged_once_another_mail_tells_it() {
+    let office = PostOffice::open();
+    let mut site = Site::new(&office);
+    // A box that has never heard from its center doubts its clock; the ping behind the command tells it the time.
+    let ask = site.expired_mail(&Message::Command(Command::Counters(CounterRequest::default())));
+    office.deliver(ask);
+    let ping = site.mail(&Message::Command(Command::Ping(PingRequest::default())));
+    office.deliver(ping);
+    let agent = site.start();
+    until("the mailbox to be empty", || office.mailbox_len() == 0).await;
+    until("the answer to the ping", || !office.sent().is_empty()).await;
+    agent.stop().await;
+    let answers: Vec<Message> = office.sent().iter().map(|mail| site.open_report(mail).1).collect();
+    assert!(answers.iter().all(|answer| matches!(answer, Message::Report(Report::Health(_)))), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mail_declared_with_a_gigabyte_is_deleted_unread() {
     let office = PostOffice::open();
     let mut site = Site::new(&office);

@@ -31,6 +31,9 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// For how long a mail of the center is valid.
+const LIFE: SignedDuration = SignedDuration::from_hours(24);
+
 pub(crate) struct Site {
     _home: tempfile::TempDir,
     layout: Layout,
@@ -181,21 +184,28 @@ impl Site {
     /// A mail from the center, signed.
     pub(crate) fn signed_mail(&mut self, message: &Message, signer: &SigningKey) -> Vec<u8> {
         self.sequence += 1;
-        self.seal(message, &Extras { signer: Some(signer), follows: None })
+        self.seal(message, &Extras { signer: Some(signer), follows: None }, LIFE)
     }
 
     /// A mail from the center.
     pub(crate) fn mail(&mut self, message: &Message) -> Vec<u8> {
         self.sequence += 1;
-        self.seal(message, &Extras::default())
+        self.seal(message, &Extras::default(), LIFE)
     }
 
-    fn seal(&self, message: &Message, extras: &Extras<'_>) -> Vec<u8> {
+    /// A mail from the center that expired a minute ago.
+    pub(crate) fn expired_mail(&mut self, message: &Message) -> Vec<u8> {
+        self.sequence += 1;
+        self.seal(message, &Extras::default(), SignedDuration::from_mins(-1))
+    }
+
+    fn seal(&self, message: &Message, extras: &Extras<'_>, left: SignedDuration) -> Vec<u8> {
         let Introduction { agent, center, credential, .. } = &self.introduction;
         let key = credential.channel(Direction::ToAppliance, agent, center);
-        let expires = now().saturating_add(SignedDuration::from_hours(24)).unwrap();
+        let expires = now().saturating_add(left).unwrap();
+        let created = expires.saturating_sub(LIFE).unwrap();
         let id = MessageId::generate(&mut system_random);
-        let header = Header::new(message, center.clone().into(), id, now(), expires);
+        let header = Header::new(message, center.clone().into(), id, created, expires);
         let addressee = Addressee { key: &key, sequence: self.sequence };
         let sealed = seal_with(&header, message, &[addressee], extras, &mut system_random).unwrap();
         let letter = Letter { from: "center@center.example", to: None, header: &header, sending: 1 };
