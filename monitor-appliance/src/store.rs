@@ -149,7 +149,11 @@ impl Store {
         let found = done(&transaction)?;
         if found > known {
             let oldest: u32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
-            return if oldest <= known { Ok(()) } else { Err(StoreError::Newer { path: path.into(), found, known }) };
+            return if oldest <= known {
+                Ok(())
+            } else {
+                Err(StoreError::Newer { path: path.into(), found, known })
+            };
         }
         for (_, change) in (0..).zip(MIGRATIONS).filter(|(number, _)| found <= *number) {
             transaction.execute_batch(change)?;
@@ -259,6 +263,8 @@ pub enum Moment {
     Fresh,
     /// Since when such a word is waited for.
     FreshWatched,
+    /// The supervisor before came back, since the newer one failed; the epoch when that is over.
+    SupervisorBefore,
 }
 
 impl Moment {
@@ -269,6 +275,7 @@ impl Moment {
             Self::LastHealth => "last-health",
             Self::Fresh => "fresh",
             Self::FreshWatched => "fresh-watched",
+            Self::SupervisorBefore => "supervisor-before",
         }
     }
 }
@@ -325,6 +332,15 @@ impl Change<'_> {
         }
         self.note(moment, now)?;
         Ok(now)
+    }
+
+    /// Forgets when something was last.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn forget_moment(&self, moment: Moment) -> Result<(), StoreError> {
+        self.transaction.execute("DELETE FROM moment WHERE name = ?1", (moment.name(),))?;
+        Ok(())
     }
 
     /// Notes the time of something, unless a later one is noted.

@@ -12,6 +12,7 @@ pub mod processes;
 mod pulse;
 mod shell;
 mod trial;
+mod way_back;
 
 pub use guard::{EXIT_NOT_PROVEN, EXIT_PROVEN, Exit, Ward, WardVerdict, judge_ward};
 pub use mend::load;
@@ -160,7 +161,7 @@ fn better_one(context: &Context) -> Result<Option<PathBuf>, SupervisorError> {
     }
     match releases.prove_supervisor() {
         Ok(Proven::Replaced) => Ok(Some(proven)),
-        Ok(Proven::Same | Proven::New | Proven::None) => Ok(None),
+        Ok(Proven::Same | Proven::New | Proven::Rejected | Proven::None) => Ok(None),
         Err(error) => {
             tracing::error!(reason = reason(&error), "the proven supervisor cannot be brought up to date");
             Ok(None)

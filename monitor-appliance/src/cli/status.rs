@@ -2,6 +2,7 @@
 
 mod clock;
 mod trust;
+mod update;
 
 use super::Output;
 use super::doctor::is_alive;
@@ -12,9 +13,6 @@ use monitor_appliance::{Context, health, inventory};
 
 /// Most reports shown that wait for a receipt.
 const WAITING_SHOWN: u32 = 20;
-
-/// Most orders to update shown.
-const UPDATES_SHOWN: u32 = 5;
 
 /// How the appliance fares.
 #[derive(Debug, serde::Serialize)]
@@ -34,7 +32,7 @@ pub(super) struct Status {
     waiting: Vec<OutboxRow>,
     modules: Vec<Module>,
     busy: Vec<String>,
-    updates: Vec<Update>,
+    updates: update::Updates,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -57,14 +55,6 @@ struct Module {
     name: String,
     last_sign: Timestamp,
     running: bool,
-}
-
-#[derive(Debug, serde::Serialize)]
-struct Update {
-    package: String,
-    target: String,
-    state: String,
-    changed: Timestamp,
 }
 
 pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
@@ -94,7 +84,6 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
             trouble: row.map(|row| row.trouble).unwrap_or_default(),
         })
     };
-    let updates = store.update_orders_newest(UPDATES_SHOWN)?;
     Ok(Status {
         agent: context.settings.agent.to_string(),
         center: context.settings.center.to_string(),
@@ -103,7 +92,10 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
         trust: trust::look(context, &store)?,
         last_fetch: store.moment(Moment::LastFetch)?,
         last_send: store.moment(Moment::LastSend)?,
-        devices: inventory::watched(&store, &context.settings)?.iter().map(device).collect::<Result<_, _>>()?,
+        devices: inventory::watched(&store, &context.settings)?
+            .iter()
+            .map(device)
+            .collect::<Result<_, _>>()?,
         faults: store.open_faults()?,
         reports_waiting: store.outbox_waiting_count()?,
         reports_expired: store.tally(Tally::ReportsExpired)?,
@@ -115,28 +107,8 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
             .map(|sign| Module { running: is_alive(context, &sign), name: sign.module, last_sign: sign.at })
             .collect(),
         busy: store.busy()?.into_iter().map(|busy| format!("{}: {}", busy.module, busy.reason)).collect(),
-        updates: updates
-            .into_iter()
-            .map(|order| {
-                Ok(Update {
-                    package: order.package.to_string(),
-                    target: order.target.to_string(),
-                    state: state_text(&order.state)?,
-                    changed: order.changed,
-                })
-            })
-            .collect::<anyhow::Result<_>>()?,
+        updates: update::look(&store)?,
     })
-}
-
-/// The name of a state as it is stored, with its reason where it has one.
-fn state_text(state: &monitor_appliance::update::UpdateState) -> anyhow::Result<String> {
-    let value = serde_json::to_value(state)?;
-    let field = |name: &str| value.get(name).and_then(serde_json::Value::as_str).map(ToOwned::to_owned);
-    let name = field("state").unwrap_or_default();
-    let waits = state.waits().map(|wait| format!("{} (since {})", wait.why, time(Some(wait.since))));
-    let why = field("reason").or(waits);
-    Ok(why.map_or_else(|| name.clone(), |why| format!("{name}: {why}")))
 }
 
 impl Output for Status {
@@ -155,6 +127,7 @@ impl Output for Status {
         );
         text += &self.clock.text();
         text += &self.trust.text();
+        text += &self.updates.text();
         for module in &self.modules {
             let state = if module.running { "running" } else { "NOT RUNNING" };
             let last_sign = time(Some(module.last_sign));
@@ -209,20 +182,7 @@ impl Output for Status {
             text += "\nwaiting for a receipt\n";
             text += &super::outbox::Listing(self.waiting.clone()).text();
         }
-        if !self.updates.is_empty() {
-            text += "\nupdates\n";
-            text += &table(
-                ["target", "state", "changed", "package"],
-                self.updates.iter().map(|update| {
-                    [
-                        update.target.clone(),
-                        update.state.clone(),
-                        time(Some(update.changed)),
-                        update.package.chars().take(12).collect(),
-                    ]
-                }),
-            );
-        }
+        text += &self.updates.list();
         text
     }
 }

@@ -10,10 +10,10 @@ use mailfmt::package::inspect;
 use monitor_appliance::Context;
 use monitor_appliance::context::system_random;
 use monitor_appliance::health::running_version;
+use monitor_appliance::release::create_folder;
 use monitor_appliance::replace_file::replace_file;
 use monitor_appliance::store::{NewUpdateOrder, Store, UpdateOrderRow};
 use monitor_appliance::supervisor::processes::exists;
-use monitor_appliance::update::UpdateState;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -68,8 +68,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<(U
     }
 
     let layout = &context.layout;
-    std::fs::create_dir_all(layout.packages_dir())
-        .with_context(|| format!("cannot create {}", layout.packages_dir().display()))?;
+    create_folder(&layout.packages_dir())?;
     replace_file(&layout.package_file(&inspection.id), &octets, 0o600)?;
     if let Some(permit) = permit {
         replace_file(&layout.permit_file(&inspection.id), &permit, 0o600)?;
@@ -136,26 +135,6 @@ fn supervised(store: &Store) -> anyhow::Result<bool> {
     Ok(beats.iter().any(|beat| exists(beat.pid)))
 }
 
-/// How far it came, for a person.
-fn progress(state: &UpdateState) -> String {
-    match state {
-        UpdateState::Received => "checks the package".to_owned(),
-        UpdateState::Verified { .. } => "builds the new release beside the running one".to_owned(),
-        UpdateState::Waiting { wait, .. } => format!("waits: {}", wait.why),
-        UpdateState::Staged { .. } => "runs the install script".to_owned(),
-        UpdateState::ScriptRun { .. } => "checks every file again".to_owned(),
-        UpdateState::Checked { wait: Some(wait), .. } => format!("waits: {}", wait.why),
-        UpdateState::Checked { wait: None, .. } | UpdateState::Swapped { .. } => {
-            "puts the new release in the place of the old".to_owned()
-        }
-        UpdateState::OnTrial { .. } => "watches whether the new release works".to_owned(),
-        UpdateState::RollingBack { .. } => "goes back to the release before".to_owned(),
-        UpdateState::Committed | UpdateState::Refused { .. } | UpdateState::Undone { .. } => {
-            "done".to_owned()
-        }
-    }
-}
-
 /// Follows the order to its end; its last row, `None` when there is none.
 fn wait(store: &Store, command: MessageId, limit: Duration) -> anyhow::Result<Option<UpdateOrderRow>> {
     let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}")?;
@@ -165,7 +144,7 @@ fn wait(store: &Store, command: MessageId, limit: Duration) -> anyhow::Result<Op
     loop {
         let row = store.update_order_of(command)?;
         if let Some(row) = &row {
-            bar.set_message(progress(&row.state));
+            bar.set_message(row.state.in_words());
             if row.state.outcome().is_some() {
                 bar.finish_and_clear();
                 return Ok(Some(row.clone()));

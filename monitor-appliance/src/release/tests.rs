@@ -123,6 +123,13 @@ fn the_proven_supervisor_is_replaced_only_by_that_of_the_running_release() {
         assert_eq!(proven(), content);
         assert_eq!(releases.prove_supervisor().unwrap(), Proven::Same);
     }
+    assert_eq!(std::fs::read(root.path().join("supervisor.before")).unwrap(), b"first");
+    // As the service manager does with one that fails.
+    std::fs::rename(root.path().join("supervisor"), releases.rejected_supervisor()).unwrap();
+    std::fs::rename(root.path().join("supervisor.before"), root.path().join("supervisor")).unwrap();
+    assert_eq!(releases.prove_supervisor().unwrap(), Proven::Rejected);
+    assert_eq!(proven(), b"first");
+    releases.forget_rejected_supervisor().unwrap();
     std::fs::write(releases.folder("1.0.03-0").join("supervisor"), b"damaged").unwrap();
     std::fs::write(root.path().join("supervisor"), b"lost").unwrap();
     assert!(matches!(releases.prove_supervisor(), Err(ReleaseError::Altered { .. })));

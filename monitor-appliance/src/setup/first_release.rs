@@ -3,8 +3,8 @@
 use super::{Done, Existing};
 use crate::layout::Layout;
 use crate::release::{
-    Proven, Release, ReleaseError, ReleaseModule, Releases, hash_file, read_release, remove_tree, sync_folder,
-    write_durably,
+    Proven, Release, ReleaseError, ReleaseModule, Releases, hash_file, read_release, remove_tree,
+    sync_folder, write_durably,
 };
 use mailfmt::package::ModuleKind;
 use mailfmt::{ModuleName, ModuleVersion, SoftwareVersion};
@@ -86,7 +86,8 @@ impl FirstRelease {
         }
         releases.swap_to(&name)?;
         done.written.push(layout.current());
-        // What the service manager starts; see `release::Proven`.
+        // What the service manager starts; see `release::Proven`. A person on site may try again what failed.
+        releases.forget_rejected_supervisor()?;
         if matches!(releases.prove_supervisor()?, Proven::New | Proven::Replaced) {
             done.written.push(releases.proven_supervisor());
         }

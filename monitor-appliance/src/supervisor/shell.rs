@@ -8,6 +8,7 @@ use super::plan::{Patience, Resident, Run, Step, UpdateView, View, plan};
 use super::processes::{boot_id, exists, kill_group};
 use super::pulse::Pulse;
 use super::trial::Evidence;
+use super::way_back;
 use super::{End, Start, SupervisorError};
 use crate::context::Context;
 use crate::release::Releases;
@@ -49,6 +50,8 @@ pub(super) struct Supervisor<'a> {
     trial: Option<(i64, Duration)>,
     /// The new supervisor that runs that trial instead.
     guard: Option<Guard>,
+    /// Whether it has run well long enough for its start to count as a good one.
+    settled: bool,
     begun: Instant,
 }
 
@@ -83,12 +86,17 @@ impl<'a> Supervisor<'a> {
             tidied: None,
             trial: None,
             guard: None,
+            settled: false,
             begun: Instant::now(),
             context: context.clone(),
         };
         supervisor.read_release()?;
         if start == Start::Fresh {
             logged("update orders", update::restarted(context, &mut supervisor.store));
+        }
+        if !matches!(start, Start::OnTrial { .. }) {
+            let told = way_back::tell(context, &mut supervisor.store, &supervisor.releases);
+            logged("alarm about the supervisor", told);
         }
         Ok(supervisor)
     }
@@ -115,6 +123,9 @@ impl<'a> Supervisor<'a> {
         let orders = logged("update orders", self.store.update_orders_open());
         self.pulse.beat(orders.is_some(), now);
         let orders = orders.unwrap_or_default();
+        if !self.settled && now >= way_back::SETTLED_AFTER {
+            self.settle();
+        }
         if self.guard.is_some() {
             return self.tend_guard(&orders, now);
         }
@@ -148,6 +159,14 @@ impl<'a> Supervisor<'a> {
         }
         self.pulse.ready();
         None
+    }
+
+    /// One on trial was not started by the service manager.
+    fn settle(&mut self) {
+        self.settled = true;
+        if !matches!(self.start, Start::OnTrial { .. }) {
+            logged("note of starts", self.releases.forget_supervisor_starts());
+        }
     }
 
     fn plan(&self, order: Option<&UpdateOrderRow>, now: Duration) -> Vec<Step> {
@@ -419,6 +438,7 @@ impl<'a> Supervisor<'a> {
         // A script has a group of its own; its installer goes on from the stored state when we come back.
         children::end_leftovers(self.context.layout.root(), &self.context.layout.updates_dir());
         if *end == End::Stopped {
+            self.settle();
             self.pulse.end();
         }
     }

@@ -12,7 +12,8 @@ use super::{UpdateError, reason};
 use crate::context::Context;
 use crate::outbox::after;
 use crate::release::{
-    OnDisk, Release, ReleaseError, Releases, remove_tree, residents, sync_folder, write_durably,
+    OnDisk, Release, ReleaseError, Releases, create_folder, remove_tree, residents, sync_folder,
+    write_durably,
 };
 use crate::release_counter;
 use crate::settings::{Settings, UpdateSettings};
@@ -21,9 +22,9 @@ use crate::supervisor::processes::{exists, running_file};
 use crate::trust;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use mailfmt::ModuleName;
 use mailfmt::package::{self, DailyWindow, ModuleKind, SCRIPT_NAME, Site, VerifiedPackage, When};
 use mailfmt::trust::SignedPermit;
+use mailfmt::{Digest, ModuleName};
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::Read;
@@ -86,7 +87,7 @@ pub(super) fn lock(context: &Context) -> Result<File, UpdateError> {
     let folder = context.layout.updates_dir();
     let path = folder.join("lock");
     let io = |source| UpdateError::Io { path: path.clone(), source };
-    std::fs::create_dir_all(&folder).map_err(io)?;
+    create_folder(&folder)?;
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -118,6 +119,12 @@ fn step(
         Aside::of(&context.layout, row.id).put_back()?;
     }
     advance(context, store, row, event, output.as_deref())
+}
+
+/// What runs, as it was before a script ran.
+struct Before {
+    files: BTreeMap<ModuleName, OnDisk>,
+    proven: Option<(Digest, u64)>,
 }
 
 struct Installation<'a> {
@@ -343,20 +350,22 @@ impl Installation<'_> {
 
     /// What a script must not have done to the running release and the settings, whatever it says of itself; `None` when
     /// it has not. What can be set right is.
-    fn harm(
-        &self,
-        running_before: &BTreeMap<ModuleName, OnDisk>,
-        swap: &Swap,
-    ) -> Result<Option<String>, UpdateError> {
+    fn harm(&self, before: &Before, swap: &Swap) -> Result<Option<String>, UpdateError> {
+        let mut harm = None;
         if self.releases.current_name().ok().as_ref() != Some(&swap.previous) {
             self.releases.swap_to(&swap.previous)?;
-            return Ok(Some("it changed which release runs; that was set right".to_owned()));
+            harm = Some("it changed which release runs; that was set right".to_owned());
         }
-        if let Some(name) = self.releases.mend_running(running_before, &swap.release)? {
-            return Ok(Some(format!("it changed the file of module {name} of the running release")));
+        if let Some(name) = self.releases.mend_running(&before.files, &swap.release)? {
+            harm = harm.or(Some(format!("it changed the file of module {name} of the running release")));
+        }
+        if self.releases.mend_supervisor(before.proven)? {
+            harm =
+                harm.or(Some("it changed the supervisor that the box starts; that was set right".to_owned()));
         }
         // The modules of the release before go on with them if the new one has to be taken back.
-        Ok(Settings::load(&self.context.layout.settings_file()).err().map(|error| reason(&error)))
+        let unreadable = || Settings::load(&self.context.layout.settings_file()).err();
+        Ok(harm.or_else(|| unreadable().map(|error| reason(&error))))
     }
 
     /// The script may add files, but what the manifest names must be what was signed. Afterwards both releases share
@@ -416,14 +425,14 @@ impl Installation<'_> {
         };
         let aside = Aside::of(&self.context.layout, self.row.id);
         aside.begin_again()?;
-        let running_before = self.releases.running_files()?;
+        let before = Before { files: self.releases.running_files()?, proven: self.releases.proven_file() };
         let mut control = Control::begin(self.context, self.row.id)?;
         let (end, output) =
             run_script(&script, Keeper::of_this_program(), &mut |request| control.answer(request));
         let wants_restart = control.end(&end)?;
         aside.note_after()?;
         let event = match end {
-            ScriptEnd::Succeeded => match self.harm(&running_before, swap)? {
+            ScriptEnd::Succeeded => match self.harm(&before, swap)? {
                 None => UpdateEvent::ScriptSucceeded,
                 Some(what) => UpdateEvent::Failed { reason: format!("after its script: {what}") },
             },

@@ -317,6 +317,46 @@ impl UpdateState {
         }
     }
 
+    /// What is being done, for a person who watches.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let doing = match self {
+            Self::Received => "checks the package",
+            Self::Verified { .. } => "builds the new release beside the running one",
+            Self::Waiting { wait, .. } | Self::Checked { wait: Some(wait), .. } => {
+                return format!("waits: {}", wait.why);
+            }
+            Self::Staged { .. } => "runs the install script",
+            Self::ScriptRun { .. } => "checks every file again",
+            Self::Checked { wait: None, .. } | Self::Swapped { .. } => {
+                "puts the new release in the place of the old"
+            }
+            Self::OnTrial { .. } => "on trial: watches whether the new release works",
+            Self::RollingBack { reason, .. } => return format!("goes back to the release before: {reason}"),
+            Self::Committed => "installed",
+            Self::Refused { reason } => return format!("refused: {reason}"),
+            Self::Undone { reason } => return format!("undone: {reason}"),
+        };
+        doing.to_owned()
+    }
+
+    /// Why it failed; `None` while it has not.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::RollingBack { reason, .. } | Self::Refused { reason } | Self::Undone { reason } => Some(reason),
+            Self::Received
+            | Self::Verified { .. }
+            | Self::Waiting { .. }
+            | Self::Staged { .. }
+            | Self::ScriptRun { .. }
+            | Self::Checked { .. }
+            | Self::Swapped { .. }
+            | Self::OnTrial { .. }
+            | Self::Committed => None,
+        }
+    }
+
     /// What is waited for; `None` where nothing is.
     #[must_use]
     pub fn waits(&self) -> Option<&Wait> {

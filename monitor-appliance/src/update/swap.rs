@@ -62,7 +62,7 @@ pub fn advance(
             change.enqueue(report)?;
         }
         if let (UpdateState::OnTrial { swap, .. }, UpdateState::Committed) = (&row.state, &next) {
-            follow_up(context, change, row.id, swap)?;
+            follow_up(context, change, row, swap)?;
         }
         Ok(())
     })?;
@@ -86,8 +86,14 @@ fn told(state: &UpdateState, event: &UpdateEvent) -> Option<UpdateOutcome> {
     reason.map(|reason| UpdateOutcome::Waiting { reason })
 }
 
-/// What a package asks for at its successful end.
-fn follow_up(context: &Context, change: &Change<'_>, order: i64, swap: &Swap) -> Result<(), StoreError> {
+/// What a package asks for at its successful end. Of an update that was ordered here nobody else knows, so nobody would
+/// ask for the version afterwards.
+fn follow_up(
+    context: &Context,
+    change: &Change<'_>,
+    row: &UpdateOrderRow,
+    swap: &Swap,
+) -> Result<(), StoreError> {
     let trusted = trust::read(&context.layout, &context.settings.center).ok();
     if let Err(error) = release_counter::note(&context.layout, swap.release_counter, trusted.as_ref()) {
         tracing::warn!(
@@ -96,10 +102,10 @@ fn follow_up(context: &Context, change: &Change<'_>, order: i64, swap: &Swap) ->
         );
     }
     change.raise_installed_counter(swap.release_counter, trusted.as_ref())?;
-    if swap.report_by_itself {
+    if swap.report_by_itself || row.by_hand {
         change.request_version(None, None, context.now())?;
     }
-    if swap.reboot_after || change.has_wish(order, ScriptWish::Reboot)? {
+    if swap.reboot_after || change.has_wish(row.id, ScriptWish::Reboot)? {
         change.want_reboot(&boot_id())?;
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! `monitor-appliance update FILE`: a package from a stick.
 
-use crate::site::{NEW, OLD, Site};
+use crate::site::{NEW, OLD, Site, until};
 use mailfmt::Limits;
+use mailfmt::message::Report;
 use mailfmt::message::report::UpdateOutcome;
 use mailfmt::package::{SigningKey, build, sign};
 use monitor_appliance::context::system_random;
@@ -49,6 +50,14 @@ fn a_package_from_a_stick_is_installed_like_one_that_came_by_mail_and_reported_w
     let reports = site.store().outbox_newest(10).unwrap();
     let result = reports.iter().find(|row| row.kind == "update-result").unwrap();
     assert_eq!(result.in_reply_to, None);
+    // Nobody who could ask for the version knows of it.
+    until("a version report", || {
+        let versions = site.reports().into_iter().filter_map(|report| match report {
+            Report::Version(version) => Some((version.table.software.to_string(), version.nonce)),
+            _ => None,
+        });
+        versions.collect::<Vec<_>>() == [(NEW.to_owned(), None)]
+    });
 }
 
 #[test]

@@ -18,3 +18,4 @@ mod supervisor;
 mod trial;
 mod version_report;
 mod watchdog;
+mod way_back;

@@ -1,7 +1,7 @@
 //! Install scripts that do harm, by mistake or on purpose: what each must lead to. The real `update-install` runs them
 //! behind its real fences; every bound is small here, so that a fence that does not hold costs little.
 
-use crate::site::{NEW, OLD, Site, until};
+use crate::site::{NEW, OLD, Site, resident_module, until};
 use mailfmt::message::report::UpdateOutcome;
 use monitor_appliance::store::ScriptWish;
 use monitor_appliance::supervisor::processes::running_file;
@@ -265,6 +265,24 @@ fn a_script_that_changes_what_runs_is_set_right_and_undone() {
     let site = site("");
     let text = "ln -sfn \"$RELEASE_DIR\" \"$STATE_DIR/current\"\nexit 0";
     undone(&site, text, 20, "after its script: it changed which release runs");
+}
+
+#[test]
+fn a_script_cannot_take_away_what_the_box_starts() {
+    for (settings, reason) in [
+        ("", "the install script failed with exit code 1"),
+        ("without = [\"mounts\"]", "after its script: it changed the supervisor that the box starts"),
+    ] {
+        if settings.is_empty() && !fences_can_stand() {
+            continue;
+        }
+        let file = b"#!/bin/sh\nexit 0\n".to_vec();
+        let mut site = Site::with(1, 1, vec![resident_module("supervisor", file.clone())]);
+        site.set("script", settings);
+        site.releases().prove_supervisor().unwrap();
+        undone(&site, "rm \"$STATE_DIR/supervisor\" || exit 1\nexit 0", 20, reason);
+        assert_eq!(std::fs::read(site.releases().proven_supervisor()).unwrap(), file);
+    }
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl Supervisor<'_> {
         self.trial = None;
         tidy(&self.context, &self.store);
         match self.releases.prove_supervisor()? {
-            Proven::New | Proven::Replaced | Proven::Same => {
+            Proven::New | Proven::Replaced | Proven::Same | Proven::Rejected => {
                 Ok(End::Replaced { by: self.releases.proven_supervisor() })
             }
             Proven::None => Ok(End::Stopped),

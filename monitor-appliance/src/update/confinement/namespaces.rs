@@ -11,8 +11,20 @@ use std::path::{Path, PathBuf};
 const SOCKETS: &str = "/run";
 
 /// What a script may read but not write below the root, but for its own folders in it.
-const CLOSED: [&str; 7] =
-    ["releases", "updates", "packages", "trust", "store.db", "store.db-wal", "store.db-shm"];
+const CLOSED: [&str; 11] = [
+    "releases",
+    "updates",
+    "packages",
+    "trust",
+    "store.db",
+    "store.db-wal",
+    "store.db-shm",
+    // What the service manager starts, and what it goes back to.
+    "supervisor",
+    "supervisor.before",
+    "supervisor.rejected",
+    "supervisor.starts",
+];
 
 /// What it may not even read there: an undone update could not give a credential back that is no secret any more.
 const UNSEEN: [&str; 3] = ["secrets/credential", "secrets/credential.next", "secrets/enrolment.json"];
@@ -138,7 +150,7 @@ mod tests {
         for hidden in ["/site/secrets/credential", "/run"] {
             position(&changes, &Change::Hidden(hidden.into()));
         }
-        for closed in ["/site/store.db", "/site/trust"] {
+        for closed in ["/site/store.db", "/site/trust", "/site/supervisor"] {
             position(&changes, &Change::ReadOnly(closed.into()));
         }
     }
