@@ -1,10 +1,10 @@
 //! What every module of one appliance is given: where things lie, the settings, the clock and random numbers.
 
 use crate::clock::{self, ClockState, Known, Reading};
+pub use crate::clock::{Clock, system_clock};
 use crate::layout::Layout;
 use crate::settings::{Settings, SettingsError};
 use crate::store::{Outgoing, Store, StoreError};
-pub use crate::clock::{Clock, system_clock};
 use jiff::Timestamp;
 use mailfmt::crypto::{Credential, Direction};
 use mailfmt::{MessageId, Report};

@@ -194,9 +194,8 @@ impl Watch {
 
     /// Reads what is known of the device anew where a scan has put another device at its address.
     async fn refresh(&self, memory: &mut Memory, address: &str) -> Result<(), StoreError> {
-        let stale = |address: &str| {
-            self.stale.lock().unwrap_or_else(PoisonError::into_inner).take(address).is_some()
-        };
+        let stale =
+            |address: &str| self.stale.lock().unwrap_or_else(PoisonError::into_inner).take(address).is_some();
         if stale(address) {
             match self.remember(address).await {
                 Ok(fresh) => *memory = fresh,

@@ -5,14 +5,14 @@
 
 mod access;
 mod file;
+mod ranges;
 mod script;
 mod update;
-mod ranges;
 
 pub use file::{is_device_address, is_mail_address};
+pub use ranges::{Discovery, RangeEntry, check_credentials};
 pub use script::ScriptSettings;
 pub use update::{UpdateSettings, WatchdogSettings};
-pub use ranges::{Discovery, RangeEntry, check_credentials};
 
 use crate::snmp::{AuthProtocol, PrivacyProtocol, Secret};
 use jiff::SignedDuration;

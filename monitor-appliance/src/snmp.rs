@@ -119,11 +119,7 @@ impl SnmpReader {
     ///
     /// # Errors
     /// As [`Self::read_full`].
-    pub async fn read_greeting(
-        &self,
-        target: &DeviceTarget,
-        limits: &ReadLimits,
-    ) -> Result<Walk, ReadError> {
+    pub async fn read_greeting(&self, target: &DeviceTarget, limits: &ReadLimits) -> Result<Walk, ReadError> {
         self.visit(target, &plan::GREETING, limits).boxed().await
     }
 
@@ -131,11 +127,7 @@ impl SnmpReader {
     ///
     /// # Errors
     /// As [`Self::read_full`].
-    pub async fn read_identity(
-        &self,
-        target: &DeviceTarget,
-        limits: &ReadLimits,
-    ) -> Result<Walk, ReadError> {
+    pub async fn read_identity(&self, target: &DeviceTarget, limits: &ReadLimits) -> Result<Walk, ReadError> {
         self.visit(target, &plan::IDENTITY, limits).boxed().await
     }
 

@@ -14,13 +14,11 @@ mod state;
 mod swap;
 mod wait;
 
+pub use aside::Aside;
+pub use confinement::Fence;
 pub use install::{install, install_next, work_once};
 pub use queue::next_order;
-pub use confinement::Fence;
-pub use script::{
-    Answer, Ask, EXIT_TRY_LATER, Keeper, OUTPUT_KEPT, Request, Script, ScriptEnd, run_script,
-};
-pub use aside::Aside;
+pub use script::{Answer, Ask, EXIT_TRY_LATER, Keeper, OUTPUT_KEPT, Request, Script, ScriptEnd, run_script};
 pub use state::{Expected, Misfit, Proving, STARTS_MAX, Swap, Turn, UpdateEvent, UpdateState};
 pub use swap::{advance, complete, restarted, swap_back, swap_in, tidy};
 pub use wait::{Due, Wait, WaitFor, WaitLimits, growing_pause};

@@ -14,9 +14,8 @@ const ROUND: usize = 250;
 /// Places in the listing, in the order in which they are to be read; every place once. `sizes` are those of the mails
 /// in octets, the oldest first; those above `octets_max` are never read, only deleted, and so cost as little as small ones.
 pub(super) fn reading_order(sizes: &[u64], octets_max: u64) -> Vec<usize> {
-    let is_small = |place: &usize| {
-        sizes.get(*place).is_some_and(|size| *size <= SMALL_OCTETS_MAX || *size > octets_max)
-    };
+    let is_small =
+        |place: &usize| sizes.get(*place).is_some_and(|size| *size <= SMALL_OCTETS_MAX || *size > octets_max);
     let (small, large): (Vec<usize>, Vec<usize>) = (0..sizes.len()).partition(is_small);
     let (mut small, mut large) = (small.as_slice(), large.as_slice());
     let mut order = Vec::with_capacity(sizes.len());

@@ -76,11 +76,14 @@ impl Agent {
                 let place = row.and_then(|row| outbox::preferred_account(&row.kind, row.sendings, accounts));
                 Ok(place.map(|place| (id, place)))
             };
-            ids.into_iter().filter_map(|id| preference(id).transpose()).collect::<Result<Vec<_>, StoreError>>()
+            ids.into_iter()
+                .filter_map(|id| preference(id).transpose())
+                .collect::<Result<Vec<_>, StoreError>>()
         });
         for (id, place) in preferences.await? {
             // One that has just failed rests.
-            let Some(account) = self.accounts.get(place).filter(|_| self.outward.failures(place) == 0).cloned()
+            let Some(account) =
+                self.accounts.get(place).filter(|_| self.outward.failures(place) == 0).cloned()
             else {
                 continue;
             };

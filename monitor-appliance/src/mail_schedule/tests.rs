@@ -129,6 +129,9 @@ fn a_clock_set_back_by_years_stops_nothing() {
     row.due = "2030-01-01T00:00:00Z".parse().unwrap();
     row.expires = "2030-02-01T00:00:00Z".parse().unwrap();
     let looked: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
-    assert_eq!(plan(std::slice::from_ref(&row), &timers, &ClockState::certain(start())), [Step::Send { id: 1 }]);
+    assert_eq!(
+        plan(std::slice::from_ref(&row), &timers, &ClockState::certain(start())),
+        [Step::Send { id: 1 }]
+    );
     assert_eq!(next_wake(&[row], Some(looked), &timers, start()).look, start());
 }

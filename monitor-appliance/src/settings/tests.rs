@@ -100,7 +100,10 @@ fn a_wrong_range_exclude_or_credential_is_named_with_its_place() {
         ("range='10.0.0.0/24'\nexcludes=['printer']", "ranges[1].excludes"),
         ("range='10.0.0.0/24'\nrescan_secs=60", "ranges[1].rescan_secs"),
         ("range='10.0.0.0/24'\ncredentials=[{community=''}]", "ranges[1].credentials[1].community"),
-        ("range='10.0.0.0/24'\ncredentials=[{version='v3',user='a'},{version='v3',user='b'},{version='v3',user='c'}]", "ranges[1].credentials"),
+        (
+            "range='10.0.0.0/24'\ncredentials=[{version='v3',user='a'},{version='v3',user='b'},{version='v3',user='c'}]",
+            "ranges[1].credentials",
+        ),
     ] {
         let error = parse(&format!("{SMALL}\n[[ranges]]\n{text}\n")).unwrap_err().to_string();
         assert!(error.contains(place), "{error}");

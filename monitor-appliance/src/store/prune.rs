@@ -14,7 +14,12 @@ impl Change<'_> {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub fn prune(&self, retention: &Retention, now: Timestamp, earliest: Timestamp) -> Result<usize, StoreError> {
+    pub fn prune(
+        &self,
+        retention: &Retention,
+        now: Timestamp,
+        earliest: Timestamp,
+    ) -> Result<usize, StoreError> {
         let before = |age: SignedDuration| now.saturating_sub(age).unwrap_or(Timestamp::MIN).as_millisecond();
         let mut deleted = self
             .transaction

@@ -139,7 +139,9 @@ fn sequence_numbers_are_never_used_again_even_when_rows_are_pruned() {
         enqueue(&mut store, &outgoing(id, health(), None)).unwrap();
         store.change(|change| change.settle(MessageId::from_bytes([id; 16]), 1, now())).unwrap();
     }
-    store.change(|change| change.prune(&Retention::default(), later(400 * 86_400), later(400 * 86_400))).unwrap();
+    store
+        .change(|change| change.prune(&Retention::default(), later(400 * 86_400), later(400 * 86_400)))
+        .unwrap();
     assert!(store.outbox_newest(10).unwrap().is_empty());
     enqueue(&mut store, &outgoing(9, health(), None)).unwrap();
     assert_eq!(store.outbox_newest(1).unwrap()[0].sequence, number(4));
@@ -162,7 +164,9 @@ fn only_a_receipt_or_the_policy_takes_a_report_out_of_the_outbox() {
     let mut store = home.open();
     let id = enqueue(&mut store, &outgoing(1, fault(), None)).unwrap();
     store.change(|change| change.mark_sent(id, now(), later(1800))).unwrap();
-    store.change(|change| change.prune(&Retention::default(), later(4000 * 86_400), later(4000 * 86_400))).unwrap();
+    store
+        .change(|change| change.prune(&Retention::default(), later(4000 * 86_400), later(4000 * 86_400)))
+        .unwrap();
     assert_eq!(store.outbox_waiting(10).unwrap()[0].sendings, 1);
     assert!(store.change(|change| change.settle(MessageId::from_bytes([1; 16]), 77, now())).unwrap());
     assert!(!store.change(|change| change.settle(MessageId::from_bytes([1; 16]), 77, now())).unwrap());
@@ -299,7 +303,12 @@ fn old_readings_go_but_the_latest_of_a_device_stays() {
             change.store_reading("192.0.2.1", &reading(later(1), 2))
         })
         .unwrap();
-    assert_eq!(store.change(|change| change.prune(&Retention::default(), later(4000 * 86_400), later(4000 * 86_400))).unwrap(), 1);
+    assert_eq!(
+        store
+            .change(|change| change.prune(&Retention::default(), later(4000 * 86_400), later(4000 * 86_400)))
+            .unwrap(),
+        1
+    );
     assert_eq!(store.latest_reading("192.0.2.1").unwrap(), Some(reading(later(1), 2)));
     assert_eq!(store.latest_reading("192.0.2.2").unwrap(), None);
 }

@@ -95,8 +95,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn update_order_of(&self, command: MessageId) -> Result<Option<UpdateOrderRow>, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached(&format!("SELECT {COLUMNS} FROM update_order WHERE command = ?1"))?;
+        let mut statement = self
+            .connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM update_order WHERE command = ?1"))?;
         let mut rows = statement.query((command.to_string(),))?;
         rows.next()?.map(read).transpose()
     }

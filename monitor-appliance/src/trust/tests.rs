@@ -23,7 +23,9 @@ fn chain(count: u64, seed: u8) -> Vec<SignedRoot> {
         revoked_packages: Default::default(),
         release_counter_reset: None,
     };
-    (1..=count).map(|version| SignedRoot::unsigned(&root(version)).unwrap().sign(&key(seed)).unwrap()).collect()
+    (1..=count)
+        .map(|version| SignedRoot::unsigned(&root(version)).unwrap().sign(&key(seed)).unwrap())
+        .collect()
 }
 
 fn layout() -> (tempfile::TempDir, Layout) {

@@ -191,7 +191,10 @@ impl std::fmt::Display for ScriptEnd {
             }
             Self::Exceeded { excess } => write!(f, "the install script was killed: {excess}"),
             Self::KeeperLost { how } => {
-                write!(f, "the process that watched over the install script ended ({how}), and the script was killed")
+                write!(
+                    f,
+                    "the process that watched over the install script ended ({how}), and the script was killed"
+                )
             }
             Self::NotStarted { reason } => write!(f, "the install script cannot be started: {reason}"),
         }
@@ -293,11 +296,7 @@ fn keep_here(script: &Script, tend: &mut dyn FnMut()) -> std::io::Result<Kept> {
 
 /// Waits for a child's end, kills it when that does not come in time, and all its group in any case. `None` when it
 /// did not come in time.
-fn wait(
-    child: &mut Child,
-    limit: Duration,
-    tend: &mut dyn FnMut(),
-) -> std::io::Result<Option<ExitStatus>> {
+fn wait(child: &mut Child, limit: Duration, tend: &mut dyn FnMut()) -> std::io::Result<Option<ExitStatus>> {
     let begun = Instant::now();
     let status = loop {
         match child.try_wait() {

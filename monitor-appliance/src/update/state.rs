@@ -344,7 +344,9 @@ impl UpdateState {
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Self::RollingBack { reason, .. } | Self::Refused { reason } | Self::Undone { reason } => Some(reason),
+            Self::RollingBack { reason, .. } | Self::Refused { reason } | Self::Undone { reason } => {
+                Some(reason)
+            }
             Self::Received
             | Self::Verified { .. }
             | Self::Waiting { .. }

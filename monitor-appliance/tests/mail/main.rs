@@ -6,9 +6,9 @@ mod post_office;
 mod site;
 
 use mailfmt::message::command::PingRequest;
+use mailfmt::message::receipt::Latest;
 use mailfmt::message::{CounterRequest, Message};
 use mailfmt::{Command, MessageId, Receipt, Report};
-use mailfmt::message::receipt::Latest;
 use monitor_appliance::store::{Moment, OutboxState, Tally};
 use post_office::PostOffice;
 use site::{Site, until};

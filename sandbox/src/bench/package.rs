@@ -91,7 +91,11 @@ pub(super) fn run(now: Timestamp) -> anyhow::Result<Vec<Figure>> {
 }
 
 /// What an appliance that trusts this release key has.
-pub(super) fn trusted_root(release: &SigningKey, root_key: &SigningKey, now: Timestamp) -> anyhow::Result<TrustedRoot> {
+pub(super) fn trusted_root(
+    release: &SigningKey,
+    root_key: &SigningKey,
+    now: Timestamp,
+) -> anyhow::Result<TrustedRoot> {
     let command = SigningKey::generate(&mut sandbox::random());
     let root = Root {
         version: 1,

@@ -74,7 +74,8 @@ fn all_states() -> Vec<UpdateState> {
 
 #[test]
 fn an_update_that_meets_nothing_in_its_way_ends_installed() {
-    let way = [checked(), vec![swap_begins(), UpdateEvent::TrialBegins { now: at(0) }, UpdateEvent::TrialPassed]];
+    let way =
+        [checked(), vec![swap_begins(), UpdateEvent::TrialBegins { now: at(0) }, UpdateEvent::TrialPassed]];
     let state = run(way.concat());
     assert_eq!(state.outcome(), Some(UpdateOutcome::Installed));
     assert_eq!(state.turn(), Turn::Nobody);
@@ -179,12 +180,12 @@ fn every_state_is_stored_and_read_back_the_same() {
 fn orders_stored_by_the_version_before_are_read() {
     let swap = r#"{"release":"1.0.02-0","previous":"1.0.00-1","release_counter":2,"trial_secs":1,
         "drop_shared_data":false,"reboot_after":false,"report_by_itself":false}"#;
-    let wait = r#"{"since":"2026-01-02T03:04:05Z","report_at":"2026-01-02T04:04:05Z","reported":false,"tries":1}"#;
+    let wait =
+        r#"{"since":"2026-01-02T03:04:05Z","report_at":"2026-01-02T04:04:05Z","reported":false,"tries":1}"#;
     let turn = |text: &str| serde_json::from_str::<UpdateState>(text).unwrap().turn();
     assert_eq!(turn(r#"{"state":"awaiting-restart"}"#), Turn::NextRestart);
-    let waiting = format!(
-        r#"{{"state":"waiting","wait":{wait},"reason":"busy","retry_at":"2026-01-02T03:04:07Z"}}"#
-    );
+    let waiting =
+        format!(r#"{{"state":"waiting","wait":{wait},"reason":"busy","retry_at":"2026-01-02T03:04:07Z"}}"#);
     assert!(matches!(turn(&waiting), Turn::Installer { at: Some(_) }));
     // What was ready to be swapped in is checked once more.
     assert_eq!(turn(&format!(r#"{{"state":"script-run","swap":{swap}}}"#)), Turn::Installer { at: None });
