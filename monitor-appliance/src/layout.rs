@@ -25,6 +25,9 @@ pub const ROOT_VARIABLE: &str = "MONITOR_APPLIANCE_ROOT";
 /// updates/<id>/             working folder of one installation
 /// updates/order-<n>.aside/  settings as they were before its script, until it is kept or undone
 /// supervisor                copy of the last supervisor that has passed a trial; the service manager starts it
+/// supervisor.before         the one that was proven before it
+/// supervisor.rejected       one that failed after its trial, and is not tried again
+/// supervisor.starts         starts by the service manager of which none has led to a while of good work yet
 /// trust/roots.json          the chain of roots: whose packages and commands are trusted
 /// trust/counter.json        the greatest release counter installed, a second time beside the store
 /// ```
