@@ -19,8 +19,7 @@ use serde::{Deserialize, Serialize};
 ///    v             v                    v
 ///  Refused (nothing was begun)       Undone (nothing was swapped)
 /// ```
-/// An order is stored when its package is complete: the parts of a package that came in several mails are put
-/// together before it.
+/// An order is stored together with its package, which comes whole in one mail or from a stick.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum UpdateState {
