@@ -228,9 +228,9 @@ fn is_signed(
         return true;
     }
     match message {
-        Ok(Message::Command(Command::TrustRoots(told))) => trusted
-            .advance(&told.roots)
-            .is_ok_and(|newer| opened.is_signed_by(&newer.root().command)),
+        Ok(Message::Command(Command::TrustRoots(told))) => {
+            trusted.advance(&told.roots).is_ok_and(|newer| opened.is_signed_by(&newer.root().command))
+        }
         _ => false,
     }
 }

@@ -9,10 +9,10 @@ mod proven;
 mod space;
 
 pub use build::{OnDisk, Source, plan_build};
-pub use proven::Proven;
 pub use durable::{copy_durably, remove_tree, sync_folder, write_durably};
-pub use space::Space;
 pub use mailfmt::release::{RELEASE_FILE, Release, ReleaseModule};
+pub use proven::Proven;
+pub use space::Space;
 
 use mailfmt::package::ModuleKind;
 use mailfmt::{Digest, ModuleName, ModuleVersion};

@@ -115,10 +115,8 @@ fn of_center(trusted: TrustedRoot, center: &CenterId) -> Result<TrustedRoot, Tru
 
 fn write(layout: &Layout, chain: &[SignedRoot]) -> Result<(), TrustError> {
     let path = layout.trust_file();
-    let text = serde_json::to_vec_pretty(chain).map_err(|source| TrustError::Shape {
-        path: path.clone(),
-        source,
-    })?;
+    let text = serde_json::to_vec_pretty(chain)
+        .map_err(|source| TrustError::Shape { path: path.clone(), source })?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|source| ReleaseError::Io {
             action: "create",
