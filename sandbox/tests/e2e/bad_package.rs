@@ -32,7 +32,7 @@ fn outcome(stage: &Stage, rollout: usize) -> anyhow::Result<(String, String)> {
 }
 
 fn package(stage: &Stage, script: &str, further: &[&str]) -> anyhow::Result<String> {
-    stage.build_package(TARGET, script, &[&["--settle-secs", "10", "--trial-secs", "3"], further].concat())
+    stage.build_package(TARGET, script, &[&["--settle-secs", "20", "--trial-secs", "3"], further].concat())
 }
 
 /// A package of this center's, read from its home.
@@ -94,7 +94,7 @@ fn with_a_module_that_crashes(stage: &Stage) -> anyhow::Result<String> {
         "--from-release",
         &old,
         "--settle-secs",
-        "10",
+        "20",
         "--trial-secs",
         "3",
         "--sign",

@@ -152,7 +152,7 @@ fn what_is_ordered_once_is_done_once_however_often_the_mail_comes() {
         stage.center.run(&["counters", "request", "--all"])?;
         let script = "#!/bin/sh\nset -eu\necho \"$TO_VERSION\" >> \"$STATE_DIR/install-count\"\n";
         let package =
-            stage.build_package("1.0.02-0", script, &["--settle-secs", "8", "--trial-secs", "2"])?;
+            stage.build_package("1.0.02-0", script, &["--settle-secs", "20", "--trial-secs", "2"])?;
         let start = ["rollout", "start", "--package", &package, "--all", "--answer-timeout", "40", "--yes"];
         stage.center.run(&start)?;
         let report = stage.finished("1")?;

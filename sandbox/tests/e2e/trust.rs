@@ -123,7 +123,7 @@ fn own_package(stage: &Stage, key: &Path) -> anyhow::Result<String> {
     let file = path(&stage.folder().join("evil.mfp"));
     let (release, before, script) = (path(&new.path), path(&stage.first_release.path), path(&script));
     let build = ["package", "build", "--release", &release, "--from-release", &before, "--output", &file];
-    stage.center.run(&[&build[..], &["--script", &script, "--settle-secs", "10"]].concat())?;
+    stage.center.run(&[&build[..], &["--script", &script, "--settle-secs", "20"]].concat())?;
     stage.center.run(&["package", "sign", &file, "--key", &path(key)])?;
     Ok(text(&stage.center.json(&["package", "add", &file])?, "id").to_owned())
 }
