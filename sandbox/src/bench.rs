@@ -2,6 +2,7 @@
 //!
 //! Every figure is counted or timed here, never written down beforehand; [`Figure`] prints it as one JSON line.
 
+mod attacks;
 mod delta;
 mod envelope;
 mod flood;
@@ -32,6 +33,8 @@ pub(crate) enum Name {
     Footprint,
     /// One command amid 100,000 junk mails.
     Flood,
+    /// An attack for every threat, a line each.
+    Attacks,
     /// Power cuts at every durable change of an update and of a rollout.
     Powercut,
     /// From a code on paper to an appliance with twenty registered devices, by somebody who types.
@@ -63,6 +66,7 @@ pub(crate) fn run(
             Name::Ingest => ingest::run(now, runtime),
             Name::Footprint => footprint::run(),
             Name::Flood => flood::run(now),
+            Name::Attacks => attacks::run(),
             Name::Powercut => powercut::run(points),
             Name::Stranger => stranger::run(),
         };
@@ -88,6 +92,7 @@ impl Name {
             Self::Envelope => "sealing and opening version reports",
             Self::Ingest => "10,000 version reports from a real mail server into the fleet database",
             Self::Footprint => "an appliance with twenty printers",
+            Self::Attacks => "an attack for every threat, against the real code",
             Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
             Self::Stranger => "a new box, a code on paper, a real mail server, and somebody who types",

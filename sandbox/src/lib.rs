@@ -1,6 +1,7 @@
 //! A whole world on one machine, for the demo, the tests and load: printers that answer SNMP from recordings,
 //! a post office with scripted faults, and fleets of appliances in one process. Never shipped.
 
+pub mod attacks;
 pub mod fleet;
 pub mod post_office;
 pub mod powercut;
