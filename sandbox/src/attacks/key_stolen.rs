@@ -15,7 +15,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         threat: "fast-forward",
         adversary: Adversary::ReleaseKey,
-        tried: "a release counter of 2^63 that nothing could follow; a root sets counters back",
+        tried: "release counters of 2^63, of 2^64 - 1, and one beyond the step",
         means: Means::Field(fast_forward),
     },
     Attack {
@@ -27,7 +27,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         threat: "bombs in a package",
         adversary: Adversary::ReleaseKey,
-        tried: "sizes declared beyond all limits, a million modules, content that inflates without end, signed",
+        tried: "sizes declared beyond all limits, five thousand modules, content that inflates without end, signed",
         means: Means::Field(bombs),
     },
     Attack {

@@ -324,7 +324,11 @@ fn flood(field: &mut Field, findings: &mut Findings) -> anyhow::Result<()> {
     field.settle()?;
     let context = field.context(1, SignedDuration::ZERO)?;
     let (mut store, keyring) = (context.open_store()?, Keyring::load(&context)?);
-    let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    // With what waits in the journal beside it.
+    let size = |path: &Path| {
+        let octets = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        octets(path) + octets(&path.with_extension("db-wal"))
+    };
     let (file, fleet) = (context.layout.store_file(), field.stage.center.home().join("fleet.db"));
     let before = (size(&file), size(&fleet));
     for _ in 0..500 {
