@@ -173,7 +173,8 @@ pub fn judge<E>(
         return Ok(Verdict::Junk(JunkReason::Misdirected));
     }
     let message = opened.message();
-    if !is_signed(&opened, &message, keys.trusted) {
+    let newer = newer_root(&message, keys.trusted);
+    if !is_signed(&opened, keys.trusted, newer.as_ref()) {
         return Ok(Verdict::Junk(JunkReason::Unsigned));
     }
     let authentic = Authentic {
@@ -193,7 +194,8 @@ pub fn judge<E>(
             return Ok(Verdict::Junk(JunkReason::Misdirected));
         }
     };
-    let expiry = clock.expiry(authentic.expires);
+    // Roots only go forward, and are what puts a stolen key's word right: so no clock refuses them either.
+    let expiry = if newer.is_some() { Expiry::Valid } else { clock.expiry(authentic.expires) };
     if expiry == Expiry::Expired {
         return Ok(Verdict::Expired { authentic });
     }
@@ -206,7 +208,8 @@ pub fn judge<E>(
     }
     let kind = command.as_ref().map_or("unreadable", Command::kind).to_owned();
     let refused = |authentic, reason| Ok(Verdict::Refused { authentic, kind, reason });
-    if let Some(newest) = newest.filter(|newest| newest.duration_since(authentic.created) > AGE_WINDOW) {
+    let is_old = |newest: &Timestamp| newest.duration_since(authentic.created) > AGE_WINDOW;
+    if let Some(newest) = newest.filter(|newest| newer.is_none() && is_old(newest)) {
         return refused(authentic, RefusedReason::Stale { newest });
     }
     match command {
@@ -216,23 +219,19 @@ pub fn judge<E>(
     }
 }
 
+/// The newest of the roots that a message tells of, if all is well with them and it is newer than the trusted one.
+fn newer_root(message: &Result<Message, MessageError>, trusted: Option<&TrustedRoot>) -> Option<TrustedRoot> {
+    let (Ok(Message::Command(Command::TrustRoots(told))), Some(trusted)) = (message, trusted) else {
+        return None;
+    };
+    trusted.advance(&told.roots).ok().filter(|newer| newer.root().version > trusted.root().version)
+}
+
 /// Whether the center itself said it. The mail that brings a newer root may be signed by that root's command keys: a box
 /// that missed the change knows no others that still sign.
-fn is_signed(
-    opened: &OpenedEnvelope,
-    message: &Result<Message, MessageError>,
-    trusted: Option<&TrustedRoot>,
-) -> bool {
+fn is_signed(opened: &OpenedEnvelope, trusted: Option<&TrustedRoot>, newer: Option<&TrustedRoot>) -> bool {
     let Some(trusted) = trusted else { return true };
-    if opened.is_signed_by(&trusted.root().command) {
-        return true;
-    }
-    match message {
-        Ok(Message::Command(Command::TrustRoots(told))) => {
-            trusted.advance(&told.roots).is_ok_and(|newer| opened.is_signed_by(&newer.root().command))
-        }
-        _ => false,
-    }
+    [Some(trusted), newer].into_iter().flatten().any(|root| opened.is_signed_by(&root.root().command))
 }
 
 impl Authentic {

@@ -122,6 +122,20 @@ impl Keyring {
         Ok(true)
     }
 
+    /// A rotation that is under way is overtaken by the next one, whatever number its request had.
+    ///
+    /// # Errors
+    /// [`KeyringError::File`]: then nothing has changed.
+    pub fn forget_order(&self) -> Result<(), KeyringError> {
+        let mut ring = self.lock();
+        let Some(next) = &ring.held.next else { return Ok(()) };
+        let next = Next { sequence: 0, ..next.clone() };
+        let text = serde_json::to_vec(&next).map(Zeroizing::new).unwrap_or_default();
+        replace_file(&self.context.layout.next_credential_file(), &text, 0o600)?;
+        ring.held.next = Some(next);
+        Ok(())
+    }
+
     /// Follows newer roots; durable when it returns.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ mod sending;
 
 pub use filing::{Filed, FilingError, file_mail};
 
-use crate::clock::Evidence;
+use crate::clock::{Evidence, PATIENCE};
 use crate::context::{Context, system_random};
 use crate::freshness::{self, Freshness, NOTHING_FRESH};
 use crate::heartbeat::{Progress, beat};
@@ -20,6 +20,7 @@ use crate::keyring::{Keyring, KeyringError};
 use crate::mail_schedule::{self, SENDINGS_WATCHED, Wake};
 use crate::shutdown::Shutdown;
 use crate::store::{Change, Moment, SharedStore, StoreError};
+use crate::outbox::CLOCK_FLOOR;
 use crate::{alarm, health, outbox};
 use fetching::Suspect;
 use jiff::Timestamp;
@@ -117,7 +118,14 @@ fn tls_clock(context: &Context) -> TlsClock {
     let context = context.clone();
     Arc::new(move || {
         let clock = context.clock_state();
-        TlsTime { now: clock.now.into(), floor: Some(clock.earliest.into()), proven: clock.is_credible() }
+        let reading = context.reading();
+        // The center's word may be far ahead of the truth, and only mail can put it right: after a day without a proof a
+        // certificate may also be judged by the box's own clock.
+        let floor = match reading.since_boot < PATIENCE {
+            true => clock.earliest,
+            false => clock.earliest.min(reading.wall.max(CLOCK_FLOOR)),
+        };
+        TlsTime { now: clock.now.into(), floor: Some(floor.into()), proven: clock.is_credible() }
     })
 }
 

@@ -18,6 +18,7 @@ use device_list::{DeviceArguments, DeviceList};
 use mailbox::Account;
 use mailfmt::enrolment::ProvisionalCode;
 use mailfmt::message::enrolment::Hardware;
+use mailfmt::trust::RootFingerprint;
 use monitor_appliance::context::{system_clock, system_random};
 use monitor_appliance::enrolment::{
     Attempt, Ended, Order, Pace, Site, Stage, StateFile, Stored, exchange, finish, machine_id,
@@ -45,7 +46,7 @@ With a terminal, whatever is missing is asked for. Without one, or with --no-que
     password = \"...\"                  # or password_file
     smtp = \"smtp.site.example:465\"
     imap = \"imap.site.example:993\"    # or pop3
-    # user, security, smtp_security = \"tls\", \"starttls\" or \"plain\", smtp_login = false, ca_file,
+    # root_fingerprint = \"...\", user, security, smtp_security = \"tls\", \"starttls\" or \"plain\", smtp_login = false, ca_file,
     # scan = false, ranges = [], excludes = [], communities = [], devices = [\"ADDRESS,COMMUNITY\"]";
 
 #[derive(Debug, clap::Args)]
@@ -57,6 +58,9 @@ pub(super) struct Arguments {
     /// The center's mail address, as it stands on the sheet with the code.
     #[arg(long, value_name = "ADDRESS", value_parser = parse_mail_address)]
     center_address: Option<String>,
+    /// The roots on the sheet: an answer that brings others is not taken. Without it, compare what is shown in the end.
+    #[arg(long, value_name = "FINGERPRINT", conflicts_with = "unattended")]
+    root_fingerprint: Option<RootFingerprint>,
     #[command(flatten)]
     account: AccountArguments,
     #[command(flatten)]
@@ -223,7 +227,15 @@ async fn begin(
         machine: arguments.machine.clone().unwrap_or_else(machine_id),
         class: std::env::consts::ARCH.to_owned(),
     };
-    let order = Order { code, center_address, address: account.address.clone(), hardware, software, devices };
+    let order = Order {
+        code,
+        center_address,
+        address: account.address.clone(),
+        hardware,
+        software,
+        devices,
+        root_fingerprint: arguments.root_fingerprint,
+    };
     let attempt = Attempt::begin(order, system_clock().wall, &mut system_random);
     Ok(Stored {
         attempt,

@@ -22,6 +22,7 @@ use mailfmt::mail::{BounceAction, Classified, Letter, Parcel, classify, compose}
 use mailfmt::message::enrolment::{Admission, Enrolment, Hardware, Hello, Offer, Registration};
 use mailfmt::message::report::InventoryDevice;
 use mailfmt::message::{Family, Message};
+use mailfmt::trust::RootFingerprint;
 use mailfmt::{Limits, MessageId, SoftwareVersion};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -48,6 +49,9 @@ pub struct Order {
     pub software: SoftwareVersion,
     /// The devices found.
     pub devices: Vec<InventoryDevice>,
+    /// The roots that the center must bring, where a person typed them from the sheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_fingerprint: Option<RootFingerprint>,
 }
 
 /// Where an enrolment stands.
@@ -60,6 +64,9 @@ pub enum Stage {
     Registering {
         /// Its half of the exchange.
         center_key: EphemeralPublic,
+        /// Message id of the offer; the registration names it, so that the center need not try all that it made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offer: Option<MessageId>,
     },
     /// Admitted; to be installed.
     Admitted {
@@ -222,7 +229,7 @@ impl Attempt {
                 let hello = Hello { appliance_key: own, reply_to: self.order.address.clone() };
                 (Enrolment::Hello(hello), self.order.code.channel(Direction::ToCenter), 1)
             }
-            Stage::Registering { center_key } => {
+            Stage::Registering { center_key, .. } => {
                 let Order { address, hardware, software, devices, .. } = self.order.clone();
                 let clock = self.sending.created;
                 let registration =
@@ -235,7 +242,9 @@ impl Attempt {
         let message = Message::Enrolment(message);
         let Sending { message: id, created, taken, failures, .. } = self.sending;
         let expires = created.max(CLOCK_FLOOR).saturating_add(LIFE).unwrap_or(Timestamp::MAX);
-        let header = Header::new(&message, self.order.code.id().into(), id, created, expires);
+        let offer = if let Stage::Registering { offer, .. } = &self.stage { *offer } else { None };
+        let header =
+            Header::new(&message, self.order.code.id().into(), id, created, expires).answering(offer);
         let sealed = seal(&header, &message, &[Addressee { key: &key, sequence }], random).ok()?;
         let letter = Letter {
             from: &self.order.address,
@@ -264,7 +273,7 @@ impl Attempt {
                     return Vec::new();
                 }
                 self.open(parcel.envelope, &limits)
-                    .map_or_else(Vec::new, |(message, created)| self.take(message, created, now, random))
+                    .map_or_else(Vec::new, |(message, header)| self.take(message, &header, now, random))
             }
             Classified::Bounce(bounce)
                 if bounce.action == BounceAction::Failed
@@ -277,16 +286,16 @@ impl Attempt {
     }
 
     /// The message inside, if it is the center's: under the code, or under the code and this attempt.
-    fn open(&self, envelope: &[u8], limits: &Limits) -> Option<(Enrolment, Timestamp)> {
+    fn open(&self, envelope: &[u8], limits: &Limits) -> Option<(Enrolment, Header)> {
         let mut keys: Vec<ChannelKey> = vec![self.order.code.channel(Direction::ToAppliance)];
-        if let Stage::Registering { center_key } = &self.stage {
+        if let Stage::Registering { center_key, .. } = &self.stage {
             keys.extend(self.session(*center_key).map(|session| session.channel(Direction::ToAppliance)));
         }
         keys.iter().find_map(|key| {
             // Nothing expires here: no clock is known to be right yet.
             let opened = open(envelope, key, limits, Timestamp::MIN).ok()?;
             match opened.message() {
-                Ok(Message::Enrolment(message)) => Some((message, opened.header().created)),
+                Ok(Message::Enrolment(message)) => Some((message, opened.header().clone())),
                 _ => None,
             }
         })
@@ -295,7 +304,7 @@ impl Attempt {
     fn take(
         &mut self,
         message: Enrolment,
-        created: Timestamp,
+        header: &Header,
         now: Timestamp,
         random: &mut impl Random,
     ) -> Vec<Action> {
@@ -308,17 +317,17 @@ impl Attempt {
                     let why = "its half of the key exchange is no proper key".to_owned();
                     return vec![Action::Tell(Notice::Unusable { why }), Action::Delete];
                 }
-                self.stage = Stage::Registering { center_key };
+                self.stage = Stage::Registering { center_key, offer: Some(header.message) };
                 self.sending = Sending::new(now, random);
                 vec![Action::Store, Action::Delete]
             }
             (Stage::Registering { .. }, Enrolment::Admission(admission))
                 if admission.appliance_key == own =>
             {
-                if let Some(why) = fault_of(&admission) {
+                if let Some(why) = fault_of(&admission, self.order.root_fingerprint) {
                     return vec![Action::Tell(Notice::Unusable { why }), Action::Delete];
                 }
-                self.stage = Stage::Admitted { admission: Box::new(admission), created };
+                self.stage = Stage::Admitted { admission: Box::new(admission), created: header.created };
                 vec![Action::Store, Action::Delete]
             }
             // Authentic, and known already, or of an attempt that was given up.
@@ -328,7 +337,12 @@ impl Attempt {
 }
 
 /// What is wrong with an admission, if anything.
-fn fault_of(admission: &Admission) -> Option<String> {
+fn fault_of(admission: &Admission, wanted: Option<RootFingerprint>) -> Option<String> {
+    if wanted.is_some_and(|wanted| !wanted.is_of_one_in(&admission.roots)) {
+        return Some(
+            "its roots are not those of the sheet, so somebody else who has the code has answered".to_owned(),
+        );
+    }
     match admission.center_addresses.as_slice() {
         [] => Some("it names no address of the center".to_owned()),
         addresses => addresses

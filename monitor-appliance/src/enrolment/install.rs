@@ -11,6 +11,7 @@ use crate::store::StoreError;
 use jiff::Timestamp;
 use mailfmt::Introduction;
 use mailfmt::message::enrolment::Admission;
+use mailfmt::trust::{RootFingerprint, SignedRoot};
 
 /// What an enrolment came to.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -23,6 +24,8 @@ pub struct Installed {
     pub center_address: String,
     /// What the center says about the devices.
     pub remarks: Vec<String>,
+    /// Its newest root, for people to compare.
+    pub root_fingerprint: Option<RootFingerprint>,
     /// What was written.
     #[serde(flatten)]
     pub done: Done,
@@ -87,6 +90,7 @@ pub fn finish(
         center: admission.center.to_string(),
         center_address: context.settings.center_address.clone(),
         remarks: admission.remarks.clone(),
+        root_fingerprint: admission.roots.last().and_then(SignedRoot::fingerprint),
         done,
     })
 }

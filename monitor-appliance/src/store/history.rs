@@ -111,6 +111,27 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// Forgets what a center said about its time, its numbers and the news: none of its former keys counts any more.
+    /// What was made before `since`, the date of the root that says so, stays old.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn forget_word_of(&self, center: &CenterId, since: Timestamp) -> Result<(), StoreError> {
+        self.forget_time()?;
+        self.transaction.execute(
+            "INSERT INTO history (center, lineage, newest_ms) VALUES (?1, ?2, ?3)
+             ON CONFLICT (center) DO UPDATE SET lineage = excluded.lineage, newest_ms = excluded.newest_ms",
+            (
+                center.as_str(),
+                serde_json::to_string(&Lineage::default()).unwrap_or_default(),
+                since.as_millisecond(),
+            ),
+        )?;
+        self.transaction
+            .execute("UPDATE channel SET sequence_seen = 0 WHERE center = ?1", (center.as_str(),))?;
+        self.forget_moment(super::Moment::Fresh)
+    }
+
     /// Notes that something is wrong. False if it was known.
     ///
     /// # Errors
@@ -156,7 +177,9 @@ impl Change<'_> {
         if !self.begun.replace(true) {
             epoch = sequence::new_epoch(now, epoch);
             self.transaction
-                .prepare_cached("INSERT INTO epoch (center, epoch, follows) VALUES (?1, ?2, ?3)")?
+                .prepare_cached(
+                    "INSERT INTO epoch (center, epoch, follows) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                )?
                 .execute((center.as_str(), epoch, given))?;
         }
         let number = sequence::next(last, epoch);

@@ -3,6 +3,7 @@
 use super::super::account::{Host, Protection};
 use super::Arguments;
 use anyhow::Context as _;
+use mailfmt::trust::RootFingerprint;
 use monitor_appliance::enrolment::wipe_file;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ const OCTETS_MAX: u64 = 64 << 10;
 struct OrderFile {
     code: String,
     center_address: String,
+    root_fingerprint: Option<RootFingerprint>,
     address: String,
     user: Option<String>,
     password: Option<String>,
@@ -65,6 +67,7 @@ pub(super) fn take_over(path: &Path, arguments: &mut Arguments) -> anyhow::Resul
     arguments.center_address = Some(
         super::parse_mail_address(&file.center_address).map_err(|error| wrong("center_address", &error))?,
     );
+    arguments.root_fingerprint = file.root_fingerprint;
     let account = &mut arguments.account;
     account.address =
         Some(super::parse_mail_address(&file.address).map_err(|error| wrong("address", &error))?);

@@ -3,6 +3,7 @@
 use super::super::Output;
 use super::super::table::clean;
 use super::waiting::span;
+use mailfmt::trust::RootFingerprint;
 use monitor_appliance::Settings;
 use monitor_appliance::enrolment::{Attempt, Installed, Stage};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,9 @@ pub(in super::super) struct Enrolled {
     #[serde(skip_serializing_if = "Option::is_none")]
     center: Option<String>,
     center_address: String,
+    /// The center's newest root, for a person to compare with the sheet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root_fingerprint: Option<RootFingerprint>,
     /// Devices registered.
     devices: usize,
     /// Things that a person typed.
@@ -54,6 +58,7 @@ impl Enrolled {
             agent: Some(installed.agent),
             center: Some(installed.center),
             center_address: installed.center_address,
+            root_fingerprint: installed.root_fingerprint,
             devices: 0,
             typed: 0,
             seconds: 0.0,
@@ -85,6 +90,7 @@ impl Enrolled {
             agent: None,
             center: None,
             center_address,
+            root_fingerprint: None,
             devices: 0,
             typed: 0,
             seconds: 0.0,
@@ -100,6 +106,7 @@ impl Enrolled {
             agent: Some(settings.agent.to_string()),
             center: Some(settings.center.to_string()),
             center_address: settings.center_address.clone(),
+            root_fingerprint: None,
             devices: settings.devices.len(),
             typed: 0,
             seconds: 0.0,
@@ -129,6 +136,11 @@ impl Output for Enrolled {
             }
             _ => "not enrolled yet\n".to_owned(),
         };
+        if let Some(roots) = self.root_fingerprint {
+            text += &format!(
+                "roots {roots}: the sheet shows the same; if not, somebody else has answered: switch this box off and call the center\n"
+            );
+        }
         for remark in &self.remarks {
             text += &format!("note: {}\n", clean(remark));
         }

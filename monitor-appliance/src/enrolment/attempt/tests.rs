@@ -3,6 +3,7 @@ use mailfmt::crypto::Credential;
 use mailfmt::message::DeviceId;
 use mailfmt::message::enrolment::FirstSettings;
 use mailfmt::message::report::DeviceState;
+use mailfmt::trust::SignedRoot;
 
 fn at(secs: i64) -> Timestamp {
     let start: Timestamp = "2026-03-04T05:06:07Z".parse().unwrap();
@@ -38,6 +39,7 @@ fn order() -> Order {
         hardware: Hardware { machine: "a1".repeat(32), class: "x86_64".into() },
         software: SoftwareVersion::new("1.0.00-1").unwrap(),
         devices: vec![device("1"), device("2")],
+        root_fingerprint: None,
     }
 }
 
@@ -102,13 +104,22 @@ impl Center {
     }
 
     fn admission(&mut self, appliance_key: EphemeralPublic, address: &str) -> Vec<u8> {
+        self.admission_with(appliance_key, address, Vec::new())
+    }
+
+    fn admission_with(
+        &mut self,
+        appliance_key: EphemeralPublic,
+        address: &str,
+        roots: Vec<SignedRoot>,
+    ) -> Vec<u8> {
         let admission = Admission {
             appliance_key,
             agent: "AGENT0000007".parse().unwrap(),
             credential: Credential::from_bytes([9; 32]),
             center: "CENTER".parse().unwrap(),
             center_addresses: vec![address.to_owned()],
-            roots: Vec::new(),
+            roots,
             settings: FirstSettings::default(),
             remarks: Vec::new(),
         };
@@ -270,6 +281,45 @@ fn a_weak_half_and_a_useless_admission_are_told_and_change_nothing() {
     let told = mail(&mut attempt, &center.admission(hello.appliance_key, "no address"));
     assert!(matches!(told[..], [Action::Tell(Notice::Unusable { .. }), Action::Delete]));
     assert!(matches!(attempt.stage(), Stage::Registering { .. }));
+}
+
+#[test]
+fn a_registration_names_the_offer_that_it_answers() {
+    let header = |raw: &[u8]| {
+        let Classified::Ours { attachment } = classify(raw, &Limits::default()) else { panic!("not ours") };
+        Parcel::split(&attachment, &Limits::default()).unwrap().claimed.header
+    };
+    let (mut attempt, mut center) = (begun(), Center::new(9));
+    let hello = center.hello(&send(&mut attempt, at(0))).unwrap();
+    let offer = center.offer(hello.appliance_key);
+    mail(&mut attempt, &offer);
+    let registration = send(&mut restarted(&attempt), at(2));
+    assert_eq!(header(&registration).in_reply_to, Some(header(&offer).message));
+}
+
+#[test]
+fn somebody_else_who_has_the_code_cannot_bring_other_roots_than_the_sheet_names() {
+    // What counts here is only which document it is.
+    let root = |json: &str| {
+        let length = u32::try_from(json.len()).unwrap().to_be_bytes();
+        SignedRoot::from_octets([b"MFR1".as_slice(), &length, json.as_bytes(), &[0]].concat())
+    };
+    let (ours, theirs) = (root("ours"), root("theirs"));
+    let order = Order { root_fingerprint: ours.fingerprint(), ..order() };
+    let mut attempt = Attempt::begin(order, at(0), &mut counting(2));
+    let mut center = Center::new(9);
+    let hello = center.hello(&send(&mut attempt, at(0))).unwrap();
+    mail(&mut attempt, &center.offer(hello.appliance_key));
+    let mut attempt = restarted(&attempt);
+    for roots in [Vec::new(), vec![theirs.clone()]] {
+        let raw = center.admission_with(hello.appliance_key, "thief@else.example", roots);
+        let told = mail(&mut attempt, &raw);
+        assert!(matches!(told[..], [Action::Tell(Notice::Unusable { .. }), Action::Delete]), "{told:?}");
+        assert!(matches!(attempt.stage(), Stage::Registering { .. }));
+    }
+    let raw = center.admission_with(hello.appliance_key, "center@center.example", vec![theirs, ours]);
+    mail(&mut attempt, &raw);
+    assert_eq!(admitted(&attempt).center_addresses, ["center@center.example"]);
 }
 
 #[test]

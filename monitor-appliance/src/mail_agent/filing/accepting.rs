@@ -1,17 +1,19 @@
 //! Accepted commands, each carried out or put into the store as a duty of another module.
 
 use super::{FilingError, entry};
+use crate::clock::Evidence;
 use crate::commands::{self, StoredDevice};
 use crate::context::Context;
 use crate::judge::Authentic;
 use crate::keyring::{Keyring, KeyringError};
-use crate::release::ReleaseError;
+use crate::release::{ReleaseError, create_folder};
 use crate::replace_file::replace_file;
 use crate::store::{JournalEntry, NewUpdateOrder, Outcome, Outgoing, Store, StoreError};
 use crate::trust::TrustError;
 use crate::{health, inventory};
 use mailfmt::message::UpdateOrder;
 use mailfmt::message::report::{RefusedReport, UpdateOutcome, UpdateResultReport};
+use mailfmt::trust::{PublicKey, SignedRoot};
 use mailfmt::{Command, Report};
 
 /// Carries an accepted command out, or stores the duty to. The message is journaled in the same transaction.
@@ -54,19 +56,24 @@ pub(super) fn accept(
             }
             Err(error) => Err(error.into()),
         },
-        Command::TrustRoots(told) => match keys.follow(&told.roots) {
-            Ok(trusted) => {
-                tracing::info!(root = trusted.root().version, "a newer root is trusted");
-                answer_health(store, context, &entry)
+        Command::TrustRoots(told) => {
+            doubt_the_past(store, context, keys, &told.roots)?;
+            match keys.follow(&told.roots) {
+                Ok(trusted) => {
+                    tracing::info!(root = trusted.root().version, "a newer root is trusted");
+                    answer_health(store, context, &entry)
+                }
+                Err(
+                    error @ (TrustError::Root(_)
+                    | TrustError::AnotherCenter { .. }
+                    | TrustError::Missing { .. }),
+                ) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "roots refused");
+                    file_answer(store, &entry, &answer(refused(command, &error)))
+                }
+                Err(error) => Err(error.into()),
             }
-            Err(
-                error @ (TrustError::Root(_) | TrustError::AnotherCenter { .. } | TrustError::Missing { .. }),
-            ) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "roots refused");
-                file_answer(store, &entry, &answer(refused(command, &error)))
-            }
-            Err(error) => Err(error.into()),
-        },
+        }
         // The judge refuses unknown kinds.
         Command::Unknown { .. } => {
             let reason = crate::judge::RefusedReason::UnknownKind;
@@ -74,6 +81,31 @@ pub(super) fn accept(
             file_answer(store, &entry, &answer(report))
         }
     }
+}
+
+/// Where the newest of these roots leaves none of the command keys that were trusted, what they said about the time must
+/// not outlive them: a clock that they set centuries ahead would keep everything out that comes after.
+/// Before the roots are stored, so that a kill in between leaves it to be done again.
+fn doubt_the_past(
+    store: &mut Store,
+    context: &Context,
+    keys: &Keyring,
+    roots: &[SignedRoot],
+) -> Result<(), FilingError> {
+    let held = keys.keys();
+    let newer = held.trusted.as_ref().and_then(|before| Some((before.root(), before.advance(roots).ok()?)));
+    let Some((before, newer)) = newer else { return Ok(()) };
+    let stays = |key: &PublicKey| newer.root().command.key(key.id()).is_some();
+    if before.command.keys.iter().any(stays) {
+        return Ok(());
+    }
+    let (created, reading) = (newer.root().created, context.reading());
+    let known = store.change(|change| {
+        change.forget_word_of(&context.settings.center, created)?;
+        change.learn_time(&Evidence::Message { created }, &reading)
+    })?;
+    context.learned_time(known);
+    Ok(keys.forget_order()?)
 }
 
 fn refused(command: &Command, reason: &dyn std::error::Error) -> Report {
@@ -107,12 +139,7 @@ fn file_order(
     order: &UpdateOrder,
     package: &[u8],
 ) -> Result<(), FilingError> {
-    let folder = context.layout.packages_dir();
-    std::fs::create_dir_all(&folder).map_err(|source| ReleaseError::Io {
-        action: "create",
-        path: folder,
-        source,
-    })?;
+    create_folder(&context.layout.packages_dir())?;
     replace_file(&context.layout.package_file(&order.package), package, 0o600)?;
     put_permit(context, order)?;
     let row = NewUpdateOrder {

@@ -344,3 +344,70 @@ fn a_fresh_word_ends_the_alarm() {
     let told = alarms(&site);
     assert!(matches!(told.as_slice(), [AlarmReport { over: true, .. }]), "{told:?}");
 }
+
+/// What somebody with the center's keys, or a center whose clock was set far ahead, can leave behind.
+fn poisoned() -> Site {
+    let mut site = rooted();
+    let far = "2999-01-01T00:00:00Z".parse().unwrap();
+    (site.created, site.epoch) = (far, (2_000_000_000, 0));
+    let rotation = request(&mut site, 1).2;
+    assert_eq!(site.file(&rotation), Filed::Accepted);
+    let mail = receipt(&mut site, far);
+    site.file(&mail);
+    (site.created, site.epoch) = (now(), (ONE_O_CLOCK, 0));
+    let mail = site.command(ping());
+    assert_eq!(site.file(&mail), Filed::Expired, "it believes that centuries have passed");
+    site
+}
+
+#[test]
+fn a_new_command_key_undoes_what_the_old_one_said_about_the_time() {
+    let mut site = poisoned();
+    // Whoever has the old key may even be the one who sends the roots.
+    site.created = "2999-01-01T00:00:00Z".parse().unwrap();
+    let mail = site.command(Command::TrustRoots(TrustRoots { roots: chain(2) }));
+    assert_eq!(site.file(&mail), Filed::Accepted);
+    site.created = now();
+    let mail = site.command(ping());
+    assert_eq!(site.file(&mail), Filed::Junk, "the old key counts no more");
+    site.signer = Some(signer(102));
+    let mail = site.command(ping());
+    assert_eq!(site.file(&mail), Filed::Accepted);
+    assert_eq!(site.store().moment(Moment::Fresh).unwrap(), None, "its word of news goes with it");
+    // A rotation that the thief began does not stand in the way of ours.
+    let (request, half, mail) = request(&mut site, 2);
+    assert_eq!(site.file(&mail), Filed::Accepted);
+    let next = agreed(&site, &request, &half);
+    seal_under(&mut site, &next);
+    let mail = site.command(ping());
+    assert_eq!(site.file(&mail), Filed::Accepted);
+    assert_eq!(site.context.credential().unwrap(), next);
+}
+
+#[test]
+fn a_new_root_under_the_same_command_key_forgets_nothing() {
+    let mut site = poisoned();
+    let mut second = chain(2)[1].peek().unwrap();
+    second.command.keys.push(signer(101).public());
+    let second = SignedRoot::unsigned(&second).unwrap().sign(&signer(1)).unwrap();
+    let mail = site.command(Command::TrustRoots(TrustRoots { roots: vec![second] }));
+    assert_eq!(site.file(&mail), Filed::Accepted, "a newer root is taken whatever the clock says");
+    let mail = site.command(ping());
+    assert_eq!(site.file(&mail), Filed::Expired, "what the key has said may be played back");
+}
+
+#[test]
+fn a_time_far_ahead_of_the_box_does_not_make_every_certificate_of_a_mail_server_invalid_for_ever() {
+    let mut site = poisoned();
+    let floor = |site: &Site| {
+        let time = crate::mail_agent::tls_clock(&site.context)();
+        assert!(!time.proven);
+        time.floor.unwrap()
+    };
+    assert!(floor(&site) > (now() + SignedDuration::from_hours(24 * 365)).into(), "what was told counts");
+    let (layout, settings) = (site.context.layout.clone(), Settings::clone(&site.context.settings));
+    let since_boot = crate::clock::PATIENCE;
+    let reading = Reading { since_boot, boot: "two".into(), ..Reading::of_wall(now()) };
+    site.context = Context::new(layout, settings, Arc::new(move || reading.clone()));
+    assert_eq!(floor(&site), now().into(), "but not for longer than a day without a proof");
+}
