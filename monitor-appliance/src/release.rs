@@ -9,7 +9,7 @@ mod proven;
 mod space;
 
 pub use build::{OnDisk, Source, plan_build};
-pub use durable::{copy_durably, remove_tree, sync_folder, write_durably};
+pub use durable::{copy_durably, create_folder, remove_tree, sync_folder, write_durably};
 pub use mailfmt::release::{RELEASE_FILE, Release, ReleaseModule};
 pub use proven::Proven;
 pub use space::Space;

@@ -2,7 +2,7 @@
 //! of them back to an old state does not open the way for old releases; the greater one counts.
 
 use crate::layout::Layout;
-use crate::release::ReleaseError;
+use crate::release::{ReleaseError, create_folder};
 use crate::replace_file::replace_file;
 use crate::store::{Store, StoreError};
 use mailfmt::Digest;
@@ -66,8 +66,7 @@ pub fn note(layout: &Layout, counter: u64, trusted: Option<&TrustedRoot>) -> Res
     let noted = Noted { counter: counter.max(before), root };
     let path = layout.counter_file();
     if let Some(folder) = path.parent() {
-        let io = |source| ReleaseError::Io { action: "create", path: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(io)?;
+        create_folder(folder)?;
     }
     let text = serde_json::to_vec(&File { noted, check: check(noted) }).unwrap_or_default();
     replace_file(&path, &text, 0o644)

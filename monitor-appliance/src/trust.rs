@@ -4,7 +4,7 @@
 //! The chain is followed anew whenever it is read, so a file that was changed by hand is found out.
 
 use crate::layout::Layout;
-use crate::release::ReleaseError;
+use crate::release::{ReleaseError, create_folder};
 use crate::replace_file::replace_file;
 use mailfmt::CenterId;
 use mailfmt::trust::{DOCUMENT_OCTETS_MAX, ROOTS_MAX, RootError, SignedRoot, TrustedRoot};
@@ -118,11 +118,7 @@ fn write(layout: &Layout, chain: &[SignedRoot]) -> Result<(), TrustError> {
     let text = serde_json::to_vec_pretty(chain)
         .map_err(|source| TrustError::Shape { path: path.clone(), source })?;
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|source| ReleaseError::Io {
-            action: "create",
-            path: folder.to_owned(),
-            source,
-        })?;
+        create_folder(folder)?;
     }
     Ok(replace_file(&path, &text, 0o644)?)
 }

@@ -42,6 +42,25 @@ pub fn copy_durably(from: &Path, to: &Path, mode: u32) -> Result<(), ReleaseErro
     file.sync_all().map_err(io_error("sync", to))
 }
 
+/// Makes a folder and those above it that are missing, on disk when it returns: what is synced in a folder is lost with
+/// the folder's own name. No error when it is there already.
+///
+/// # Errors
+/// [`ReleaseError::Io`].
+pub fn create_folder(path: &Path) -> Result<(), ReleaseError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    above.map_or(Ok(()), create_folder)?;
+    match std::fs::create_dir(path) {
+        // Somebody else was quicker, and may not have synced it yet.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+        result => result.map_err(io_error("create", path))?,
+    }
+    above.map_or(Ok(()), sync_folder)
+}
+
 /// Puts the names in a folder on disk.
 ///
 /// # Errors
@@ -80,5 +99,22 @@ fn remove_if_there(path: &Path) -> Result<(), ReleaseError> {
     match removed {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         result => result.map_err(io_error("remove", path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_made_with_those_above_it_and_nothing_else_is_taken_for_one() {
+        let home = tempfile::tempdir().unwrap();
+        let deep = home.path().join("a/b/c");
+        create_folder(&deep).unwrap();
+        create_folder(&deep).unwrap();
+        assert!(deep.is_dir());
+        std::fs::write(home.path().join("file"), b"").unwrap();
+        assert!(matches!(create_folder(&home.path().join("file")), Err(ReleaseError::Io { .. })));
+        assert!(create_folder(&home.path().join("file/below")).is_err());
     }
 }
