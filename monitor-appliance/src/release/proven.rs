@@ -76,6 +76,8 @@ impl Releases {
             self.keep_before()?;
         }
         self.put_proven(name, wanted)?;
+        // What others did before is not held against it.
+        self.forget_supervisor_starts()?;
         self.forget_rejected_supervisor()?;
         Ok(if before.is_some() { Proven::Replaced } else { Proven::New })
     }
