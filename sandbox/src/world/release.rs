@@ -51,6 +51,39 @@ impl ReleaseFolder {
         Self::finish(path, software, counter, build, modules)
     }
 
+    /// Makes one whose programs are scripts that run the real ones: small enough to travel whole in a moment.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn of_scripts(
+        programs: &Programs,
+        parent: &Path,
+        software: &str,
+        counter: u64,
+        build: u32,
+    ) -> anyhow::Result<Self> {
+        let path = parent.join(format!("scripts-{software}"));
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        let mut modules = Vec::new();
+        for (name, kind) in MODULES {
+            let script = format!("#!/bin/sh\nexec '{}' \"$@\"\n", programs.path(name).display());
+            modules.push(write_module(&path, name, kind, &script, 0)?);
+        }
+        modules.push(write_module(&path, SWEEPER, ModuleKind::Resident, &sweeper(build), build)?);
+        Self::finish(path, software, counter, build, modules)
+    }
+
+    /// Adds a data module.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn add_data(&self, name: &str, text: &str, build: u32) -> anyhow::Result<()> {
+        let mut release: Release = serde_json::from_slice(&std::fs::read(self.path.join(RELEASE_FILE))?)?;
+        release.modules.push(write_module(&self.path, name, ModuleKind::Data, text, build)?);
+        std::fs::write(self.path.join(RELEASE_FILE), serde_json::to_vec_pretty(&release)?)?;
+        Ok(())
+    }
+
     /// Makes one without any program, for appliances whose modules run as functions of the sandbox: only the script and
     /// the data module, a few hundred octets.
     ///

@@ -6,6 +6,8 @@ mod bad_devices;
 mod bad_mail;
 mod bad_package;
 mod boxes;
+mod by_stick;
+mod differences;
 mod enrolment;
 mod job;
 mod kills;
