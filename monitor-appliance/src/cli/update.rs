@@ -11,7 +11,6 @@ use monitor_appliance::Context;
 use monitor_appliance::context::system_random;
 use monitor_appliance::health::running_version;
 use monitor_appliance::release::create_folder;
-use monitor_appliance::release::create_folder;
 use monitor_appliance::replace_file::replace_file;
 use monitor_appliance::store::{NewUpdateOrder, Store, UpdateOrderRow};
 use monitor_appliance::supervisor::processes::exists;
