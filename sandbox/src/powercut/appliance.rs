@@ -190,13 +190,8 @@ impl Run {
         let proven = Releases::below(&self.root).proven_supervisor();
         let log = std::fs::File::options().create(true).append(true).open(self.folder.join("log.txt"))?;
         let mut command = Command::new(&proven);
-        command
-            .arg("--root")
-            .arg(&self.root)
-            .env(ROOT_MARK, &self.root)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        // Without the mark of what a supervisor starts: one on trial ends all others that have it.
+        command.arg("--root").arg(&self.root).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         if under_power {
             self.circuit.connect(&mut command);
         }
