@@ -324,7 +324,7 @@ impl Run {
             let report = self.json(&["rollout", "report", &number])?;
             if report.get("finished").is_some_and(|finished| !finished.is_null()) {
                 let updated = report.pointer("/counts/updated").and_then(Value::as_u64);
-                ensure!(updated == Some(u64::from(APPLIANCES)), "rollout {number} ended with {:#}", report);
+                ensure!(updated == Some(u64::from(APPLIANCES)), "rollout {number} ended with {report:#}");
                 return Ok(());
             }
             ensure!(begun.elapsed() < PATIENCE, "rollout {number} does not end: {:#}", report["counts"]);
