@@ -177,7 +177,9 @@ pub fn write_secret(path: &Path, octets: &[u8]) -> Result<(), HomeError> {
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(octets)?;
-        file.sync_all()
+        file.sync_all()?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     };
     write().map_err(|source| HomeError::File { action: "write", path: path.into(), source })
 }

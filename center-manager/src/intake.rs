@@ -57,9 +57,9 @@ struct CodeKeys {
     sessions: Vec<(i64, MessageId, ChannelKey)>,
 }
 
-/// Sessions of one code that are tried for a word that does not say which offer it answers; about a microsecond each. A code
-/// for one appliance has at most 16.
-const SESSIONS_TRIED: usize = 10_000;
+/// Sessions of one code that are tried for a word that does not say which offer it answers, as those of old appliances; some
+/// microseconds each, and anybody may send such words. A code for one appliance has at most 16.
+const SESSIONS_TRIED: usize = 256;
 
 impl Keyring {
     /// Derives the keys from appliances with one credential each.

@@ -61,6 +61,12 @@ pub struct Rules {
     pub admission: AdmissionTerms,
 }
 
+/// Octets of a report that are stored without asking how much its appliance has told already.
+const SMALL_OCTETS: usize = 16 << 10;
+
+/// Octets of reports that are kept of one appliance in a day: dozens of times the counters of a thousand devices.
+const DAILY_OCTETS_MAX: u64 = 64 << 20;
+
 impl Db {
     /// Files a batch of mails in one transaction: when it returns, all of it is on disk and the mails may be deleted;
     /// on an error nothing of it happened. Answers in the order of `verdicts`.
@@ -168,8 +174,11 @@ impl<R: Random> Filing<'_, R> {
         if let Some(fork) = fork {
             self.found(&arrived.agent, Finding::Forked(fork), clones::since(&fork, self.now))?;
         }
-        let journaled = self.journal(arrived)?;
-        self.apply(arrived, journaled.number)?;
+        let has_room = self.has_room(arrived)?;
+        let journaled = self.journal(arrived, has_room)?;
+        if has_room {
+            self.apply(arrived, journaled.number)?;
+        }
         if let Some(command) = &arrived.in_reply_to {
             outbox::answered(self.transaction, command, &arrived.agent, self.now)?;
         }
@@ -190,7 +199,38 @@ impl<R: Random> Filing<'_, R> {
         Ok(Filed::New { number, agent: arrived.agent.clone(), description })
     }
 
-    fn journal(&mut self, arrived: &Arrived) -> Result<Journaled, DbError> {
+    /// Whether what one appliance tells in a day is still within bounds; if not, an alarm. A mail of some kilobytes inflates
+    /// to megabytes, so whoever stole an appliance could fill the disk with few mails. Small reports are not looked at.
+    fn has_room(&mut self, arrived: &Arrived) -> Result<bool, DbError> {
+        if arrived.payload.len() <= SMALL_OCTETS {
+            return Ok(true);
+        }
+        let since = self.now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+        let told: i64 = self
+            .transaction
+            .prepare_cached(
+                "SELECT ifnull(sum(octet_length(body)), 0) FROM
+                     (SELECT body, received FROM report WHERE agent = ?1 ORDER BY number DESC LIMIT 2000)
+                 WHERE received >= ?2",
+            )?
+            .query_row(params![arrived.agent.as_str(), At(since)], |row| row.get(0))?;
+        if uncount(told) <= DAILY_OCTETS_MAX {
+            return Ok(true);
+        }
+        let alarm = NewAlarm {
+            agent: Some(&arrived.agent),
+            kind: "too-much-told",
+            subject: "",
+            description: "It sends more than any site has to tell in a day; its large reports are answered, but not kept. \
+                          If nobody asked for that much, suspend it and look at the site",
+            since: self.now,
+            reported: false,
+        };
+        alarms::raise(self.transaction, &alarm, self.now)?;
+        Ok(false)
+    }
+
+    fn journal(&mut self, arrived: &Arrived, whole: bool) -> Result<Journaled, DbError> {
         let opened = match &arrived.report {
             Report::FaultCleared(report) => {
                 devices::fault_words(self.transaction, &arrived.agent, &report.episode)?
@@ -212,7 +252,7 @@ impl<R: Random> Filing<'_, R> {
                 count(arrived.sequence),
                 arrived.in_reply_to.map(|id| Id::of(&id)),
                 kind,
-                arrived.payload,
+                if whole { arrived.payload.as_str() } else { "{}" },
                 description,
                 At(arrived.created),
                 At(self.now),
@@ -437,6 +477,10 @@ impl<R: Random> Filing<'_, R> {
     }
 
     fn command(&mut self, agent: &AgentId, command: Command) -> Result<(), DbError> {
+        if self.shut_out {
+            // Nothing is put into the outbox for who was suspended a moment ago.
+            return Ok(());
+        }
         let mail = NewMail {
             message: &Message::Command(command),
             id: MessageId::generate(self.random),

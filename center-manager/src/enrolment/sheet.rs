@@ -5,6 +5,7 @@ use askama::Template;
 use jiff::Timestamp;
 use mailfmt::AgentId;
 use mailfmt::enrolment::ProvisionalCode;
+use mailfmt::trust::RootFingerprint;
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use zeroize::Zeroizing;
@@ -26,6 +27,8 @@ pub struct Sheet<'a> {
     pub by: &'a str,
     /// The appliance that the box takes over.
     pub replaces: Option<&'a AgentId>,
+    /// The newest root, as the box shows it when it is enrolled.
+    pub fingerprint: Option<RootFingerprint>,
 }
 
 #[derive(Template)]
@@ -65,7 +68,7 @@ impl Sheet<'_> {
         let code = self.code.expose();
         let mut text = Zeroizing::new(format!(
             "ENROLMENT OF A DEVICE MONITOR\n\nCustomer          {}\nCode              {}\nCenter's address  {}\n\
-             Lets in           {}\nValid until       {} UTC\nIssued by         {}\nNumber            {}\n\n",
+             Lets in           {}\nValid until       {} UTC\nIssued by         {}\nNumber            {}\n{}\n",
             crate::words::plain(self.customer),
             code.as_str(),
             self.address,
@@ -73,6 +76,7 @@ impl Sheet<'_> {
             minute(self.expires),
             crate::words::plain(self.by),
             self.code.id(),
+            self.fingerprint.map(|roots| format!("Roots             {roots}\n")).unwrap_or_default(),
         ));
         for (nth, step) in self.steps().iter().enumerate() {
             text.push_str(&wrapped(&format!("{}. ", nth.saturating_add(1)), step));
@@ -99,7 +103,13 @@ impl Sheet<'_> {
             }
             _ => "It registers itself. Wait until it says \"registered\"; then go on with the next one.",
         };
-        vec![
+        let compare = self.fingerprint.map(|roots| {
+            format!(
+                "Compare: the monitor shows the roots {roots}, as on this sheet. If it shows others, pull its plug and call \
+                 the center: somebody else has answered."
+            )
+        });
+        let mut steps = vec![
             "Connect the monitor to power and to the customer's network.".to_owned(),
             "On the monitor, type: monitor-appliance enrol".to_owned(),
             format!(
@@ -110,8 +120,10 @@ impl Sheet<'_> {
             "Type the mail account that the customer has set up for the monitor. It is tried at once."
                 .to_owned(),
             then.to_owned(),
-            "Destroy this sheet.".to_owned(),
-        ]
+        ];
+        steps.extend(compare);
+        steps.push("Destroy this sheet.".to_owned());
+        steps
     }
 
     fn notes(&self) -> Vec<String> {
@@ -178,6 +190,7 @@ mod tests {
             expires: now(),
             by: "kim",
             replaces: None,
+            fingerprint: Some("0123-4567-89ab-cdef-0123".parse().unwrap()),
         }
     }
 
@@ -216,6 +229,17 @@ mod tests {
             text.as_str()
         );
         assert!(!format!("{:?}", sheet(&code)).contains(&code.expose()[..4]), "not in what is printed of it");
+    }
+
+    #[test]
+    fn the_sheet_shows_the_roots_that_the_box_must_show() {
+        let code = code();
+        let sheet = sheet(&code);
+        for text in [sheet.text(), sheet.html()] {
+            assert!(text.matches("0123-4567-89ab-cdef-0123").count() == 2, "{}", text.as_str());
+        }
+        let without = Sheet { fingerprint: None, ..sheet };
+        assert!(!without.text().contains("Roots") && !without.html().contains("Roots"));
     }
 
     #[test]

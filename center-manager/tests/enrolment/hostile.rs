@@ -1,13 +1,14 @@
 //! Authentic mails with bad intent: of one stolen appliance, or played back by somebody who opens none of them.
 
 use crate::center::{Center, Site, enrolled, random, start, talk};
+use center_manager::clones::OnClone;
 use center_manager::db::filed::Filed;
 use center_manager::db::rotations::{RotationState, RotationTerms};
 use center_manager::intake::Discard;
 use jiff::SignedDuration;
-use mailfmt::Report;
 use mailfmt::message::DeviceId;
 use mailfmt::message::report::{AlarmReport, DeviceState, InventoryDevice, InventoryReport};
+use mailfmt::{Report, sequence};
 
 fn one() -> (Center, Site) {
     let mut center = Center::new();
@@ -108,6 +109,24 @@ fn an_appliance_with_ever_new_devices_fills_the_table_so_far_and_no_further() {
 }
 
 #[test]
+fn an_appliance_that_tells_megabytes_without_end_is_answered_and_not_kept() {
+    let (mut center, mut site) = one();
+    let body = serde_json::Value::String("x".repeat(6_000_000));
+    let mut tell = |center: &mut Center| {
+        let raw = site.report(Report::Unknown { kind: "novel".to_owned(), body: body.clone() });
+        assert!(raw.len() < 100_000, "a small mail");
+        // Answered, or it would come for ever.
+        let Filed::New { number, .. } = center.read(&raw) else { panic!("not filed") };
+        center.db.journaled(number).unwrap().unwrap().1.len()
+    };
+    let kept: usize = (0..20).map(|_| tell(&mut center)).sum();
+    assert!((60_000_000..80_000_000).contains(&kept), "{kept} octets");
+    assert_eq!(open_alarms(&center)[0].0, "too-much-told");
+    center.later(25);
+    assert!(tell(&mut center) > 6_000_000, "the next day all is well");
+}
+
+#[test]
 fn who_is_suspended_after_an_admission_stays_out_until_the_operator_readmits_it() {
     let (mut center, mut site) = one();
     center.read(&site.health());
@@ -188,4 +207,39 @@ fn a_request_to_rotate_that_is_lost_goes_out_again_until_it_is_answered() {
     assert_eq!(center.db.rotations(&site.agent(), 1).unwrap()[0].state, RotationState::Done);
     center.later(48);
     assert!(center.send().is_empty(), "nothing is asked any more");
+}
+
+/// The box starts again so many seconds after the day of the test began, and gives numbers of its own epoch.
+fn starts(site: &mut Site, seconds: u32, follows: u64) {
+    let epoch = sequence::new_epoch(start(), 0) + seconds;
+    site.sequence = sequence::first_of(epoch) - 1;
+    site.follows = Some(follows);
+    site.made = sequence::began(epoch).unwrap();
+}
+
+#[test]
+fn a_copy_that_is_found_by_its_answer_to_a_rotation_is_shut_out_and_stops_nobody_elses_mail() {
+    let (mut center, mut site) = one();
+    center.rules.on_clone = OnClone::Suspend;
+    let before = site.sequence;
+    starts(&mut site, 1000, before);
+    center.read(&site.health());
+    let common = site.sequence;
+    center.read(&site.health());
+    let original = site.sequence;
+    starts(&mut site, 2000, common);
+    center.read(&site.health());
+    let expires = center.now + SignedDuration::from_hours(24 * 7);
+    let terms = RotationTerms { by: "kim", now: center.now, expires };
+    center.db.begin_rotations(&[site.agent()], terms, &mut random(5)).unwrap();
+    let mails = center.send();
+    // The original speaks again, after the copy began.
+    site.sequence = original;
+    site.follows = Some(before);
+    site.made += SignedDuration::from_hours(1);
+    center.now += SignedDuration::from_hours(3);
+    let answer = mails.iter().find_map(|mail| site.take(mail)).unwrap();
+    assert!(matches!(center.read(&answer), Filed::New { .. }));
+    assert!(center.db.appliance(&site.agent()).unwrap().suspension.is_some());
+    assert!(center.send().is_empty());
 }

@@ -1,6 +1,6 @@
 //! A fleet of codes from a CSV file: all of them, or none.
 
-use super::issue::{DAYS_MAX, IssueArgs, Issued, SheetKind, USES_MAX, Wish};
+use super::issue::{DAYS_MAX, IssueArgs, Issued, Letterhead, SheetKind, USES_MAX, Wish};
 use crate::cli::{Context, Exit, operator};
 use crate::db::enrolment::NewCode;
 use crate::home;
@@ -22,19 +22,19 @@ pub(super) fn run(args: &IssueArgs, context: &Context, out: &mut dyn Write) -> a
     let (Some(file), Some(output)) = (&args.csv, &args.output) else { bail!("give --csv and --output") };
     let octets = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let wishes = wishes(&octets, &args.tags).with_context(|| format!("in {}", file.display()))?;
-    let address = context.settings()?.address;
+    let center = Letterhead::of(context)?;
     let mut db = context.db()?;
     let (by, time) = (operator(args.by.as_deref()), now());
     let codes =
         wishes.into_iter().map(|wish| wish.code(&by, time)).collect::<anyhow::Result<Vec<NewCode>>>()?;
     let text = match output.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => as_json(&codes, &address)?,
-        _ => as_csv(&codes, &address)?,
+        Some("json") => as_json(&codes, &center)?,
+        _ => as_csv(&codes, &center)?,
     };
     // The files come first: a code that nobody can read helps nobody, and a file of codes that do not count harms nobody.
     home::write_secret(output, &text)?;
     if let Some(folder) = &args.sheet {
-        write_sheets(folder, &codes, &address)?;
+        write_sheets(folder, &codes, &center)?;
     }
     db.issue_codes(&codes, time).with_context(|| {
         format!("no code was issued; what {} holds is worth nothing, delete it", output.display())
@@ -100,35 +100,46 @@ fn wish(names: &StringRecord, record: &StringRecord, tags: &[String]) -> anyhow:
     Ok(wish)
 }
 
-fn as_json(codes: &[NewCode], address: &str) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let issued: Vec<_> = codes.iter().map(|new| Issued::of(new, address)).collect();
+fn as_json(codes: &[NewCode], center: &Letterhead) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let issued: Vec<_> = codes.iter().map(|new| Issued::of(new, center)).collect();
     Ok(Zeroizing::new(serde_json::to_vec_pretty(&issued)?))
 }
 
-fn as_csv(codes: &[NewCode], address: &str) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+fn as_csv(codes: &[NewCode], center: &Letterhead) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let mut text = Zeroizing::new(Vec::new());
-    let names = ["customer", "code", "center_address", "number", "uses", "expires", "tags", "replaces"];
+    let names = [
+        "customer",
+        "code",
+        "center_address",
+        "number",
+        "uses",
+        "expires",
+        "tags",
+        "replaces",
+        "root_fingerprint",
+    ];
     let rows = codes.iter().map(|new| {
-        let issued = Issued::of(new, address);
+        let issued = Issued::of(new, center);
         vec![
             issued.customer.to_owned(),
             issued.code.to_string(),
-            address.to_owned(),
+            center.address.clone(),
             issued.id.to_string(),
             issued.uses.to_string(),
             issued.expires.to_string(),
             issued.tags.join(" "),
             issued.replaces.map(ToString::to_string).unwrap_or_default(),
+            issued.root_fingerprint.map(|roots| roots.to_string()).unwrap_or_default(),
         ]
     });
     crate::cli::print::csv(&mut *text, &names, rows)?;
     Ok(text)
 }
 
-fn write_sheets(folder: &Path, codes: &[NewCode], address: &str) -> anyhow::Result<()> {
+fn write_sheets(folder: &Path, codes: &[NewCode], center: &Letterhead) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for new in codes {
-        SheetKind::Html.write(&folder.join(format!("{}.html", new.code.id())), new, address)?;
+        SheetKind::Html.write(&folder.join(format!("{}.html", new.code.id())), new, center)?;
     }
     Ok(())
 }

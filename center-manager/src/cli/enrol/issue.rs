@@ -15,6 +15,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::AgentId;
 use mailfmt::enrolment::{CodeId, ProvisionalCode};
+use mailfmt::trust::{RootFingerprint, SignedRoot};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -74,6 +75,23 @@ pub(super) struct Wish {
     pub(super) replaces: Option<AgentId>,
 }
 
+/// What stands on every sheet of a center.
+pub(super) struct Letterhead {
+    pub(super) address: String,
+    pub(super) fingerprint: Option<RootFingerprint>,
+}
+
+impl Letterhead {
+    pub(super) fn of(context: &Context) -> anyhow::Result<Self> {
+        let roots = context.home.roots().ok();
+        let newest = roots.as_ref().and_then(|(chain, _)| chain.last());
+        Ok(Self {
+            address: context.settings()?.address,
+            fingerprint: newest.and_then(SignedRoot::fingerprint),
+        })
+    }
+}
+
 /// What was issued; the code stands here and nowhere else.
 #[derive(serde::Serialize)]
 pub(super) struct Issued<'a> {
@@ -82,6 +100,8 @@ pub(super) struct Issued<'a> {
     pub(super) code: Zeroizing<String>,
     pub(super) customer: &'a str,
     pub(super) center_address: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) root_fingerprint: Option<RootFingerprint>,
     pub(super) uses: u32,
     pub(super) expires: Timestamp,
     pub(super) tags: &'a [String],
@@ -93,12 +113,13 @@ fn as_text<S: serde::Serializer>(code: &Zeroizing<String>, serializer: S) -> Res
 }
 
 impl<'a> Issued<'a> {
-    pub(super) fn of(new: &'a NewCode, center_address: &'a str) -> Self {
+    pub(super) fn of(new: &'a NewCode, center: &'a Letterhead) -> Self {
         Self {
             id: new.code.id(),
             code: new.code.expose(),
             customer: &new.customer,
-            center_address,
+            center_address: &center.address,
+            root_fingerprint: center.fingerprint,
             uses: new.uses,
             expires: new.expires,
             tags: &new.tags,
@@ -119,14 +140,14 @@ pub(super) fn run(args: &IssueArgs, context: &Context, out: &mut dyn Write) -> a
         replaces: args.replaces.clone(),
     };
     wish.check()?;
-    let address = context.settings()?.address;
+    let center = Letterhead::of(context)?;
     let kind = args.sheet.as_deref().map(SheetKind::of).transpose()?;
     let mut db = context.db()?;
     warn(context, &db, &wish)?;
     let new = wish.code(&operator(args.by.as_deref()), now())?;
     if let (Some(path), Some(kind)) = (&args.sheet, kind) {
         // Before the code counts: without its sheet it would be lost.
-        kind.write(path, &new, &address)?;
+        kind.write(path, &new, &center)?;
     }
     if let Err(error) = db.issue_codes(std::slice::from_ref(&new), now()) {
         args.sheet
@@ -136,13 +157,19 @@ pub(super) fn run(args: &IssueArgs, context: &Context, out: &mut dyn Write) -> a
             .context("the sheet of a code that was not issued stays")?;
         return Err(error.into());
     }
-    let issued = Issued::of(&new, &address);
+    let issued = Issued::of(&new, &center);
     match args.format {
         Format::Json => print::json(out, &issued)?,
         Format::Text => {
             writeln!(out, "Code              {}", issued.code.as_str())?;
-            writeln!(out, "Center's address  {address}")?;
+            writeln!(out, "Center's address  {}", center.address)?;
             writeln!(out, "Number            {}", issued.id)?;
+            if let Some(roots) = center.fingerprint {
+                writeln!(
+                    out,
+                    "Roots             {roots} (the box shows the same, or was not answered by this center)"
+                )?;
+            }
             writeln!(
                 out,
                 "Lets in           {} until {} UTC",
@@ -221,15 +248,16 @@ impl SheetKind {
     }
 
     /// Writes the sheet of a code; one that exists is not overwritten.
-    pub(super) fn write(self, path: &Path, new: &NewCode, address: &str) -> anyhow::Result<()> {
+    pub(super) fn write(self, path: &Path, new: &NewCode, center: &Letterhead) -> anyhow::Result<()> {
         let sheet = Sheet {
             code: &new.code,
             customer: &new.customer,
-            address,
+            address: &center.address,
             uses: new.uses,
             expires: new.expires,
             by: &new.by,
             replaces: new.replaces.as_ref(),
+            fingerprint: center.fingerprint,
         };
         let text = match self {
             Self::Html => sheet.html(),
