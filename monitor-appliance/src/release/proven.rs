@@ -30,6 +30,9 @@ pub enum Proven {
     None,
 }
 
+/// SHA-256 and length of a file.
+type FileHash = (Digest, u64);
+
 impl Releases {
     /// The file that the service manager starts.
     #[must_use]
@@ -105,7 +108,7 @@ impl Releases {
     }
 
     /// Name, SHA-256 and length of the running release's own supervisor.
-    fn supervisor_of_current(&self) -> Result<Option<(ModuleName, (Digest, u64))>, ReleaseError> {
+    fn supervisor_of_current(&self) -> Result<Option<(ModuleName, FileHash)>, ReleaseError> {
         let mut modules = self.current()?.1.modules.into_iter();
         let module = modules.find(|module| module.name.as_str() == SUPERVISOR);
         Ok(module.map(|module| (module.name, (module.sha256, module.octets))))
