@@ -46,6 +46,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
 }
 
 fn play(scene: &mut Scene) -> anyhow::Result<(String, PathBuf)> {
+    scene.a_new_box_enrols()?;
     scene.start_everything()?;
     scene.a_fault_comes_and_goes()?;
     scene.counters_are_asked_for()?;

@@ -3,12 +3,14 @@
 use super::mail::MailArguments;
 use anyhow::Context as _;
 use sandbox::printers::Printer;
-use sandbox::world::{FIRST_VERSION, PATIENCE, Part, Stage, entries, eventually};
+use sandbox::world::{FIRST_VERSION, NewBox, PATIENCE, Part, Site, Stage, entries, eventually};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+/// Enrols with a code.
+const NEW: u32 = 17;
 const TARGET: &str = "1.0.02-0";
 /// Switched off when the update goes out.
 const OFF: [u32; 2] = [4, 9];
@@ -48,6 +50,7 @@ pub(crate) struct Counts {
 /// The play.
 pub(crate) struct Scene {
     pub(crate) stage: Stage,
+    new_devices: Vec<String>,
 }
 
 impl Scene {
@@ -72,18 +75,41 @@ impl Scene {
         } else {
             "a post office of the sandbox's own"
         };
-        let stage = Stage::set(&cast, given)?;
+        let mut stage = Stage::bare(u32::try_from(cast.len())?, given)?;
+        let (new, introduced) = cast.split_last().context("a cast")?;
+        stage.add_sites(introduced)?;
+        let new_devices = stage.add_printers(NEW, new.printers)?;
         say(&format!(
             "One center, {} customers with an appliance each, {printers} printers that answer SNMP from recordings, and {post}.",
             cast.len()
         ));
-        Ok(Self { stage })
+        Ok(Self { stage, new_devices })
+    }
+
+    /// The prologue: a new box enrols with a code on paper; the others were introduced with a file each.
+    pub(crate) fn a_new_box_enrols(&mut self) -> anyhow::Result<()> {
+        let customer = *CUSTOMERS.last().context("a customer")?;
+        say(&format!(
+            "{customer} is new: the center issues a code, which is carried there on paper. The box asks for it, finds its printers and registers them."
+        ));
+        let stage = &mut self.stage;
+        stage.center.start()?;
+        let paper = stage.issue(&["--customer", customer])?;
+        println!("  $ center-manager enrol issue --customer \"{customer}\"\n    Code  {}", paper.code);
+        let site = stage.new_box(NEW);
+        let new = NewBox { ranges: self.new_devices.clone(), ..NewBox::plain(NEW) };
+        let enrolled = stage.enrol(&site, &new, &paper)?;
+        let agent = enrolled.get("agent").and_then(Value::as_str).unwrap_or_default();
+        println!("  $ monitor-appliance enrol\n    enrolled as {agent} with {} devices", enrolled["devices"]);
+        anyhow::ensure!(agent == site.agent(), "{enrolled}");
+        stage.sites.push(site);
+        Ok(())
     }
 
     /// Act 1: everything starts; the center asks all for their version.
     pub(crate) fn start_everything(&mut self) -> anyhow::Result<()> {
         say("The appliances start; the center asks each by mail which version it runs.");
-        self.stage.start()?;
+        self.stage.sites.iter_mut().try_for_each(Site::start)?;
         self.stage.hear_from_all()?;
         self.show(&["versions", "show"])
     }

@@ -55,8 +55,9 @@ impl Stage {
     /// # Errors
     /// As the command.
     pub fn issue(&self, further: &[&str]) -> anyhow::Result<Paper> {
-        let issued =
-            self.center.json(&[&["enrol", "issue", "--customer", "a customer"], further].concat())?;
+        let customer: &[&str] =
+            if further.contains(&"--customer") { &[] } else { &["--customer", "a customer"] };
+        let issued = self.center.json(&[&["enrol", "issue"], customer, further].concat())?;
         let text = |name: &str| {
             let value = issued.get(name).and_then(Value::as_str);
             Ok::<_, anyhow::Error>(

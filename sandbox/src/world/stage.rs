@@ -117,20 +117,15 @@ impl Stage {
         })
     }
 
-    fn add_sites(&mut self, cast: &[Part]) -> anyhow::Result<()> {
+    /// Introduces sites by files, with their printers, and sets them up; the first one is number 1.
+    ///
+    /// # Errors
+    /// When one of the set-up commands fails.
+    pub fn add_sites(&mut self, cast: &[Part]) -> anyhow::Result<()> {
         let introductions = self.introduce(cast)?;
-        let recordings =
-            Recording::all_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/printers"))?;
-        // The small fixtures hold only what one library asks for; these are whole walks.
-        let mut recordings = recordings.iter().filter(|recording| recording.objects().len() > 500).cycle();
         let mut boxes = Vec::new();
         for (number, part) in (1..).zip(cast) {
-            let mut devices = Vec::new();
-            for device in 1..=part.printers {
-                let recording =
-                    recordings.next().context("there are no whole recordings in testdata/printers")?;
-                devices.push(self.start_printer(recording, number, device)?);
-            }
+            let devices = self.add_printers(number, part.printers)?;
             let release = self.release(part.release.0, 1, part.release.1)?;
             let introduction = introductions.join(format!("AGENT{number:07}.toml"));
             let settings = SiteSettings { number, introduction, fetch: part.fetch, devices, pace: part.pace };
@@ -174,6 +169,24 @@ impl Stage {
         let (list, out) = (list.to_string_lossy(), format!("{}/", introductions.display()));
         self.center.run(&["appliance", "add", "--from-csv", &list, "--output", &out])?;
         Ok(introductions)
+    }
+
+    /// Puts so many printers on a site's network; gives their `HOST:PORT`.
+    ///
+    /// # Errors
+    /// When one cannot be started.
+    pub fn add_printers(&self, site: u32, printers: u32) -> anyhow::Result<Vec<String>> {
+        let recordings =
+            Recording::all_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/printers"))?;
+        // The small fixtures hold only what one library asks for; these are whole walks.
+        let whole = recordings.iter().filter(|recording| recording.objects().len() > 500);
+        let mut whole = whole.cycle().skip(self.office.all().len());
+        let mut devices = Vec::new();
+        for device in 1..=printers {
+            let recording = whole.next().context("there are no whole recordings in testdata/printers")?;
+            devices.push(self.start_printer(recording, site, device)?);
+        }
+        Ok(devices)
     }
 
     fn start_printer(&self, recording: &Arc<Recording>, site: u32, device: u32) -> anyhow::Result<String> {
