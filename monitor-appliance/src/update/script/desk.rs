@@ -123,9 +123,9 @@ mod tests {
         (folder, desk)
     }
 
-    fn tend(desk: &mut Desk, answer: Option<Answer>) {
+    fn tend(desk: &mut Desk, answer: Option<&Answer>) {
         desk.looked = None;
-        desk.tend(&mut |_| answer.clone());
+        desk.tend(&mut |_| answer.cloned());
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
         std::fs::write(path("1.ask"), "stop\nwatch\n").unwrap();
         tend(&mut desk, None);
         assert!(!path("1.answer").exists() && !path("1.ask").exists());
-        tend(&mut desk, Some(Answer::no("watch does not stop")));
+        tend(&mut desk, Some(&Answer::no("watch does not stop")));
         assert_eq!(std::fs::read_to_string(path("1.answer")).unwrap(), "1\nwatch does not stop\n");
         assert!(desk.open.is_empty());
     }
@@ -151,7 +151,7 @@ mod tests {
             .unwrap();
         std::fs::write(path("3.ask"), "nonsense").unwrap();
         std::os::unix::fs::symlink(&outside, path("3.wet")).unwrap();
-        tend(&mut desk, Some(Answer::yes("")));
+        tend(&mut desk, Some(&Answer::yes("")));
         assert!(!path("1.answer").exists() && !path("2.answer").exists());
         assert_eq!(std::fs::read_to_string(&outside).unwrap(), "stop\nwatch\n");
     }
@@ -164,7 +164,7 @@ mod tests {
         std::fs::write(elsewhere.join("1.ask"), "ask\nreboot\n").unwrap();
         std::fs::rename(folder.path().join("desk"), folder.path().join("moved")).unwrap();
         std::os::unix::fs::symlink(&elsewhere, folder.path().join("desk")).unwrap();
-        tend(&mut desk, Some(Answer::yes("")));
+        tend(&mut desk, Some(&Answer::yes("")));
         assert!(elsewhere.join("1.ask").exists() && !elsewhere.join("1.answer").exists());
     }
 }
