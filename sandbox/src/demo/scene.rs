@@ -51,6 +51,8 @@ pub(crate) struct Counts {
 pub(crate) struct Scene {
     pub(crate) stage: Stage,
     new_devices: Vec<String>,
+    /// How long it took to start everything and to hear from all: a measure of this machine.
+    round: Duration,
 }
 
 impl Scene {
@@ -83,7 +85,7 @@ impl Scene {
             "One center, {} customers with an appliance each, {printers} printers that answer SNMP from recordings, and {post}.",
             cast.len()
         ));
-        Ok(Self { stage, new_devices })
+        Ok(Self { stage, new_devices, round: Duration::ZERO })
     }
 
     /// The prologue: a new box enrols with a code on paper; the others were introduced with a file each.
@@ -109,8 +111,10 @@ impl Scene {
     /// Act 1: everything starts; the center asks all for their version.
     pub(crate) fn start_everything(&mut self) -> anyhow::Result<()> {
         say("The appliances start; the center asks each by mail which version it runs.");
+        let begin = Instant::now();
         self.stage.sites.iter_mut().try_for_each(Site::start)?;
         self.stage.hear_from_all()?;
+        self.round = begin.elapsed();
         self.show(&["versions", "show"])
     }
 
@@ -174,9 +178,11 @@ impl Scene {
     pub(crate) fn update_all(&mut self) -> anyhow::Result<Counts> {
         let script = "#!/bin/sh\nset -eu\necho \"from $FROM_VERSION to $TO_VERSION\"\n\
                       if [ -e \"$STATE_DIR/in-the-way\" ]; then\n    echo \"$STATE_DIR/in-the-way must go first\" >&2\n    exit 1\nfi\n";
+        // A busy machine needs longer for seventeen updates at a time.
+        let settle = (self.round * 3).as_secs().clamp(6, 60).to_string();
         let rules = [
             "--settle-secs",
-            "6",
+            &settle,
             "--trial-secs",
             "2",
             "--applies-from",
