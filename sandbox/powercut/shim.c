@@ -145,15 +145,22 @@ static int inode_name(int fd, const char *path, char *name) {
     return S_ISREG(about.st_mode);
 }
 
-/* Keeps the content of a file as it was at its last sync. */
-static void keep_content(const char *path) {
+/* Keeps the content of a file as it was at its last sync. Where the program has it open for reading too, it is read
+ * there: closing another descriptor of a file gives up all locks that the program has on it (fcntl(2)), and with them
+ * a database that others use at the same time. */
+static void keep_content(int fd, const char *path) {
     char copy[PATH_MAX], buffer[65536];
-    if (!shadow[0] || !inode_name(-1, path, copy) || syscall(SYS_faccessat, AT_FDCWD, copy, F_OK) == 0) return;
-    int in = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    if (!shadow[0] || !inode_name(fd, path, copy) || syscall(SYS_faccessat, AT_FDCWD, copy, F_OK) == 0) return;
+    int readable = fd >= 0 && (syscall(SYS_fcntl, fd, F_GETFL) & O_ACCMODE) == O_RDWR;
+    int in = readable ? fd : (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     int out = syscall(SYS_openat, AT_FDCWD, copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     ssize_t got;
-    while (in >= 0 && out >= 0 && (got = syscall(SYS_read, in, buffer, sizeof buffer)) > 0) syscall(SYS_write, out, buffer, got);
-    if (in >= 0) syscall(SYS_close, in);
+    off_t place = 0;
+    while (in >= 0 && out >= 0 && (got = syscall(SYS_pread64, in, buffer, sizeof buffer, place)) > 0) {
+        syscall(SYS_write, out, buffer, got);
+        place += got;
+    }
+    if (in >= 0 && !readable) syscall(SYS_close, in);
     if (out >= 0) syscall(SYS_close, out);
     note("content", path, "", copy);
 }
@@ -213,19 +220,19 @@ static void synced(int fd, const char *path) {
     errno = kept_errno;                                                \
     return result;
 
-ssize_t write(int fd, const void *buffer, size_t count) { ON_FILE(REAL(write)(fd, buffer, count), keep_content(path), ) }
-ssize_t pwrite(int fd, const void *buffer, size_t count, off_t place) { ON_FILE(REAL(pwrite)(fd, buffer, count, place), keep_content(path), ) }
-ssize_t pwrite64(int fd, const void *buffer, size_t count, off64_t place) { ON_FILE(REAL(pwrite64)(fd, buffer, count, place), keep_content(path), ) }
-ssize_t writev(int fd, const struct iovec *pieces, int count) { ON_FILE(REAL(writev)(fd, pieces, count), keep_content(path), ) }
-int ftruncate(int fd, off_t length) { ON_FILE(REAL(ftruncate)(fd, length), keep_content(path), ) }
-int ftruncate64(int fd, off64_t length) { ON_FILE(REAL(ftruncate64)(fd, length), keep_content(path), ) }
+ssize_t write(int fd, const void *buffer, size_t count) { ON_FILE(REAL(write)(fd, buffer, count), keep_content(fd, path), ) }
+ssize_t pwrite(int fd, const void *buffer, size_t count, off_t place) { ON_FILE(REAL(pwrite)(fd, buffer, count, place), keep_content(fd, path), ) }
+ssize_t pwrite64(int fd, const void *buffer, size_t count, off64_t place) { ON_FILE(REAL(pwrite64)(fd, buffer, count, place), keep_content(fd, path), ) }
+ssize_t writev(int fd, const struct iovec *pieces, int count) { ON_FILE(REAL(writev)(fd, pieces, count), keep_content(fd, path), ) }
+int ftruncate(int fd, off_t length) { ON_FILE(REAL(ftruncate)(fd, length), keep_content(fd, path), ) }
+int ftruncate64(int fd, off64_t length) { ON_FILE(REAL(ftruncate64)(fd, length), keep_content(fd, path), ) }
 int fsync(int fd) { ON_FILE(REAL(fsync)(fd), , synced(fd, path)) }
 int fdatasync(int fd) { ON_FILE(REAL(fdatasync)(fd), , synced(fd, path)) }
 ssize_t copy_file_range(int from, off64_t *from_place, int fd, off64_t *place, size_t count, unsigned flags) {
-    ON_FILE(REAL(copy_file_range)(from, from_place, fd, place, count, flags), keep_content(path), )
+    ON_FILE(REAL(copy_file_range)(from, from_place, fd, place, count, flags), keep_content(fd, path), )
 }
-ssize_t sendfile(int fd, int from, off_t *place, size_t count) { ON_FILE(REAL(sendfile)(fd, from, place, count), keep_content(path), ) }
-ssize_t sendfile64(int fd, int from, off64_t *place, size_t count) { ON_FILE(REAL(sendfile64)(fd, from, place, count), keep_content(path), ) }
+ssize_t sendfile(int fd, int from, off_t *place, size_t count) { ON_FILE(REAL(sendfile)(fd, from, place, count), keep_content(fd, path), ) }
+ssize_t sendfile64(int fd, int from, off64_t *place, size_t count) { ON_FILE(REAL(sendfile64)(fd, from, place, count), keep_content(fd, path), ) }
 
 /* Opening: creates a name, or empties a file. */
 static int opening(int folder, const char *name, int flags, mode_t mode) {
@@ -238,7 +245,7 @@ static int opening(int folder, const char *name, int flags, mode_t mode) {
     if (there && !(flags & O_TRUNC)) return syscall(SYS_openat, folder, name, flags, mode);
     inside = 1;
     change();
-    if (there) keep_content(path);
+    if (there) keep_content(-1, path);
     int fd = syscall(SYS_openat, folder, name, flags, mode);
     int kept_errno = errno;
     if (fd >= 0 && !there) {

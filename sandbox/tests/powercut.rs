@@ -9,7 +9,7 @@ const AT_ONCE: usize = 12;
 fn an_appliance_whose_power_goes_while_it_installs_data_is_wholly_old_or_wholly_new() {
     let points = std::env::var("POINTS").ok().and_then(|points| points.parse().ok()).unwrap_or(12);
     let cuts = ApplianceCuts::prepare(Kind::Data).unwrap();
-    let changes = cuts.count().unwrap();
+    let changes = cuts.count(AT_ONCE).unwrap();
     assert!(changes > 100, "an update took only {changes} durable changes");
     let tell = |cut, outcome: &Outcome| match &outcome.end {
         End::Broken(why) => println!("{why}"),

@@ -9,7 +9,7 @@ use sandbox::world::{end_in_order_when_interrupted, is_interrupted};
 use std::sync::{Mutex, PoisonError};
 
 /// Cuts of all without `--points`: as many as two processors make in about ten minutes.
-const POINTS: u64 = 480;
+const POINTS: u64 = 320;
 
 /// The kinds of package, and the center.
 const SUBJECTS: u64 = 4;
@@ -31,19 +31,23 @@ pub(super) fn run(points: Option<u64>) -> anyhow::Result<Vec<Figure>> {
     let mut all = Tally::default();
     for kind in Kind::ALL {
         let mut cuts = ApplianceCuts::prepare(kind)?;
-        let tally = cut(kind.name(), cuts.count()?, each, |it| cuts.cut(it))?;
+        let tally = cut(kind.name(), cuts.count(at_once())?, each, |it| cuts.cut(it))?;
         if !is_good(&tally) {
             cuts.keep();
         }
         all.add(&tally);
     }
     let mut cuts = CenterCuts::prepare()?;
-    let center = cut("a rollout at the center", cuts.count()?, each, |it| cuts.cut(it))?;
+    let center = cut("a rollout at the center", cuts.count(at_once())?, each, |it| cuts.cut(it))?;
     if !is_good(&center) {
         cuts.keep();
     }
     all.add(&center);
     Ok(figures(&all))
+}
+
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from) * AT_ONCE
 }
 
 fn is_good(tally: &Tally) -> bool {
@@ -65,8 +69,7 @@ fn cut(name: &str, changes: u64, points: u64, cut: impl Fn(Cut) -> Outcome + Syn
             End::New => {}
         }
     };
-    let at_once = std::thread::available_parallelism().map_or(1, usize::from) * AT_ONCE;
-    let mut tally = make(&cuts, at_once, cut, told);
+    let mut tally = make(&cuts, at_once(), cut, told);
     bar.finish_and_clear();
     ensure!(!is_interrupted(), "interrupted");
     tally.changes = changes;

@@ -1,6 +1,6 @@
 //! The power of an appliance goes in the middle of an update, and comes back.
 
-use super::cuts::{Cut, Way};
+use super::cuts::{Cut, Way, count_at_once};
 use super::ground::{Ground, copy_tree};
 use super::image::{Image, Kind, NEW_VERSION, NEXT_VERSION, order_on_site};
 use super::litter::litter;
@@ -51,11 +51,16 @@ impl ApplianceCuts {
         Ok(Self { ground, image, serial: Mutex::new(0) })
     }
 
-    /// Lets the update go through undisturbed once; how many durable changes it takes to its end.
+    /// Lets the update go through undisturbed, on as many appliances at once as will later be cut; how many durable
+    /// changes it takes to its end at most. Signs of life are among them, so it is more where there is much else to do.
     ///
     /// # Errors
     /// When it is not installed.
-    pub fn count(&self) -> anyhow::Result<u64> {
+    pub fn count(&self, at_once: usize) -> anyhow::Result<u64> {
+        count_at_once(at_once, || self.count_one())
+    }
+
+    fn count_one(&self) -> anyhow::Result<u64> {
         let mut run = self.lay("undisturbed")?;
         run.start(true)?;
         run.wait_for_rest().with_context(|| run.log_tail())?;

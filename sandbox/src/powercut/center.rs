@@ -1,6 +1,6 @@
 //! The power of a center goes in the middle of a rollout, and comes back.
 
-use super::cuts::{Cut, Way};
+use super::cuts::{Cut, Way, count_at_once};
 use super::ground::{copy_tree, mail_site, open_office, room};
 use super::{Circuit, End, Outcome, Shim};
 use crate::fleet::{self, FetchMix, Fleet, FleetSettings};
@@ -13,6 +13,7 @@ use monitor_appliance::release::Releases;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -100,12 +101,18 @@ impl CenterCuts {
         Ok(Self { room, folder, shim, programs, home, introductions, release, packages, mail, runtime })
     }
 
-    /// Lets a rollout go through undisturbed once; how many durable changes it takes at the center to its end.
+    /// Lets a rollout go through undisturbed, at as many centers at once as will later be cut; how many durable changes
+    /// it takes at the center to its end at most.
     ///
     /// # Errors
     /// When it does not end well.
-    pub fn count(&self) -> anyhow::Result<u64> {
-        let mut run = self.lay("undisturbed")?;
+    pub fn count(&self, at_once: usize) -> anyhow::Result<u64> {
+        let serial = AtomicU32::new(0);
+        count_at_once(at_once, || self.count_one(serial.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn count_one(&self, number: u32) -> anyhow::Result<u64> {
+        let mut run = self.lay(&format!("undisturbed-{number}"))?;
         run.serve(true)?;
         ensure!(run.order(0, true)?, "the rollout cannot be started");
         run.wait_for_end(0).with_context(|| run.log_tail())?;

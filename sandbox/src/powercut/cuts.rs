@@ -78,6 +78,21 @@ pub fn make(
     tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// The most that any of so many counts at the same time comes to.
+pub(super) fn count_at_once(
+    at_once: usize,
+    count: impl Fn() -> anyhow::Result<u64> + Sync,
+) -> anyhow::Result<u64> {
+    std::thread::scope(|scope| {
+        let counts: Vec<_> = (0..at_once.max(1)).map(|_| scope.spawn(&count)).collect();
+        let mut most = 0;
+        for one in counts {
+            most = most.max(one.join().map_err(|_| anyhow::anyhow!("a count panicked"))??);
+        }
+        Ok(most)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -69,7 +69,7 @@ impl Ground {
 
 /// A site that is quick in all it does.
 fn part(number: u32) -> Part {
-    let pace = Pace { answer_wait: 3, resend_max: 4, counter_collect: 60, ..Pace::default() };
+    let pace = Pace { fault_poll: 3, answer_wait: 3, resend_max: 4, counter_collect: 60, ..Pace::default() };
     Part { pace, fetch: crate::world::Fetch::Pop3, ..Part::plain(number) }
 }
 

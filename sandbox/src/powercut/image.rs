@@ -19,6 +19,9 @@ pub(super) const NEXT_VERSION: &str = "1.0.09-0";
 /// Notes each of its runs; how often it runs is not limited to once.
 const SCRIPT: &str = "#!/bin/sh\nset -eu\necho \"$TO_VERSION\" >> \"$STATE_DIR/install-count\"\n";
 
+/// Every sign of life is a durable change, and none that matters here.
+const QUICK_BEATS: &str = "\nheartbeat_secs = 1\n";
+
 /// What a package brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -101,6 +104,8 @@ impl Image {
         let settings = root.join("appliance.toml");
         let text = std::fs::read_to_string(&settings)?;
         ensure!(!text.contains("[update]"), "setup wrote settings of updates");
+        ensure!(text.contains(QUICK_BEATS), "the settings name no time between signs of life");
+        let text = text.replace(QUICK_BEATS, "\nheartbeat_secs = 5\n");
         std::fs::write(&settings, format!("{text}\n[update]\nbusy_look_secs = 1\nscript_retry_secs = 1\n"))?;
         if kind == Kind::Data {
             // Whoever needs them makes them, and makes sure that they stay.
