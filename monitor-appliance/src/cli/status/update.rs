@@ -30,11 +30,11 @@ struct Update {
 }
 
 pub(super) fn look(store: &Store) -> anyhow::Result<Updates> {
-    Ok(Updates(store.update_orders_newest(SHOWN)?.into_iter().map(Update::of).collect()))
+    Ok(Updates(store.update_orders_newest(SHOWN)?.iter().map(Update::of).collect()))
 }
 
 impl Update {
-    fn of(row: UpdateOrderRow) -> Self {
+    fn of(row: &UpdateOrderRow) -> Self {
         let (doing, waits) = (row.state.in_words(), row.state.waits());
         let reason = row.state.reason().map(str::to_owned);
         let reason = reason.or(waits.map(|wait| format!("{} (since {})", wait.why, time(Some(wait.since)))));
