@@ -25,7 +25,9 @@ pub(super) fn first_number(transaction: &Connection, now: Timestamp) -> Result<u
     }
     let epoch = sequence::new_epoch(now, newest);
     transaction
-        .prepare_cached("INSERT INTO epoch (epoch, follows, began) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+        .prepare_cached(
+            "INSERT INTO epoch (epoch, follows, began) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        )?
         .execute(params![epoch, count(sequence::last_of(newest)), At(now)])?;
     transaction.prepare_cached("INSERT INTO temp.begun (epoch) VALUES (?1)")?.execute([epoch])?;
     Ok(sequence::first_of(epoch))
