@@ -93,7 +93,7 @@ mod tests {
     fn update(second: i64, state: serde_json::Value) -> Update {
         let state: UpdateState = serde_json::from_value(state).unwrap();
         let changed = Timestamp::from_second(1_800_000_000 + second).unwrap();
-        Update::of(UpdateOrderRow {
+        Update::of(&UpdateOrderRow {
             id: second,
             command: mailfmt::MessageId::from_bytes([7; 16]),
             package: mailfmt::Digest::of(b"package"),
