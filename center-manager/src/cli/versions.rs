@@ -114,7 +114,7 @@ fn in_words(made_of: &Composition) -> String {
             let modules: Vec<_> = modules.iter().map(ModuleName::as_str).collect();
             format!("MIXED: {}", modules.join(", "))
         }
-        Composition::Unknown => "no package here has it".to_owned(),
+        Composition::Unknown => String::new(),
     }
 }
 
