@@ -136,6 +136,8 @@ impl Releases {
             copy_durably(&proven, &fresh, 0o755)?;
         }
         std::fs::rename(&fresh, &before).map_err(io_error("replace", &before))?;
+        // A rename between two names of one file leaves both (rename(2)): so it is when a predecessor was killed here.
+        remove_file(&fresh)?;
         sync_folder(&self.root)
     }
 }

@@ -118,10 +118,15 @@ fn the_proven_supervisor_is_replaced_only_by_that_of_the_running_release() {
         releases.build(&with, &carried, version, 0).unwrap();
         // Half of the work of a killed predecessor.
         std::fs::write(root.path().join("supervisor.new"), b"half").unwrap();
+        if became == Proven::Replaced {
+            let before = root.path().join("supervisor.before");
+            std::fs::hard_link(root.path().join("supervisor"), before).unwrap();
+        }
         releases.swap_to(version).unwrap();
         assert_eq!(releases.prove_supervisor().unwrap(), became);
         assert_eq!(proven(), content);
         assert_eq!(releases.prove_supervisor().unwrap(), Proven::Same);
+        assert!(!root.path().join("supervisor.before.new").exists());
     }
     assert_eq!(std::fs::read(root.path().join("supervisor.before")).unwrap(), b"first");
     // As the service manager does with one that fails.
