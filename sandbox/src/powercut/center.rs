@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// No rollout is finished earlier; who looks earlier only takes time from it.
+const QUICKEST: Duration = Duration::from_secs(4);
+
 /// Changes of the log that are told of a cut that went wrong.
 const CHANGES_TOLD: usize = 12;
 
@@ -302,10 +305,14 @@ impl Run {
         Ok(entries(&self.json(&["rollout", "list"])?).count())
     }
 
+    /// Waits for the cut, or for the end of the rollout: this time it may take fewer changes.
     fn wait_for_darkness(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
         while !self.circuit.is_dark()? {
             self.look_after_daemon()?;
+            if begun.elapsed() > QUICKEST && self.report(0)?.1 {
+                return Ok(());
+            }
             ensure!(begun.elapsed() < PATIENCE, "it never made that many changes");
             std::thread::sleep(LOOK_EVERY);
         }
@@ -322,14 +329,21 @@ impl Run {
         }
     }
 
+    /// The report of a rollout, and whether that is finished.
+    fn report(&self, which: usize) -> anyhow::Result<(Value, bool)> {
+        let report = self.json(&["rollout", "report", &(which + 1).to_string()])?;
+        let finished = report.get("finished").is_some_and(|finished| !finished.is_null());
+        Ok((report, finished))
+    }
+
     /// Waits until the rollout is finished, and all appliances are updated.
     fn wait_for_end(&mut self, which: usize) -> anyhow::Result<()> {
-        let number = (which + 1).to_string();
+        let number = which + 1;
         let begun = Instant::now();
         loop {
             self.look_after_daemon()?;
-            let report = self.json(&["rollout", "report", &number])?;
-            if report.get("finished").is_some_and(|finished| !finished.is_null()) {
+            let (report, finished) = self.report(which)?;
+            if finished {
                 let updated = report.pointer("/counts/updated").and_then(Value::as_u64);
                 ensure!(updated == Some(u64::from(APPLIANCES)), "rollout {number} ended with {report:#}");
                 return Ok(());
