@@ -1,7 +1,7 @@
 //! What hostile people, and mishaps, would do to a center and its appliances: one attack for every threat, against the real code.
 //!
-//! Each attack has a field of its own ([`field`]): a real center with its home, two appliances with their roots and stores, and
-//! a post office between them. Mails are forged ([`forge`]) under those keys only that the adversary of the attack would have.
+//! Each attack has a field of its own (`field`): a real center with its home, two appliances with their roots and stores, and
+//! a post office between them. Mails are forged (`forge`) under those keys only that the adversary of the attack would have.
 //! What came of it is read where an operator reads it: in the reasons that center and appliance recorded. Every script of an
 //! attacker leaves a mark when it runs, and whatever is found of these marks afterwards is counted.
 
