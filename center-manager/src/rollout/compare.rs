@@ -99,7 +99,7 @@ pub enum Composition {
 
 /// Finds out which of `known` an appliance's modules make.
 ///
-/// Source: JP 2003-435644 [0042].
+/// Source: JP 2003-435644, paragraph 0042.
 #[must_use]
 pub fn composition(
     known: &[Release],
