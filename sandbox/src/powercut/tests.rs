@@ -5,6 +5,18 @@ use super::{Circuit, Lost, Shim};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::OnceLock;
+
+/// Compiled once for all tests.
+fn shim() -> &'static Shim {
+    static SHIM: OnceLock<(tempfile::TempDir, Shim)> = OnceLock::new();
+    let (_, shim) = SHIM.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let shim = Shim::compile(folder.path()).unwrap();
+        (folder, shim)
+    });
+    shim
+}
 
 /// A folder under power.
 struct Bench {
@@ -19,8 +31,7 @@ impl Bench {
         let root = folder.path().join("root");
         std::fs::create_dir(&root).unwrap();
         std::fs::write(root.join("old"), "old\n").unwrap();
-        let shim = Shim::compile(folder.path()).unwrap();
-        let circuit = Circuit::new(&shim, &root, folder.path()).unwrap();
+        let circuit = Circuit::new(shim(), &root, folder.path()).unwrap();
         Self { folder, circuit }
     }
 
