@@ -302,7 +302,12 @@ fn running_release(context: &Context) -> String {
 
 /// Tells once when the center has said nothing fresh for too long.
 fn watch_freshness(change: &Change<'_>, context: &Context) -> Result<(), StoreError> {
-    let now = context.clock_state().for_forgetting();
+    let clock = context.clock_state();
+    if clock.is_doubted() {
+        // Neither a beginning nor an end can be told yet.
+        return Ok(());
+    }
+    let now = clock.now;
     let watched = change.first_noted(Moment::FreshWatched, now)?;
     let fresh = change.noted(Moment::Fresh)?;
     let limit = context.settings.freshness;
