@@ -19,9 +19,9 @@ pub mod rotations;
 pub mod standing;
 
 use mailfmt::AgentId;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The layout that this version reads and writes (`PRAGMA user_version`).
 pub const SCHEMA_VERSION: i64 = LAYOUTS.len() as i64;
@@ -189,7 +189,7 @@ impl Db {
 
     fn prepare(mut connection: Connection) -> Result<Self, DbError> {
         connection.busy_timeout(BUSY)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        write_ahead(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         // What is wiped shall not be found in the file.
@@ -250,6 +250,19 @@ impl Db {
         let mut statement = self.connection.prepare("PRAGMA quick_check(10)")?;
         let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
         Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    }
+}
+
+/// Changing the mode may meet another process doing the same, and for this one statement SQLite does not wait by itself.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begun.elapsed() < BUSY => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            done => return done,
+        }
     }
 }
 

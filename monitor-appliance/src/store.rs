@@ -34,12 +34,12 @@ pub use requests::VersionRequestRow;
 pub use shared::SharedStore;
 pub use updates::*;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
 use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a connection waits for another process's transaction; all of ours take milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -125,8 +125,7 @@ impl Store {
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let connection = Connection::open_with_flags(path, flags).map_err(open_error)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(open_error)?;
-        // Asking for the mode the file already has needs no lock; changing it may meet another process doing the same.
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(open_error)?;
+        write_ahead(&connection).map_err(open_error)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         // The WAL is cut back to this after a checkpoint, so that one large transaction does not keep its space for ever.
@@ -221,6 +220,22 @@ impl Store {
     /// [`StoreError::Sql`], [`StoreError::Damaged`].
     pub fn moment(&self, moment: Moment) -> Result<Option<jiff::Timestamp>, StoreError> {
         noted(&self.connection, moment)
+    }
+}
+
+/// Asking for the mode the file already has needs no lock; changing it may meet another process doing the same, and for
+/// this one statement SQLite does not wait by itself.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begun.elapsed() < BUSY_TIMEOUT =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            done => return done,
+        }
     }
 }
 
