@@ -36,6 +36,7 @@ pub mod shutdown;
 pub mod snmp;
 pub mod store;
 pub mod supervisor;
+pub mod supply;
 pub mod trust;
 pub mod update;
 pub mod version_report;
