@@ -10,9 +10,11 @@
 //!                               +------+  seen again, device silent, or its part not read to the end
 //! ```
 
+mod class_table;
 mod classes;
 
-pub use classes::{alert_name, classify, classify_bit};
+pub use class_table::{CLASSES_MODULE, ClassTableError, FaultClasses};
+pub use classes::{Assessment, alert_name, classify};
 pub use mailfmt::message::FaultClass;
 
 use crate::device::{
@@ -229,7 +231,7 @@ impl DeviceFaults {
     fn answer(&mut self, reading: &Reading, now: Timestamp) -> Vec<FaultChange> {
         self.missed_polls = 0;
         self.has_alert_rows |=
-            reading.alerts.iter().any(|alert| alert.code.is_some_and(classes::is_registered));
+            reading.alerts.iter().any(|alert| alert.code.is_some_and(|code| FaultClasses::built_in().says_something(code)));
         let mut seen: Vec<Fault> =
             reading.alerts.iter().filter_map(|alert| self.alert_fault(alert, now)).collect();
         if !self.has_alert_rows {
@@ -292,7 +294,7 @@ impl DeviceFaults {
     }
 
     fn bit_fault(&self, bit: ErrorBit, now: Timestamp) -> Option<Fault> {
-        let (class, severity) = classify_bit(bit)?;
+        let Assessment { class, severity, .. } = FaultClasses::built_in().bit(bit)?;
         Some(self.fault(Condition::ErrorBit { bit }, class, severity, now))
     }
 
