@@ -49,8 +49,8 @@ pub enum Change<'a> {
     Alarm(&'a AlarmReport),
 }
 
-/// What a report changes, in order. The result of an update and an unknown kind change nothing here: they stand in the
-/// journal, and their rollout is told.
+/// What a report changes, in order. The result of an update, missing parts and an unknown kind change nothing here: they
+/// stand in the journal, and their rollout is told.
 #[must_use]
 pub fn changes(report: &Report) -> Vec<Change<'_>> {
     match report {
@@ -63,7 +63,7 @@ pub fn changes(report: &Report) -> Vec<Change<'_>> {
         Report::CredentialRotated(answer) => vec![Change::Rotation(answer)],
         Report::Refused(_) => vec![Change::NotDone],
         Report::Alarm(report) => vec![Change::Alarm(report)],
-        Report::UpdateResult(_) | Report::Unknown { .. } => Vec::new(),
+        Report::UpdateResult(_) | Report::PartsMissing(_) | Report::Unknown { .. } => Vec::new(),
     }
 }
 

@@ -34,6 +34,16 @@ pub fn describe(report: &Report, opened: Option<&str>) -> String {
                 format!("update to {} is not done yet: {reason}", report.target)
             }
         },
+        Report::PartsMissing(report) => {
+            let missing = report.missing.len();
+            format!(
+                "{} of {} parts of a package are here; asks for {missing} {}: {}",
+                report.here,
+                report.of,
+                plural(missing, "part"),
+                numbers(&report.missing)
+            )
+        }
         Report::Health(report) => format!(
             "runs version {}, {} of {} {} answering",
             report.software,
@@ -55,6 +65,13 @@ pub fn describe(report: &Report, opened: Option<&str>) -> String {
         }
     };
     plain(&words)
+}
+
+/// Numbers with commas; the first ten of many.
+#[must_use]
+pub fn numbers(numbers: &[u32]) -> String {
+    let shown: Vec<String> = numbers.iter().take(10).map(ToString::to_string).collect();
+    format!("{}{}", shown.join(", "), if numbers.len() > shown.len() { " ..." } else { "" })
 }
 
 /// A fault by its code and place: `jam in media path`.

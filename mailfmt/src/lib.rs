@@ -49,6 +49,7 @@ pub mod lineage;
 pub mod mail;
 pub mod message;
 pub mod package;
+pub mod parts;
 mod random;
 mod reader;
 pub mod release;

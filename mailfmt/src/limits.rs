@@ -11,6 +11,8 @@ pub struct Limits {
     pub recipients: usize,
     /// Octets of a payload after inflating. A counter report of 1,000 devices is about 1 MB.
     pub payload_octets: usize,
+    /// Parts that one package may be cut into, parity parts included: the order that names them all is about 50 kB.
+    pub parts: usize,
     /// Octets of a package file before inflating its content.
     pub package_octets: usize,
     /// Octets of a package's manifest.
@@ -34,6 +36,7 @@ impl Default for Limits {
             mail_parts: 64,
             recipients: 10_000,
             payload_octets: 8 << 20,
+            parts: 1_024,
             package_octets: 64 << 20,
             manifest_octets: 1 << 20,
             unpacked_octets: 256 << 20,

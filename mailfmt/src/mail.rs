@@ -7,7 +7,7 @@ mod classify;
 mod compose;
 
 pub use classify::{Bounce, BounceAction, Classified, JunkReason, classify};
-pub use compose::{Letter, compose};
+pub use compose::{Letter, attachment_octets_max, compose};
 
 use crate::envelope::{OpenError, Peeked, peek};
 use crate::limits::Limits;

@@ -6,11 +6,12 @@
 pub mod command;
 pub mod device;
 pub mod enrolment;
+pub mod ledger;
 pub mod receipt;
 pub mod report;
 
-pub use command::{Command, CounterRequest, UpdateOrder, VersionRequest};
-pub use device::{Counter, DeviceId, FaultClass, Supply, SupplyLevel};
+pub use command::{Command, CounterRequest, PackagePart, UpdateOrder, VersionRequest};
+pub use device::{Counter, DeviceId, FaultClass, Supply, SupplyEnds, SupplyLevel, SupplyOutlook};
 pub use enrolment::Enrolment;
 pub use receipt::Receipt;
 pub use report::Report;

@@ -80,6 +80,7 @@ pub fn enclose(
         enclosure_octets: u64::try_from(enclosure.len()).unwrap_or(u64::MAX),
         content_key,
         permit: None,
+        parts: None,
     }
 }
 

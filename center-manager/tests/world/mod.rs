@@ -74,6 +74,7 @@ impl World {
                 enclosure_octets: 4096,
                 content_key: ContentKey::generate(&mut random),
                 permit: None,
+                parts: None,
             },
             whole: None,
             timing: Timing {

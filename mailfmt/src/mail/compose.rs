@@ -18,6 +18,16 @@ pub struct Letter<'a> {
     pub sending: u32,
 }
 
+/// Octets that all but the attachment may have: headers with the longest addresses, the text for people, boundaries.
+const AROUND_MAX: usize = 2_048;
+
+/// The largest attachment that [`compose`] puts into a mail of at most `mail_octets` octets, base64 included.
+#[must_use]
+pub fn attachment_octets_max(mail_octets: usize) -> usize {
+    // Whole lines only: each is 57 octets, written as 76 and a line end.
+    (mail_octets.saturating_sub(AROUND_MAX) / (LINE + 2)).saturating_mul(LINE / 4 * 3)
+}
+
 /// Octets of base64 in one line (RFC 2045: at most 76).
 const LINE: usize = 76;
 

@@ -51,6 +51,19 @@ fn our_mail_is_readable_and_gives_its_attachment_back() {
 }
 
 #[test]
+fn a_mail_with_the_largest_attachment_for_its_size_is_no_larger_and_hardly_smaller() {
+    let (header, _) = letter_and_attachment();
+    let address = format!("{}@{}.example", "a".repeat(64), "b".repeat(254 - 64 - 9));
+    assert_eq!(address.len(), 254);
+    let letter = Letter { from: &address, to: Some(&address), header: &header, sending: u32::MAX };
+    for limit in [4_096, 65_536, 100_001, 1_000_000] {
+        let raw = compose(&letter, &vec![7; attachment_octets_max(limit)]);
+        assert!(raw.len() <= limit && raw.len() + 2_048 > limit, "{} of {limit}", raw.len());
+    }
+    assert_eq!(attachment_octets_max(1_000), 0);
+}
+
+#[test]
 fn a_mail_with_bare_line_feeds_is_still_ours() {
     let (raw, attachment) = mail();
     let bare: Vec<u8> = raw.into_iter().filter(|octet| *octet != b'\r').collect();

@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::exchange::EphemeralPublic;
 use crate::ids::Nonce;
 use crate::package::PackageId;
+use crate::parts::Cutting;
 use crate::trust::{SignedPermit, SignedRoot};
 use crate::version::SoftwareVersion;
 use serde::{Deserialize, Serialize};
@@ -22,8 +23,10 @@ kinds! {
         Counters(CounterRequest) = "counter-request",
         /// Say which version of everything you run.
         Version(VersionRequest) = "version-request",
-        /// Install the package that follows the envelope.
+        /// Install the package that follows the envelope, or comes in parts.
         Update(UpdateOrder) = "update",
+        /// Keep the part of a package that follows the envelope.
+        Part(PackagePart) = "part",
         /// Agree on a new formal credential.
         RotateCredential(RotateRequest) = "rotate-credential",
         /// Trust these newer roots.
@@ -50,7 +53,7 @@ pub struct VersionRequest {
     pub nonce: Nonce,
 }
 
-/// Orders the installation of the package that follows this envelope in the same attachment.
+/// Orders the installation of the package that follows this envelope in the same attachment, or comes in parts.
 ///
 /// The order comes under the appliance's own key; the package itself is signed by a release key that need not live
 /// on the center. Both must agree before anything runs.
@@ -60,7 +63,7 @@ pub struct UpdateOrder {
     pub package: PackageId,
     /// The software version that the appliance will have afterwards.
     pub target: SoftwareVersion,
-    /// SHA-256 of the encrypted package as it follows the envelope.
+    /// SHA-256 of the encrypted package, whole.
     pub enclosure: Digest,
     /// Its length in octets.
     pub enclosure_octets: u64,
@@ -69,6 +72,24 @@ pub struct UpdateOrder {
     /// Permit to go back below the greatest release counter installed, signed by the release role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permit: Option<SignedPermit>,
+    /// How the encrypted package is cut, where it is larger than one mail may be: then nothing follows this envelope, and
+    /// each part comes behind an envelope of its own ([`PackagePart`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Cutting>,
+}
+
+/// Brings one part of an encrypted package; the part follows this envelope in the same attachment. It may come before
+/// its order, twice, or after a later one. It is never answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackagePart {
+    /// SHA-256 of the encrypted package, whole, as in the order.
+    pub enclosure: Digest,
+    /// Which part, from 1.
+    pub number: u32,
+    /// How many parts there are.
+    pub of: u32,
+    /// SHA-256 of this part, as in the order.
+    pub sha256: Digest,
 }
 
 /// Begins the rotation of the formal credential. The answer is a [`RotationAnswer`](super::report::RotationAnswer)

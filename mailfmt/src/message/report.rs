@@ -2,6 +2,7 @@
 
 use super::device::{Counter, DeviceId, FaultClass, Supply};
 use super::kinds;
+use super::ledger::LedgerPart;
 use crate::digest::Digest;
 use crate::exchange::EphemeralPublic;
 use crate::ids::{ModuleName, Nonce};
@@ -25,6 +26,8 @@ kinds! {
         Version(VersionReportMessage) = "version-report",
         /// How far an update came.
         UpdateResult(UpdateResultReport) = "update-result",
+        /// Parts of a package that did not come; asks for them.
+        PartsMissing(PartsMissingReport) = "parts-missing",
         /// How the appliance itself fares; also the answer to a ping.
         Health(HealthReport) = "health",
         /// A command that was not carried out.
@@ -87,6 +90,9 @@ pub struct DeviceCounters {
     pub address: String,
     /// The stored reading.
     pub reading: StoredReading,
+    /// What the ledger holds of it that the center was not told yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerPart>,
 }
 
 /// The last stored reading of a device, or the plain statement that there is none.
@@ -157,6 +163,19 @@ pub enum UpdateOutcome {
         /// For what, for a person.
         reason: String,
     },
+}
+
+/// Asks for the parts of a package that did not come; the answer to an update order whose package comes in parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartsMissingReport {
+    /// Which package.
+    pub package: PackageId,
+    /// How many parts are here.
+    pub here: u32,
+    /// How many parts there are, parity parts included.
+    pub of: u32,
+    /// The numbers, from 1, of the parts that are needed: no others are.
+    pub missing: Vec<u32>,
 }
 
 /// How the appliance itself fares.

@@ -5,6 +5,7 @@ use mailfmt::crypto::{ContentKey, Credential, Direction};
 use mailfmt::enrolment::ProvisionalCode;
 use mailfmt::mail::{Classified, Parcel, classify};
 use mailfmt::package::{Site, open, unwrap};
+use mailfmt::parts::{Cutting, Parts, join};
 use mailfmt::trust::Role;
 use mailfmt::trust::{SignedRoot, TrustedRoot};
 use mailfmt::{Limits, SoftwareVersion, VersionReport, envelope};
@@ -53,6 +54,26 @@ fn the_example_enclosure_opens_to_the_example_manifest() {
     };
     let opened = open(&package, &site, &Limits::default()).unwrap();
     assert_eq!(format!("{}\n", serde_json::to_string_pretty(opened.manifest()).unwrap()), block("manifest"));
+}
+
+fn octets(name: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    let text: String = block(name).split_whitespace().collect();
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+}
+
+#[test]
+fn the_example_enclosure_is_cut_as_the_paper_says_and_its_parity_part_restores_a_lost_one() {
+    let enclosure = octets("enclosure");
+    let cutting: Cutting = serde_json::from_str(&block("cutting")).unwrap();
+    let parts = Parts::cut(&enclosure, cutting.part_octets, cutting.parity, &Limits::default()).unwrap();
+    assert_eq!(*parts.cutting(), cutting);
+    let shape = cutting.check(enclosure.len() as u64, &Limits::default()).unwrap();
+    let mut all: Vec<_> =
+        (1..=shape.parts()).map(|number| parts.part(&enclosure, number).map(<[u8]>::to_vec)).collect();
+    assert_eq!(all.last(), Some(&Some(octets("parity-part"))));
+    all[0] = None;
+    assert_eq!(join(&shape, &all).unwrap(), enclosure);
 }
 
 fn trusted_root() -> TrustedRoot {

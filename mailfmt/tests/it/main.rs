@@ -5,6 +5,8 @@
 mod first_contact;
 mod format_paper;
 mod golden;
+mod in_parts;
+mod ledger;
 mod samples;
 mod upkeep;
 mod version_report;

@@ -1,12 +1,14 @@
 //! One message of every kind, and the parties of all examples.
 
-use crate::{first_contact, upkeep};
-use jiff::Timestamp;
+use crate::{first_contact, in_parts, ledger, upkeep};
+use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::{ChannelKey, ContentKey, Credential, Direction};
 use mailfmt::message::command::{
     Command, CounterRequest, PingRequest, TrustRoots, UpdateOrder, VersionRequest,
 };
-use mailfmt::message::device::{Counter, DeviceId, FaultClass, Supply, SupplyLevel};
+use mailfmt::message::device::{
+    Counter, DeviceId, FaultClass, Supply, SupplyEnds, SupplyLevel, SupplyOutlook,
+};
 use mailfmt::message::report::*;
 use mailfmt::trust::{DowngradePermit, Role, Root, SignedPermit, SignedRoot, SigningKey};
 use mailfmt::{
@@ -123,6 +125,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 enclosure_octets: 12,
                 content_key,
                 permit: None,
+                parts: None,
             })),
         ),
         (
@@ -134,6 +137,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 enclosure_octets: 12,
                 content_key: ContentKey::generate(&mut counting()),
                 permit: Some(signed_permit()),
+                parts: None,
             })),
         ),
         (
@@ -185,6 +189,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                                     level: SupplyLevel::Units(80),
                                     capacity: Some(100),
                                     unit: Some("percent".into()),
+                                    outlook: SupplyOutlook::default(),
                                 },
                                 Supply {
                                     index: 2,
@@ -194,16 +199,52 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                                     level: SupplyLevel::SomeRemains,
                                     capacity: None,
                                     unit: None,
+                                    outlook: SupplyOutlook::default(),
                                 },
                             ],
                         },
+                        ledger: None,
                     },
                     DeviceCounters {
                         device: None,
                         address: "192.0.2.18".into(),
                         reading: StoredReading::NotCollectedYet,
+                        ledger: None,
                     },
                 ],
+            })),
+        ),
+        ("report-counters-ledger", ledger::sample(device())),
+        (
+            "report-counters-outlook",
+            Message::Report(Report::Counters(CountersReport {
+                devices: vec![DeviceCounters {
+                    device: Some(device()),
+                    address: "192.0.2.17".into(),
+                    reading: StoredReading::Collected {
+                        at: now(),
+                        counters: Vec::new(),
+                        supplies: vec![Supply {
+                            index: 5,
+                            description: "Waste Toner Box".into(),
+                            kind: "waste-toner".into(),
+                            colorant: None,
+                            level: SupplyLevel::Units(72),
+                            capacity: Some(100),
+                            unit: Some("percent".into()),
+                            outlook: SupplyOutlook {
+                                replaced: Some(now()),
+                                rises: Some(true),
+                                ends: Some(SupplyEnds {
+                                    earliest: now() + SignedDuration::from_hours(24 * 20),
+                                    likely: now() + SignedDuration::from_hours(24 * 31),
+                                    latest: now() + SignedDuration::from_hours(24 * 47),
+                                }),
+                            },
+                        }],
+                    },
+                    ledger: None,
+                }],
             })),
         ),
         (
@@ -266,5 +307,6 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
     .into_iter()
     .chain(first_contact::samples())
     .chain(upkeep::samples())
+    .chain(in_parts::samples())
     .collect()
 }

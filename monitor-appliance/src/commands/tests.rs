@@ -59,6 +59,7 @@ fn an_enclosure_that_is_not_the_ordered_one_is_refused_with_the_reason() {
         enclosure_octets: u64::try_from(enclosure.len()).unwrap(),
         content_key: key(),
         permit: None,
+        parts: None,
     };
     let limits = Limits::default();
     let cut = &enclosure[..enclosure.len() - 1];

@@ -154,6 +154,7 @@ fn center_sends_whole(now: Timestamp) -> anyhow::Result<bool> {
         enclosure_octets: 8,
         content_key: ContentKey::generate(&mut sandbox::random()),
         permit: None,
+        parts: None,
     };
     let mut rollout = Rollout {
         id: RolloutId(1),

@@ -150,6 +150,7 @@ fn recipients(enclosure: &[u8], now: Timestamp) -> anyhow::Result<(f64, f64)> {
         enclosure_octets: u64::try_from(enclosure.len())?,
         content_key: ContentKey::generate(&mut random),
         permit: None,
+        parts: None,
     }));
     let header = Header::new(
         &message,

@@ -218,6 +218,7 @@ fn an_unsigned_package_is_refused_on_both_sides() {
             enclosure_octets: enclosure.len().try_into()?,
             content_key: key,
             permit: None,
+            parts: None,
         };
         let mail = Voice::of_center(stage, 1)?.mail_with(
             &Message::Command(Command::Update(order)),

@@ -75,7 +75,7 @@ pub(super) fn accept(
             }
         }
         // The judge refuses unknown kinds.
-        Command::Unknown { .. } => {
+        Command::Part(_) | Command::Unknown { .. } => {
             let reason = crate::judge::RefusedReason::UnknownKind;
             let report = commands::refusal(command.kind(), &reason, &health::running_version(context));
             file_answer(store, &entry, &answer(report))
