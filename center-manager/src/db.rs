@@ -36,6 +36,8 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/inventory.sql"),
     include_str!("db/epochs.sql"),
     include_str!("db/whole.sql"),
+    include_str!("db/begins.sql"),
+    include_str!("db/outlook.sql"),
 ];
 
 /// What can go wrong with the fleet database.
@@ -258,7 +260,9 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     let begun = Instant::now();
     loop {
         match connection.pragma_update(None, "journal_mode", "WAL") {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begun.elapsed() < BUSY => {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begun.elapsed() < BUSY =>
+            {
                 std::thread::sleep(Duration::from_millis(5));
             }
             done => return done,

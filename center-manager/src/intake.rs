@@ -148,6 +148,8 @@ pub struct Arrived {
     pub sequence: u64,
     /// The number that its epoch follows, where the appliance tells.
     pub follows: Option<u64>,
+    /// The number with which its epoch began, where the appliance tells.
+    pub begins: Option<u64>,
     /// The key under which it came.
     pub key: KeyStanding,
     /// When the appliance wrote it.
@@ -255,6 +257,7 @@ fn report(
         in_reply_to: header.in_reply_to,
         sequence: opened.sequence(),
         follows: opened.follows(),
+        begins: opened.begins(),
         key: keys.get(nth).map_or(KeyStanding::Only, |(standing, _)| *standing),
         // An appliance whose clock runs ahead must not make all later reports of its own look old.
         created: header.created.min(now),

@@ -67,6 +67,8 @@ pub struct From<'a> {
     pub signer: Option<&'a SigningKey>,
     /// What the numbers of the recipients follow.
     pub follows: Option<u64>,
+    /// The number with which their epoch began.
+    pub begins: Option<u64>,
     /// What stands in receipts as the newest release, as of now.
     pub latest: Option<&'a Latest>,
 }
@@ -94,7 +96,7 @@ pub fn write_mail(
             .answering(outgoing.in_reply_to);
     let addressees: Vec<_> =
         recipients.iter().map(|(due, key)| Addressee { key, sequence: due.sequence }).collect();
-    let extras = Extras { signer: from.signer, follows: from.follows };
+    let extras = Extras { signer: from.signer, follows: from.follows, begins: from.begins };
     let mut attachment = envelope::seal_with(&header, &message, &addressees, &extras, random)?;
     attachment.extend(enclosure.unwrap_or_default());
     let to = match recipients {

@@ -159,6 +159,12 @@ impl OpenedEnvelope {
         self.trailer.follows
     }
 
+    /// The number with which the epoch of [`sequence`](Self::sequence) began; `None` when the sender does not tell.
+    #[must_use]
+    pub fn begins(&self) -> Option<u64> {
+        self.trailer.begins
+    }
+
     /// Whether `role` signed it. The signature holds for this header, payload, trailer and set of recipients. A message has
     /// one signature, so a role whose threshold is above one never signed any.
     #[must_use]

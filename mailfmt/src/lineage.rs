@@ -2,7 +2,8 @@
 //!
 //! A sender that was copied, or put back from a backup, begins an epoch that follows a number below others which were
 //! already seen: its history forks there. Both are told by the same comparison; what tells them apart is whether the
-//! older branch goes on after the younger one began (a copy) or falls silent (a restore).
+//! older branch goes on after the younger one began (a copy) or falls silent (a restore). When both took the same epoch,
+//! they began it with different numbers.
 
 use crate::sequence::{began, epoch_of};
 use jiff::{SignedDuration, Timestamp};
@@ -21,6 +22,8 @@ pub struct Sighting {
     pub sequence: u64,
     /// The number that its epoch follows; `None` from programs that do not tell.
     pub follows: Option<u64>,
+    /// The number with which its epoch began; `None` from programs that do not tell.
+    pub begins: Option<u64>,
     /// When it was made, by its sender's clock.
     pub created: Timestamp,
 }
@@ -65,7 +68,13 @@ struct Epoch {
     epoch: u32,
     /// Lowest number that a message of this epoch said it follows.
     follows: Option<u64>,
+    /// The number with which it began. One epoch that began twice is two branches.
+    #[serde(default)]
+    begins: Option<u64>,
     highest: u64,
+    /// When the oldest message was made that was seen.
+    #[serde(default)]
+    oldest: Option<Timestamp>,
     /// When the newest message was made.
     newest: Timestamp,
 }
@@ -75,22 +84,27 @@ impl Lineage {
     pub fn observe(&mut self, sighting: Sighting) -> Observation {
         let number = epoch_of(sighting.sequence);
         let before = self.epochs.len();
-        let position = self.epochs.partition_point(|known| known.epoch < number);
-        match self.epochs.get_mut(position).filter(|known| known.epoch == number) {
+        match self.branch_of(&sighting) {
             Some(known) => {
                 known.highest = known.highest.max(sighting.sequence);
                 known.newest = known.newest.max(sighting.created);
+                known.oldest = known.oldest.map(|oldest| oldest.min(sighting.created));
                 known.follows = known.follows.into_iter().chain(sighting.follows).min();
+                known.begins = known.begins.or(sighting.begins);
             }
-            None => self.epochs.insert(
-                position,
-                Epoch {
+            None => {
+                let begun = (number, sighting.begins);
+                let position = self.epochs.partition_point(|known| (known.epoch, known.begins) < begun);
+                let seen = Epoch {
                     epoch: number,
                     follows: sighting.follows,
+                    begins: sighting.begins,
                     highest: sighting.sequence,
+                    oldest: Some(sighting.created),
                     newest: sighting.created,
-                },
-            ),
+                };
+                self.epochs.insert(position, seen);
+            }
         }
         let known = self.epochs.len();
         let news = self.compare(number);
@@ -109,11 +123,24 @@ impl Lineage {
         &self.forks
     }
 
-    /// A person has looked into it: only the newest epoch counts from now on.
+    /// A person has looked into it: only the newest epoch counts from now on, and of its branches the one heard last.
     pub fn settle(&mut self) {
         self.forks.clear();
-        let old = self.epochs.len().saturating_sub(1);
-        self.epochs.drain(..old);
+        let newest = self.epochs.iter().copied().max_by_key(|known| (known.epoch, known.newest));
+        self.epochs = newest.into_iter().collect();
+    }
+
+    /// The branch that a message belongs to. Where it does not tell with which number its epoch began, or the branch did not,
+    /// it is that which began last before it.
+    fn branch_of(&mut self, sighting: &Sighting) -> Option<&mut Epoch> {
+        let number = epoch_of(sighting.sequence);
+        self.epochs.iter_mut().rev().filter(|known| known.epoch == number).find(|known| {
+            match (known.begins, sighting.begins) {
+                (Some(known), Some(told)) => known == told,
+                (Some(known), None) => known <= sighting.sequence,
+                (None, _) => true,
+            }
+        })
     }
 
     /// Compares the epoch that was just heard with all others; the most telling fork that is news.
@@ -131,7 +158,7 @@ impl Lineage {
                     younger: younger.epoch,
                     highest: older.highest,
                     common,
-                    both_go_on: speaks_after(older, younger.epoch),
+                    both_go_on: both_go_on(older, younger),
                 };
                 if note(&mut self.forks, fork) && !news.is_some_and(|news| news.both_go_on) {
                     news = Some(fork);
@@ -142,10 +169,18 @@ impl Lineage {
     }
 }
 
-fn speaks_after(older: &Epoch, younger: u32) -> bool {
-    began(younger)
-        .and_then(|began| began.checked_add(CLOCK_TOLERANCE).ok())
-        .is_some_and(|began| older.newest > began)
+fn both_go_on(older: &Epoch, younger: &Epoch) -> bool {
+    let speaks_after = |one: &Epoch, began: Option<Timestamp>| {
+        began
+            .and_then(|began| began.checked_add(CLOCK_TOLERANCE).ok())
+            .is_some_and(|began| one.newest > began)
+    };
+    if older.epoch == younger.epoch {
+        // Neither is the older one by its name.
+        speaks_after(older, younger.oldest) && speaks_after(younger, older.oldest)
+    } else {
+        speaks_after(older, began(younger.epoch))
+    }
 }
 
 /// Keeps a fork; says whether it is news.

@@ -38,6 +38,8 @@ pub struct Authentic {
     pub sequence: u64,
     /// The number that its epoch follows.
     pub follows: Option<u64>,
+    /// The number with which its epoch began.
+    pub begins: Option<u64>,
     /// Which of the keys of the channel it was sealed with, by its place.
     pub key: usize,
     /// When it was made.
@@ -181,6 +183,7 @@ pub fn judge<E>(
         message: header.message,
         sequence: opened.sequence(),
         follows: opened.follows(),
+        begins: opened.begins(),
         key,
         created: header.created,
         expires: header.expires,
@@ -238,7 +241,12 @@ impl Authentic {
     /// What it says about the center's history.
     #[must_use]
     pub fn sighting(&self) -> Sighting {
-        Sighting { sequence: self.sequence, follows: self.follows, created: self.created }
+        Sighting {
+            sequence: self.sequence,
+            follows: self.follows,
+            begins: self.begins,
+            created: self.created,
+        }
     }
 }
 

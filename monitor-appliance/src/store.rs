@@ -20,6 +20,7 @@ mod prune;
 mod requests;
 mod row;
 mod shared;
+mod supply;
 mod updates;
 
 pub use control::ScriptWish;
@@ -45,7 +46,7 @@ use std::time::{Duration, Instant};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("store/schema.sql"),
     include_str!("store/updates.sql"),
     include_str!("store/clock.sql"),
@@ -54,6 +55,8 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("store/control.sql"),
     include_str!("store/trust.sql"),
     include_str!("store/by_hand.sql"),
+    include_str!("store/begins.sql"),
+    include_str!("store/supply.sql"),
 ];
 
 /// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It
@@ -230,7 +233,8 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     loop {
         match connection.pragma_update(None, "journal_mode", "WAL") {
             Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begun.elapsed() < BUSY_TIMEOUT =>
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && begun.elapsed() < BUSY_TIMEOUT =>
             {
                 std::thread::sleep(Duration::from_millis(5));
             }

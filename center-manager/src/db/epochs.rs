@@ -4,8 +4,10 @@
 use super::alarms::{self, NewAlarm};
 use super::columns::{At, count, uncount};
 use super::{Db, DbError};
+use crate::system::SystemRandom;
 use jiff::Timestamp;
-use mailfmt::{AgentId, sequence};
+use mailfmt::AgentId;
+use mailfmt::sequence::{self, Origin};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 /// The first number of the epoch in which numbers are given now. This connection's first call begins a new epoch; all
@@ -16,21 +18,25 @@ pub(super) fn first_number(transaction: &Connection, now: Timestamp) -> Result<u
     let begun: bool = transaction
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM temp.begun)")?
         .query_row([], |row| row.get(0))?;
-    let newest: Option<i64> =
-        transaction.prepare_cached("SELECT max(epoch) FROM epoch")?.query_row([], |row| row.get(0))?;
-    let newest = newest.and_then(|epoch| u32::try_from(epoch).ok()).unwrap_or(0);
+    let newest: Option<(i64, Option<i64>)> = transaction
+        .prepare_cached("SELECT epoch, begins FROM epoch ORDER BY epoch DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (newest, begins) = newest.unwrap_or((0, None));
+    let newest = u32::try_from(newest).unwrap_or(0);
     if begun {
         // Another process may have begun a later one meanwhile.
-        return Ok(sequence::first_of(newest));
+        return Ok(begins.map_or(sequence::first_of(newest), uncount));
     }
     let epoch = sequence::new_epoch(now, newest);
+    let begins = sequence::begin(epoch, &mut SystemRandom);
     transaction
         .prepare_cached(
-            "INSERT INTO epoch (epoch, follows, began) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            "INSERT INTO epoch (epoch, follows, began, begins) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
         )?
-        .execute(params![epoch, count(sequence::last_of(newest)), At(now)])?;
+        .execute(params![epoch, count(sequence::last_of(newest)), At(now), count(begins)])?;
     transaction.prepare_cached("INSERT INTO temp.begun (epoch) VALUES (?1)")?.execute([epoch])?;
-    Ok(sequence::first_of(epoch))
+    Ok(begins)
 }
 
 /// An appliance tells the highest number that it has seen of ours. One that we do not know to have given tells that the
@@ -48,7 +54,8 @@ pub(super) fn look_for_forgotten(
     let Some((before, out)) = given.map(|(before, out)| (uncount(before), uncount(out))) else {
         return Ok(());
     };
-    let newest_epoch = sequence::first_of(sequence::epoch_of(out))..=out;
+    let begins = origin(transaction, out)?.begins;
+    let newest_epoch = begins.unwrap_or(sequence::first_of(sequence::epoch_of(out)))..=out;
     if seen <= before || newest_epoch.contains(&seen) || sequence::epoch_of(out) == 0 && seen <= out {
         return Ok(());
     }
@@ -70,18 +77,24 @@ pub(super) fn look_for_forgotten(
     alarms::raise(transaction, &alarm, now).map(drop)
 }
 
+fn origin(connection: &Connection, number: u64) -> Result<Origin, DbError> {
+    let found: Option<(i64, Option<i64>)> = connection
+        .prepare_cached("SELECT follows, begins FROM epoch WHERE epoch = ?1")?
+        .query_row([sequence::epoch_of(number)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(found.map_or_else(Origin::default, |(follows, begins)| Origin {
+        follows: Some(uncount(follows)),
+        begins: begins.map(uncount),
+    }))
+}
+
 impl Db {
-    /// What the epoch of this number follows; `None` for numbers from before there were epochs.
+    /// What is told of the epoch of this number; nothing of numbers from before there were epochs.
     ///
     /// # Errors
     /// [`DbError::Sql`].
-    pub fn follows(&self, number: u64) -> Result<Option<u64>, DbError> {
-        let follows: Option<i64> = self
-            .read()
-            .prepare_cached("SELECT follows FROM epoch WHERE epoch = ?1")?
-            .query_row([sequence::epoch_of(number)], |row| row.get(0))
-            .optional()?;
-        Ok(follows.map(uncount))
+    pub fn origin(&self, number: u64) -> Result<Origin, DbError> {
+        origin(self.read(), number)
     }
 }
 

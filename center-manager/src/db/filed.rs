@@ -148,8 +148,12 @@ impl<R: Random> Filing<'_, R> {
             }
             KeyStanding::Only | KeyStanding::Present | KeyStanding::Before => {}
         }
-        let sighting =
-            Sighting { sequence: arrived.sequence, follows: arrived.follows, created: arrived.created };
+        let sighting = Sighting {
+            sequence: arrived.sequence,
+            follows: arrived.follows,
+            begins: arrived.begins,
+            created: arrived.created,
+        };
         // What is played back is no sign of life.
         let known = repeat(self.transaction, arrived)?;
         let (heard, fork) =
@@ -429,6 +433,7 @@ impl<R: Random> Filing<'_, R> {
             | Report::Inventory(_)
             | Report::CredentialRotated(_)
             | Report::Alarm(_)
+            | Report::PartsMissing(_)
             | Report::Unknown { .. } => Ok(()),
         }
     }

@@ -94,7 +94,7 @@ fn observe(
         .unwrap_or_default();
     if highest > 0 {
         let created = made.unwrap_or(Timestamp::UNIX_EPOCH);
-        lineage.observe(Sighting { sequence: highest, follows: None, created });
+        lineage.observe(Sighting { sequence: highest, follows: None, begins: None, created });
     }
     let fork = match lineage.observe(sighting) {
         Observation::Forked(fork) => Some(fork),

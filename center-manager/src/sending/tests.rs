@@ -57,7 +57,7 @@ fn with_keys(dues: impl IntoIterator<Item = Due>) -> Vec<(Due, ChannelKey)> {
 }
 
 fn from<'a>(center: &'a CenterId) -> From<'a> {
-    From { center, address: "center@center.example", signer: None, follows: None, latest: None }
+    From { center, address: "center@center.example", signer: None, follows: None, begins: None, latest: None }
 }
 
 proptest! {
@@ -121,6 +121,7 @@ fn the_package_travels_behind_the_envelope_as_it_was_ordered() {
             enclosure_octets: octets,
             content_key: key.clone(),
             permit: None,
+            parts: None,
         }))
     };
     let good = outgoing(&order(enclosed.len() as u64));
@@ -213,7 +214,7 @@ fn what_goes_out_is_signed_and_tells_what_it_follows() {
     let command_key = SigningKey::generate(&mut Numbers::new(1));
     let stranger = SigningKey::generate(&mut |buffer: &mut [u8]| buffer.fill(9));
     let center = center();
-    let from = From { signer: Some(&command_key), follows: Some(17), ..from(&center) };
+    let from = From { signer: Some(&command_key), follows: Some(17), begins: None, ..from(&center) };
     let message = Message::Command(Command::Ping(Default::default()));
     let recipients = with_keys([due(1, 1)]);
     let mail = write_mail(&outgoing(&message), 1, &recipients, from, None, &mut Numbers::new(1)).unwrap();

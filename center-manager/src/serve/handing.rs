@@ -9,6 +9,7 @@ use mailbox::{OutgoingMail, Submission};
 use mailfmt::AgentId;
 use mailfmt::message::Family;
 use mailfmt::package::PackageId;
+use mailfmt::sequence::Origin;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -154,12 +155,14 @@ impl Daemon {
             },
         };
         let first = plan.recipients.first();
+        let origin = first.map_or(Ok(Origin::default()), |due| self.db.origin(due.sequence))?;
         let latest = first.map(|due| self.signing.latest(&due.agent));
         let from = sending::From {
             center: &self.settings.center,
             address: &self.settings.address,
             signer: self.signing.key.as_ref(),
-            follows: first.map_or(Ok(None), |due| self.db.follows(due.sequence))?,
+            follows: origin.follows,
+            begins: origin.begins,
             latest: latest.as_ref(),
         };
         let mail = sending::write_mail(

@@ -136,7 +136,14 @@ impl Center {
                 known.present.channel(Direction::ToAppliance, &due.agent, &center_id())
             };
             let center = center_id();
-            let from = From { center: &center, address: ADDRESS, signer: None, follows: None, latest: None };
+            let from = From {
+                center: &center,
+                address: ADDRESS,
+                signer: None,
+                follows: None,
+                begins: None,
+                latest: None,
+            };
             let to = due.address.clone();
             let outcome = (due.outbox, due.agent.clone(), Try::Accepted);
             let mail = write_mail(&outgoing, 1, &[(due, key)], from, None, &mut self.random).unwrap();
@@ -233,7 +240,7 @@ impl Site {
     }
 
     fn sealed(&self, header: &Header, message: &Message, key: &ChannelKey, sequence: u64) -> Vec<u8> {
-        let extras = Extras { signer: None, follows: self.follows };
+        let extras = Extras { signer: None, follows: self.follows, begins: None };
         let addressees = [Addressee { key, sequence }];
         let sealed =
             envelope::seal_with(header, message, &addressees, &extras, &mut random(sequence + 7)).unwrap();

@@ -5,6 +5,7 @@
 //!    0          no item: here the padding begins
 //!    1       8  follows: the highest number given in this channel before the message's epoch began
 //!    2      72  signature: key id (8), Ed25519 (64); always the last item
+//!    3       8  begins: the number with which the message's epoch began
 //! ```
 //! Readers skip types that they do not know; older ones take the whole trailer for padding. The signature covers
 //! `"mailfmt command 1\0"`, the envelope from its first octet to the salt, the SHA-256 of the JSON payload, the SHA-256 of
@@ -18,6 +19,7 @@ use crate::trust::{KeyId, Role, SigningKey};
 const END: u8 = 0;
 const FOLLOWS: u8 = 1;
 const SIGNATURE: u8 = 2;
+const BEGINS: u8 = 3;
 
 /// What may go along with a message.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,6 +28,8 @@ pub struct Extras<'a> {
     pub signer: Option<&'a SigningKey>,
     /// The highest number given in this channel before the message's epoch began ([`crate::sequence`]).
     pub follows: Option<u64>,
+    /// The number with which the message's epoch began.
+    pub begins: Option<u64>,
 }
 
 /// What a signature covers, without the items of the trailer.
@@ -52,6 +56,7 @@ impl<'a> Signed<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Trailer {
     pub(super) follows: Option<u64>,
+    pub(super) begins: Option<u64>,
     pub(super) signature: Option<Signature>,
 }
 
@@ -73,6 +78,9 @@ pub(super) fn write(extras: &Extras<'_>, signed: &Signed<'_>) -> Vec<u8> {
     let mut items = Vec::new();
     if let Some(follows) = extras.follows {
         item(&mut items, FOLLOWS, &follows.to_be_bytes());
+    }
+    if let Some(begins) = extras.begins {
+        item(&mut items, BEGINS, &begins.to_be_bytes());
     }
     if let Some(signer) = extras.signer {
         let signature = signer.sign(&signed.octets(&items));
@@ -98,6 +106,7 @@ pub(super) fn read(octets: &[u8], signed: &Signed<'_>) -> Option<Trailer> {
         let mut value = Reader::new(reader.take(usize::from(length))?);
         match kind {
             FOLLOWS => trailer.follows = Some(value.u64()?),
+            BEGINS => trailer.begins = Some(value.u64()?),
             SIGNATURE => {
                 let (key, signature) = (KeyId(value.array()?), value.array()?);
                 trailer.signature = Some(Signature { key, signature, signed: signed.octets(items) });

@@ -90,6 +90,7 @@ fn command_key() -> SigningKey {
 const SIGNED: [(&str, &str); 2] =
     [("signed-command", "command-rotate-credential"), ("signed-receipt", "receipt-latest")];
 const FOLLOWING: (&str, &str) = ("following-report", "report-fault");
+const BEGUN: (&str, &str) = ("begun-report", "report-fault");
 
 fn sample(wanted: &str) -> Message {
     let found = samples().into_iter().find(|(name, _)| *name == wanted);
@@ -110,20 +111,28 @@ fn recorded_signatures_hold_and_what_a_mail_follows_is_read() {
     let signer = command_key();
     let role = Role::of(signer.public());
     for (name, message) in SIGNED {
-        let extras = Extras { signer: Some(&signer), follows: Some(16) };
+        let extras = Extras { signer: Some(&signer), follows: Some(16), begins: None };
         let opened = opened(name, &sample(message), &extras);
         assert!(opened.is_signed_by(&role), "{name}");
         assert_eq!(opened.follows(), Some(16), "{name}");
     }
     let (name, message) = FOLLOWING;
-    let opened = opened(name, &sample(message), &Extras { signer: None, follows: Some(16) });
-    assert_eq!(opened.follows(), Some(16));
+    let opened = opened(name, &sample(message), &Extras { signer: None, follows: Some(16), begins: None });
+    assert_eq!((opened.follows(), opened.begins()), (Some(16), None));
     assert!(!opened.is_signed_by(&role));
 }
 
 #[test]
+fn with_which_number_an_epoch_began_is_read() {
+    let (name, message) = BEGUN;
+    let opened =
+        opened(name, &sample(message), &Extras { signer: None, follows: Some(16), begins: Some(17) });
+    assert_eq!((opened.follows(), opened.begins()), (Some(16), Some(17)));
+}
+
+#[test]
 fn no_golden_file_is_left_over() {
-    let trailed = SIGNED.into_iter().chain([FOLLOWING]).map(|(name, _)| name);
+    let trailed = SIGNED.into_iter().chain([FOLLOWING, BEGUN]).map(|(name, _)| name);
     let names: Vec<_> = samples().into_iter().map(|(name, _)| name).chain(trailed).collect();
     let files: Vec<_> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!files.is_empty());

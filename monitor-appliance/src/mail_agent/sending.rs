@@ -11,6 +11,7 @@ use mailbox::{Account, OutgoingMail, RecipientOutcome, SendError, Submission};
 use mailfmt::envelope::{Addressee, Extras, Header, seal_with};
 use mailfmt::mail::{Letter, compose};
 use mailfmt::message::Message;
+use mailfmt::sequence::Origin;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -139,14 +140,14 @@ impl Agent {
                 .store
                 .read(move |store| match store.outbox_row(id)? {
                     Some(row) => {
-                        let follows = store.follows(&center, row.sequence)?;
-                        Ok(Some((store.outbox_message(id)?, row, follows)))
+                        let origin = store.origin(&center, row.sequence)?;
+                        Ok(Some((store.outbox_message(id)?, row, origin)))
                     }
                     None => Ok::<_, StoreError>(None),
                 })
                 .await;
             // A row that cannot be read must not hold up those behind it.
-            let (message, row, follows) = match found {
+            let (message, row, origin) = match found {
                 Ok(Some(found)) => found,
                 Ok(None) => {
                     queue.pop_front();
@@ -158,7 +159,7 @@ impl Agent {
                     continue;
                 }
             };
-            let sent = self.send_one(account, &mut submission, &row, follows, &message).await?;
+            let sent = self.send_one(account, &mut submission, &row, origin, &message).await?;
             let now = self.context.now();
             let timers = &self.context.settings.timers;
             match sent {
@@ -197,10 +198,10 @@ impl Agent {
         account: &Account,
         submission: &mut Submission,
         row: &OutboxRow,
-        follows: Option<u64>,
+        origin: Origin,
         message: &Message,
     ) -> Result<Sent, StoreError> {
-        let raw = match self.write_mail(account, row, follows, message) {
+        let raw = match self.write_mail(account, row, origin, message) {
             Ok(raw) => raw,
             Err(reason) => return Ok(Sent::Refused(reason)),
         };
@@ -230,7 +231,7 @@ impl Agent {
         &self,
         account: &Account,
         row: &OutboxRow,
-        follows: Option<u64>,
+        origin: Origin,
         message: &Message,
     ) -> Result<Arc<[u8]>, String> {
         let settings = &self.context.settings;
@@ -240,7 +241,7 @@ impl Agent {
             .answering(row.in_reply_to);
         let keys = self.keys.keys();
         let addressee = Addressee { key: &keys.current.to_center, sequence: row.sequence };
-        let extras = Extras { signer: None, follows };
+        let extras = Extras { signer: None, follows: origin.follows, begins: origin.begins };
         let sealed = seal_with(&header, message, &[addressee], &extras, &mut system_random)
             .map_err(|error| error.to_string())?;
         let letter = Letter {

@@ -1,9 +1,11 @@
 //! The history of the center's messages and of our own numbers; what is wrong with the appliance itself.
 
 use super::{Change, Store, StoreError, row};
+use crate::context::system_random;
 use jiff::Timestamp;
+use mailfmt::CenterId;
 use mailfmt::lineage::{Fork, Lineage, Observation, Sighting};
-use mailfmt::{CenterId, sequence};
+use mailfmt::sequence::{self, Origin};
 use rusqlite::{Connection, OptionalExtension as _};
 
 /// What is wrong with the appliance itself.
@@ -44,17 +46,20 @@ impl Store {
         Ok(lineage(&self.connection, center)?.0.forks().to_vec())
     }
 
-    /// The number that the epoch of `sequence`, one of our own, follows; `None` for those of older programs.
+    /// What is told of the epoch of `sequence`, one of our own; nothing of those of older programs.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub fn follows(&self, center: &CenterId, sequence: u64) -> Result<Option<u64>, StoreError> {
-        let follows: Option<i64> = self
+    pub fn origin(&self, center: &CenterId, sequence: u64) -> Result<Origin, StoreError> {
+        let found: Option<(i64, Option<i64>)> = self
             .connection
-            .prepare_cached("SELECT follows FROM epoch WHERE center = ?1 AND epoch = ?2")?
-            .query_row((center.as_str(), sequence::epoch_of(sequence)), |row| row.get(0))
+            .prepare_cached("SELECT follows, begins FROM epoch WHERE center = ?1 AND epoch = ?2")?
+            .query_row((center.as_str(), sequence::epoch_of(sequence)), |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        Ok(follows.map(row::to_u64))
+        Ok(found.map_or_else(Origin::default, |(follows, begins)| Origin {
+            follows: Some(row::to_u64(follows)),
+            begins: begins.map(row::to_u64),
+        }))
     }
 
     /// What is wrong just now.
@@ -173,16 +178,17 @@ impl Change<'_> {
             .optional()?
             .unwrap_or(0);
         let last = row::to_u64(given);
-        let mut epoch = sequence::epoch_of(last);
+        let mut begins = 0;
         if !self.begun.replace(true) {
-            epoch = sequence::new_epoch(now, epoch);
+            let epoch = sequence::new_epoch(now, sequence::epoch_of(last));
+            begins = sequence::begin(epoch, &mut system_random);
             self.transaction
                 .prepare_cached(
-                    "INSERT INTO epoch (center, epoch, follows) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                    "INSERT INTO epoch (center, epoch, follows, begins) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
                 )?
-                .execute((center.as_str(), epoch, given))?;
+                .execute((center.as_str(), epoch, given, row::from_u64(begins)))?;
         }
-        let number = sequence::next(last, epoch);
+        let number = sequence::next(last, begins);
         self.transaction
             .prepare_cached(
                 "INSERT INTO channel (center, sequence_sent) VALUES (?1, ?2)

@@ -64,8 +64,9 @@ fn outgoing(id: u8, report: Report, in_reply_to: Option<MessageId>) -> Outgoing 
 }
 
 /// The number `count` of the first process.
-fn number(count: u64) -> u64 {
-    mailfmt::sequence::first_of(mailfmt::sequence::new_epoch(now(), 0)) + count - 1
+fn number(store: &Store, count: u64) -> u64 {
+    let epoch = mailfmt::sequence::new_epoch(now(), 0);
+    store.origin(&center(), mailfmt::sequence::first_of(epoch)).unwrap().begins.unwrap() + count - 1
 }
 
 struct Home(tempfile::TempDir);
@@ -91,7 +92,7 @@ fn what_was_written_is_there_after_opening_again() {
     let store = home.open();
     let rows = store.outbox_waiting(10).unwrap();
     assert_eq!(rows.len(), 1);
-    assert_eq!(rows[0].sequence, number(1));
+    assert_eq!(rows[0].sequence, number(&store, 1));
     assert_eq!(store.outbox_message(rows[0].id).unwrap(), mailfmt::Message::Report(fault()));
 }
 
@@ -108,7 +109,7 @@ fn a_change_that_breaks_off_leaves_no_trace_not_even_a_sequence_number() {
     assert_eq!(store.outbox_waiting_count().unwrap(), 0);
     assert_eq!(store.tally(Tally::Junk).unwrap(), 0);
     enqueue(&mut store, &outgoing(2, fault(), None)).unwrap();
-    assert_eq!(store.outbox_waiting(1).unwrap()[0].sequence, number(1));
+    assert_eq!(store.outbox_waiting(1).unwrap()[0].sequence, number(&store, 1));
 }
 
 #[test]
@@ -144,7 +145,7 @@ fn sequence_numbers_are_never_used_again_even_when_rows_are_pruned() {
         .unwrap();
     assert!(store.outbox_newest(10).unwrap().is_empty());
     enqueue(&mut store, &outgoing(9, health(), None)).unwrap();
-    assert_eq!(store.outbox_newest(1).unwrap()[0].sequence, number(4));
+    assert_eq!(store.outbox_newest(1).unwrap()[0].sequence, number(&store, 4));
 }
 
 #[test]
@@ -213,7 +214,7 @@ fn too_many_waiting_reports_are_given_up_from_the_oldest_and_least_urgent_and_co
     }
     assert_eq!(store.change(|change| change.expire_surplus(4, now())).unwrap(), 2);
     let left: Vec<u64> = store.outbox_waiting(10).unwrap().iter().map(|row| row.sequence).collect();
-    assert_eq!(left, [1, 3, 5, 6].map(number));
+    assert_eq!(left, [1, 3, 5, 6].map(|count| number(&store, count)));
     assert_eq!(store.tally(Tally::ReportsExpired).unwrap(), 2);
     assert_eq!(store.change(|change| change.expire_surplus(4, now())).unwrap(), 0);
 }
@@ -240,7 +241,7 @@ fn a_repeated_command_gets_its_stored_answer_again_but_not_one_per_copy() {
     assert_eq!(again(&mut store, later(2)), 1);
     assert_eq!(again(&mut store, later(3)), 1);
     let rows = store.outbox_waiting(10).unwrap();
-    assert_eq!((rows.len(), rows[0].due, rows[0].sequence), (1, later(30), number(1)));
+    assert_eq!((rows.len(), rows[0].due, rows[0].sequence), (1, later(30), number(&store, 1)));
     assert_eq!(again(&mut store, later(500)), 1);
     assert_eq!(store.outbox_waiting(10).unwrap()[0].due, later(30));
     assert_eq!(

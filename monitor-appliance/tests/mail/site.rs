@@ -104,7 +104,7 @@ impl Site {
         Self { _home: home, layout, settings, introduction, sequence: 0, up_for: Duration::ZERO }
     }
 
-    fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         let up_for = self.up_for;
         let clock = move || {
             let reading = system_clock();
@@ -184,7 +184,7 @@ impl Site {
     /// A mail from the center, signed.
     pub(crate) fn signed_mail(&mut self, message: &Message, signer: &SigningKey) -> Vec<u8> {
         self.sequence += 1;
-        self.seal(message, &Extras { signer: Some(signer), follows: None }, LIFE)
+        self.seal(message, &Extras { signer: Some(signer), follows: None, begins: None }, LIFE)
     }
 
     /// A mail from the center.

@@ -57,8 +57,9 @@ fn every_process_begins_an_epoch_that_follows_the_one_before() {
     let mut second = Db::open(&path).unwrap();
     let [three] = send(&mut second, 3, &[1], later(200))[..] else { panic!() };
     assert!(sequence::epoch_of(three) > sequence::epoch_of(two));
-    assert_eq!(second.follows(three).unwrap(), Some(sequence::last_of(sequence::epoch_of(two))));
-    assert_eq!(second.follows(7).unwrap(), None, "from before there were epochs");
+    let follows = Some(sequence::last_of(sequence::epoch_of(two)));
+    assert_eq!(second.origin(three).unwrap(), Origin { follows, begins: Some(three) });
+    assert_eq!(second.origin(7).unwrap(), Origin::default(), "from before there were epochs");
 }
 
 #[test]
@@ -96,6 +97,29 @@ fn a_database_put_back_from_a_backup_never_gives_a_number_again_and_is_noticed()
     assert_eq!(alarms(&db), Vec::<String>::new());
     tell(&mut db, 1, lost);
     assert_eq!(alarms(&db), ["center-restored"], "also after new numbers were given");
+}
+
+#[test]
+fn a_database_put_back_within_the_second_gives_other_numbers_and_is_noticed() {
+    for (db_first, id) in [(true, 2), (false, 3)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, backup) = (folder.path().join("fleet.db"), folder.path().join("backup.db"));
+        let mut db = fleet(&path);
+        db.read().execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
+        let [lost] = send(&mut db, id, &[1], now())[..] else { panic!() };
+        drop(db);
+        let mut db = Db::open(&backup).unwrap();
+        let mut new = 0;
+        if db_first {
+            new = send(&mut db, 4, &[1], now())[0];
+            assert_eq!(sequence::epoch_of(lost), sequence::epoch_of(new), "the same epoch");
+            assert_ne!(lost, new);
+            tell(&mut db, 1, new);
+            assert_eq!(alarms(&db), Vec::<String>::new());
+        }
+        tell(&mut db, 1, lost);
+        assert_eq!(alarms(&db), ["center-restored"], "{lost} {new}");
+    }
 }
 
 #[test]

@@ -50,10 +50,11 @@ fn opened(agent: &str, octets: &[u8]) -> Result<OpenedEnvelope, OpenError> {
 #[test]
 fn a_signed_message_is_signed_by_its_key_and_by_no_other() {
     let signer = signer(5);
-    let octets = sealed(&["A1", "A2"], &Extras { signer: Some(&signer), follows: Some(40) });
+    let octets =
+        sealed(&["A1", "A2"], &Extras { signer: Some(&signer), follows: Some(40), begins: Some(41) });
     for agent in ["A1", "A2"] {
         let opened = opened(agent, &octets).unwrap();
-        assert_eq!(opened.follows(), Some(40));
+        assert_eq!((opened.follows(), opened.begins()), (Some(40), Some(41)));
         let other = self::signer(6).public();
         assert!(opened.is_signed_by(&Role::of(signer.public())));
         assert!(opened.is_signed_by(&Role { threshold: 1, keys: vec![other, signer.public()] }));
@@ -66,7 +67,7 @@ fn a_signed_message_is_signed_by_its_key_and_by_no_other() {
 #[test]
 fn a_message_without_a_signature_is_signed_by_nobody() {
     let opened = opened("A1", &sealed(&["A1"], &Extras::default())).unwrap();
-    assert_eq!(opened.follows(), None);
+    assert_eq!((opened.follows(), opened.begins()), (None, None));
     assert!(!opened.is_signed_by(&Role::of(signer(5).public())));
 }
 
@@ -81,7 +82,7 @@ fn with_stolen_signature(header: &Header, message: &Message, agent: &str, salt: 
         &[Addressee { key: &a1, sequence: 41 }],
         &mut filled(1),
         |signed| {
-            stolen = write(&Extras { signer: Some(&signer), follows: Some(40) }, signed);
+            stolen = write(&Extras { signer: Some(&signer), follows: Some(40), begins: None }, signed);
             stolen.clone()
         },
     )
@@ -144,6 +145,7 @@ fn a_trailer_that_is_none_is_refused() {
     for trailer in [
         vec![FOLLOWS, 0, 7, 1, 1, 1, 1, 1, 1, 1],
         vec![FOLLOWS, 0, 9],
+        vec![BEGINS, 0, 7, 1, 1, 1, 1, 1, 1, 1],
         vec![SIGNATURE, 0, 8],
         vec![9, 255, 255, 1],
     ] {
@@ -157,11 +159,11 @@ fn a_trailer_that_is_none_is_refused() {
 
 proptest! {
     #[test]
-    fn any_trailer_comes_back_as_it_was(follows: Option<u64>, seed: u8, signs: bool) {
+    fn any_trailer_comes_back_as_it_was(follows: Option<u64>, begins: Option<u64>, seed: u8, signs: bool) {
         let signer = signer(seed);
-        let octets = sealed(&["A1"], &Extras { signer: signs.then_some(&signer), follows });
+        let octets = sealed(&["A1"], &Extras { signer: signs.then_some(&signer), follows, begins });
         let opened = opened("A1", &octets).unwrap();
-        prop_assert_eq!(opened.follows(), follows);
+        prop_assert_eq!((opened.follows(), opened.begins()), (follows, begins));
         prop_assert_eq!(opened.is_signed_by(&Role::of(signer.public())), signs);
     }
 

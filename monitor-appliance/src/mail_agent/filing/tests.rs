@@ -79,7 +79,7 @@ impl Site {
         let header = Header::new(message, sender.into(), id, self.created, expires);
         let addressee = Addressee { key: &self.sealing, sequence: (self.epoch.0 << 32) + self.sent };
         let mut random = |buffer: &mut [u8]| buffer.fill(9);
-        let extras = Extras { signer: self.signer.as_ref(), follows: Some(self.epoch.1) };
+        let extras = Extras { signer: self.signer.as_ref(), follows: Some(self.epoch.1), begins: None };
         let mut attachment = seal_with(&header, message, &[addressee], &extras, &mut random).unwrap();
         attachment.extend(enclosure);
         let letter = Letter { from: "center@center.example", to: None, header: &header, sending: 1 };
@@ -243,6 +243,7 @@ fn package() -> (Vec<u8>, ContentKey, UpdateOrder) {
         enclosure_octets: u64::try_from(enclosure.len()).unwrap(),
         content_key: content_key.clone(),
         permit: None,
+        parts: None,
     };
     (enclosure, content_key, order)
 }

@@ -36,11 +36,14 @@ fn every_start_begins_an_epoch_that_follows_what_was_given() {
     let first = sent(&mut store, 1, "2026-02-01T00:00:00Z");
     let second = sent(&mut store, 2, "2026-02-01T00:00:09Z");
     assert_eq!(second, first + 1);
-    assert_eq!(store.follows(&center(), second).unwrap(), Some(0));
+    assert_eq!(store.origin(&center(), second).unwrap(), Origin { follows: Some(0), begins: Some(first) });
     let mut again = open(home.path());
     let third = sent(&mut again, 3, "2026-02-01T00:00:09Z");
     assert!(sequence::epoch_of(third) > sequence::epoch_of(second));
-    assert_eq!(again.follows(&center(), third).unwrap(), Some(second));
+    assert_eq!(
+        again.origin(&center(), third).unwrap(),
+        Origin { follows: Some(second), begins: Some(third) }
+    );
     assert_eq!(sent(&mut store, 4, "2026-02-01T00:00:10Z"), third + 1, "one chain for all processes");
 }
 
@@ -54,7 +57,7 @@ fn an_epoch_that_was_not_committed_is_begun_again() {
     });
     assert!(failed.is_err());
     let number = sent(&mut store, 1, "2026-02-01T00:00:00Z");
-    assert_eq!(store.follows(&center(), number).unwrap(), Some(0));
+    assert_eq!(store.origin(&center(), number).unwrap(), Origin { follows: Some(0), begins: Some(number) });
 }
 
 #[test]
@@ -62,8 +65,8 @@ fn a_store_that_is_put_back_gives_no_number_again_and_its_reader_notices() {
     let home = tempfile::tempdir().unwrap();
     let (mut store, mut seen) = (open(home.path()), Lineage::default());
     let mut look = |store: &Store, sequence, created: &str| {
-        let follows = store.follows(&center(), sequence).unwrap();
-        seen.observe(Sighting { sequence, follows, created: at(created) })
+        let Origin { follows, begins } = store.origin(&center(), sequence).unwrap();
+        seen.observe(Sighting { sequence, follows, begins, created: at(created) })
     };
     let first = sent(&mut store, 1, "2026-02-01T00:00:00Z");
     look(&store, first, "2026-02-01T00:00:00Z");
@@ -78,6 +81,29 @@ fn a_store_that_is_put_back_gives_no_number_again_and_its_reader_notices() {
     let new = sent(&mut restored, 3, "2026-02-03T00:00:00Z");
     assert!(new > lost);
     assert!(matches!(look(&restored, new, "2026-02-03T00:00:00Z"), Observation::Forked(_)));
+}
+
+#[test]
+fn a_store_that_is_put_back_within_the_second_gives_other_numbers_and_its_reader_notices() {
+    let home = tempfile::tempdir().unwrap();
+    let second = "2026-02-01T00:00:00Z";
+    let backup = home.path().join("backup");
+    std::fs::create_dir(&backup).unwrap();
+    drop(open(home.path()));
+    std::fs::copy(home.path().join("store.db"), backup.join("store.db")).unwrap();
+    let mut seen = Lineage::default();
+    let mut numbers = Vec::new();
+    let mut observed = Vec::new();
+    for (id, folder) in [(1, home.path()), (2, &backup)] {
+        let mut store = open(folder);
+        let number = sent(&mut store, id, second);
+        let Origin { follows, begins } = store.origin(&center(), number).unwrap();
+        numbers.push(number);
+        observed.push(seen.observe(Sighting { sequence: number, follows, begins, created: at(second) }));
+    }
+    assert_eq!(sequence::epoch_of(numbers[0]), sequence::epoch_of(numbers[1]), "the same epoch");
+    assert_ne!(numbers[0], numbers[1]);
+    assert!(matches!(observed[..], [Observation::NewEpoch, Observation::Forked(_)]), "{observed:?}");
 }
 
 #[test]
@@ -109,6 +135,7 @@ fn the_newest_message_and_forks_of_the_center_are_kept() {
     let sighting = |epoch: u64, follows, created: &str| Sighting {
         sequence: (epoch << 32) + 1,
         follows: Some(follows),
+        begins: None,
         created: at(created),
     };
     let mut observe = |sighting| store.change(|change| change.observe(&center(), sighting)).unwrap();

@@ -257,7 +257,7 @@ fn after_a_restore_nothing_old_is_carried_out_and_no_number_is_given_twice() {
     let rows = store.outbox_newest(2).unwrap();
     let new: Vec<u64> = rows.iter().map(|row| row.sequence).collect();
     assert!(new.iter().all(|new| given.iter().all(|given| given < new)), "{given:?} {new:?}");
-    let follows = store.follows(&site.context.settings.center, new[1]).unwrap().unwrap();
+    let follows = store.origin(&site.context.settings.center, new[1]).unwrap().follows.unwrap();
     assert!(given.iter().any(|number| *number > follows), "so the center sees that something was forgotten");
 }
 
