@@ -14,7 +14,7 @@ use mailfmt::message::report::{
     CountersReport, DeviceCounters, DeviceState, FaultClearedReport, FaultReport, InventoryDevice,
     StoredReading, VersionReportMessage,
 };
-use mailfmt::message::{Counter, DeviceId, FaultClass, Supply, SupplyLevel};
+use mailfmt::message::{Counter, DeviceId, FaultClass, Supply, SupplyLevel, SupplyOutlook};
 use mailfmt::trust::SignedRoot;
 use mailfmt::{AgentId, CenterId, Message, MessageId, Nonce, Report, VersionReport};
 
@@ -218,16 +218,23 @@ pub(crate) fn counters(total: u64, at: Timestamp) -> Report {
         level: SupplyLevel::SomeRemains,
         capacity: Some(7200),
         unit: Some("impressions".to_owned()),
+        outlook: SupplyOutlook::default(),
     };
     let collected =
         StoredReading::Collected { at, counters: vec![counter("total", total)], supplies: vec![toner] };
     Report::Counters(CountersReport {
         devices: vec![
-            DeviceCounters { device: Some(printer()), address: "10.0.0.5".to_owned(), reading: collected },
+            DeviceCounters {
+                device: Some(printer()),
+                address: "10.0.0.5".to_owned(),
+                reading: collected,
+                ledger: None,
+            },
             DeviceCounters {
                 device: None,
                 address: "10.0.0.6".to_owned(),
                 reading: StoredReading::NotCollectedYet,
+                ledger: None,
             },
         ],
     })

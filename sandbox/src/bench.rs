@@ -6,6 +6,7 @@ mod attacks;
 mod delta;
 mod envelope;
 mod flood;
+mod forecast;
 mod footprint;
 mod ingest;
 mod package;
@@ -33,6 +34,8 @@ pub(crate) enum Name {
     Footprint,
     /// One command amid 100,000 junk mails.
     Flood,
+    /// When a supply will be empty, foretold for simulated printers whose truth is known.
+    Forecast,
     /// An attack for every threat, a line each.
     Attacks,
     /// Power cuts at every durable change of an update and of a rollout.
@@ -66,6 +69,7 @@ pub(crate) fn run(
             Name::Ingest => ingest::run(now, runtime),
             Name::Footprint => footprint::run(),
             Name::Flood => flood::run(now),
+            Name::Forecast => forecast::run(now),
             Name::Attacks => attacks::run(),
             Name::Powercut => powercut::run(points),
             Name::Stranger => stranger::run(),
@@ -93,6 +97,7 @@ impl Name {
             Self::Ingest => "10,000 version reports from a real mail server into the fleet database",
             Self::Footprint => "an appliance with twenty printers",
             Self::Attacks => "an attack for every threat, against the real code",
+            Self::Forecast => "1,600 simulated printers with levels in steps of 1, 10, 20 and 25 %",
             Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
             Self::Stranger => "a new box, a code on paper, a real mail server, and somebody who types",

@@ -8,7 +8,7 @@ use crate::db::devices::{CounterReading, Readings, SupplyReading};
 use crate::home;
 use anyhow::ensure;
 use clap::{Args, Subcommand, ValueEnum};
-use mailfmt::message::{CounterRequest, SupplyLevel};
+use mailfmt::message::{CounterRequest, SupplyEnds, SupplyLevel};
 use mailfmt::{AgentId, Command};
 use std::io::Write;
 use std::path::PathBuf;
@@ -132,7 +132,7 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
 
 fn show_supplies(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let supplies = context.db()?.supplies(args.agent.as_ref())?;
-    let names = ["agent id", "device", "read", "supply", "kind", "colour", "level"];
+    let names = ["agent id", "device", "read", "supply", "kind", "colour", "level", "replaced", "ends"];
     let rows = supplies.iter().map(|supply| {
         vec![
             supply.agent.to_string(),
@@ -142,6 +142,8 @@ fn show_supplies(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> any
             supply.kind.clone(),
             print::maybe(supply.colorant.as_ref()),
             level(supply),
+            print::maybe(supply.outlook.replaced.map(crate::report::minute).as_ref()),
+            print::maybe(supply.outlook.ends.map(ends).as_ref()),
         ]
     });
     match args.format {
@@ -150,6 +152,12 @@ fn show_supplies(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> any
         TableFormat::Json => print::json(out, &supplies)?,
     }
     Ok(Exit::Done)
+}
+
+/// The day that is likeliest, and the interval that holds the end four times out of five.
+fn ends(ends: SupplyEnds) -> String {
+    let day = |at: jiff::Timestamp| at.strftime("%Y-%m-%d").to_string();
+    format!("{} ({} to {})", day(ends.likely), day(ends.earliest), day(ends.latest))
 }
 
 fn level(supply: &SupplyReading) -> String {

@@ -7,7 +7,7 @@ use crate::words;
 use jiff::Timestamp;
 use mailfmt::AgentId;
 use mailfmt::message::report::{FaultClearedReport, FaultReport};
-use mailfmt::message::{Counter, DeviceId, Supply, SupplyLevel};
+use mailfmt::message::{Counter, DeviceId, Supply, SupplyLevel, SupplyOutlook};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::cell::Cell;
 
@@ -129,6 +129,9 @@ pub struct SupplyReading {
     pub capacity: Option<u32>,
     /// Unit by its RFC 3805 name.
     pub unit: Option<String>,
+    /// What the appliance concluded from its levels over time.
+    #[serde(skip_serializing_if = "SupplyOutlook::is_nothing")]
+    pub outlook: SupplyOutlook,
 }
 
 /// Which counts are meant.
@@ -369,8 +372,8 @@ pub(super) fn add_reading(
 fn replace_supplies(transaction: &Connection, device: i64, reading: &Reading<'_>) -> Result<(), DbError> {
     transaction.prepare_cached("DELETE FROM supply WHERE device = ?1")?.execute([device])?;
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO supply (device, idx, read_at, description, kind, colorant, level, capacity, unit)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+        "INSERT INTO supply (device, idx, read_at, description, kind, colorant, level, capacity, unit, outlook)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
     )?;
     for supply in reading.supplies {
         insert.execute(params![
@@ -383,6 +386,8 @@ fn replace_supplies(transaction: &Connection, device: i64, reading: &Reading<'_>
             serde_json::to_string(&supply.level).unwrap_or_default(),
             supply.capacity,
             supply.unit,
+            (!supply.outlook.is_nothing())
+                .then(|| serde_json::to_string(&supply.outlook).unwrap_or_default()),
         ])?;
     }
     Ok(())
@@ -492,7 +497,7 @@ impl Db {
     pub fn supplies(&self, agent: Option<&AgentId>) -> Result<Vec<SupplyReading>, DbError> {
         let mut statement = self.read().prepare_cached(
             "SELECT d.agent, d.vendor, d.model, d.serial, s.read_at, s.description, s.kind, s.colorant, s.level,
-                    s.capacity, s.unit
+                    s.capacity, s.unit, s.outlook
              FROM supply s JOIN device d ON d.id = s.device WHERE ?1 IS NULL OR d.agent = ?1
              ORDER BY d.agent, d.vendor, d.model, d.serial, s.idx",
         )?;
@@ -507,6 +512,10 @@ impl Db {
                 level: json(row, 8)?,
                 capacity: row.get(9)?,
                 unit: row.get(10)?,
+                outlook: row
+                    .get::<_, Option<String>>(11)?
+                    .and_then(|outlook| serde_json::from_str(&outlook).ok())
+                    .unwrap_or_default(),
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -1,5 +1,6 @@
 //! What reports say about devices: identity, counters, supplies, fault classes (RFC 3805 words and units).
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Who a device is: registered by vendor, model and serial number.
@@ -54,6 +55,43 @@ pub struct Supply {
     /// Unit by its RFC 3805 name (`PrtMarkerSuppliesSupplyUnitTC`), where the device tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// What the appliance concluded from its levels over time; absent where there is nothing to say.
+    #[serde(default, skip_serializing_if = "SupplyOutlook::is_nothing")]
+    pub outlook: SupplyOutlook,
+}
+
+/// What the levels of one supply say over time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SupplyOutlook {
+    /// When the one that is in was first seen, where its predecessor was seen, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Timestamp>,
+    /// For a receptacle: whether its level rises as it fills (`true`) or falls; absent until the device has shown it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rises: Option<bool>,
+    /// When it comes to its end: empty, or full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends: Option<SupplyEnds>,
+}
+
+impl SupplyOutlook {
+    /// Whether nothing could be concluded.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An 80 % interval for the end of a supply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupplyEnds {
+    /// With 90 % probability not before.
+    pub earliest: Timestamp,
+    /// As likely before as after.
+    pub likely: Timestamp,
+    /// With 90 % probability not after.
+    pub latest: Timestamp,
 }
 
 /// `prtMarkerSuppliesLevel`: a number, or one of the three states that are no numbers.

@@ -1,7 +1,9 @@
 //! From what a device says to what a report says of it. Pure.
 
-use crate::device::{Capacity, DeviceIdentity, Level, Reading};
-use mailfmt::message::{Counter, DeviceId, Supply, SupplyLevel};
+use crate::device::{Capacity, CounterName, DeviceIdentity, Level, Reading};
+use crate::supply::{DeviceSupplies, Direction, Outlook};
+use jiff::Timestamp;
+use mailfmt::message::{Counter, DeviceId, Supply, SupplyEnds, SupplyLevel, SupplyOutlook};
 
 /// Stands for what a device does not tell.
 const UNKNOWN: &str = "unknown";
@@ -41,9 +43,10 @@ pub fn counters(reading: &Reading) -> Vec<Counter> {
     reading.counters.iter().map(counter).collect()
 }
 
-/// The supplies of a reading. A level that the standard does not know is unknown, never a number.
+/// The supplies of a reading, with what `memory` says of them. A level that the standard does not know is unknown, never a
+/// number.
 #[must_use]
-pub fn supplies(reading: &Reading) -> Vec<Supply> {
+pub fn supplies(reading: &Reading, memory: &DeviceSupplies, now: Timestamp) -> Vec<Supply> {
     let supply = |supply: &crate::device::Supply| Supply {
         index: supply.index,
         description: supply.description.clone().unwrap_or_default(),
@@ -60,6 +63,34 @@ pub fn supplies(reading: &Reading) -> Vec<Supply> {
             Some(Capacity::Unknown | Capacity::NoRestriction | Capacity::Invalid(_)) | None => None,
         },
         unit: supply.unit.map(|unit| unit.to_string()),
+        outlook: outlook(&memory.outlook(supply, now)),
     };
     reading.supplies.iter().map(supply).collect()
+}
+
+fn outlook(outlook: &Outlook) -> SupplyOutlook {
+    SupplyOutlook {
+        replaced: outlook.replaced,
+        rises: match outlook.direction {
+            Direction::Unknown => None,
+            Direction::Falls => Some(false),
+            Direction::Rises => Some(true),
+        },
+        ends: outlook.forecast.map(|forecast| SupplyEnds {
+            earliest: forecast.earliest,
+            likely: forecast.likely,
+            latest: forecast.latest,
+        }),
+    }
+}
+
+/// The device's total of pages, for the pace at which supplies are used; of several engines, the sum.
+pub(super) fn pages(reading: &Reading) -> Option<u64> {
+    let totals = reading.counters.iter().filter(|counter| counter.name == CounterName::Total);
+    totals.map(|counter| counter.value).reduce(u64::saturating_add)
+}
+
+/// Whether the device says of a waste box that it is full or nearly so.
+pub(super) fn waste_is_full(reading: &Reading) -> bool {
+    reading.alerts.iter().any(|alert| alert.code.is_some_and(|code| (1107..=1110).contains(&code)))
 }

@@ -120,7 +120,9 @@ impl Watch {
         self.store
             .read(move |store| {
                 let reading = store.latest_reading(&address)?;
-                Ok(Memory::restore(&address, store.device(&address)?, reading.map(|row| row.at)))
+                let supplies = store.supply_memory(&address)?;
+                let memory = Memory::restore(&address, store.device(&address)?, reading.map(|row| row.at));
+                Ok(memory.with_supplies(supplies.as_deref()))
             })
             .await
     }

@@ -1,11 +1,12 @@
 //! What follows from one visit to a device: pure, over what was known before, what it told and the time.
 
-use super::convert::{counters, device_id, nameless, supplies};
+use super::convert::{counters, device_id, nameless, pages, supplies, waste_is_full};
 use crate::device::Part;
 use crate::faults::{DeviceFaults, Fault, FaultChange, FaultRules, Observation};
 use crate::outbox::after;
 use crate::settings::Timers;
 use crate::store::{Change, DeviceRow, FaultRow, Outgoing, ReadingRow, StoreError};
+use crate::supply::DeviceSupplies;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::message::DeviceId;
 use mailfmt::message::report::{FaultClearedReport, FaultReport};
@@ -33,6 +34,7 @@ pub struct Memory {
     id: Option<DeviceId>,
     mac: Option<String>,
     faults: DeviceFaults,
+    supplies: DeviceSupplies,
     /// Whether it answered last time.
     pub answering: bool,
     visited: Option<Timestamp>,
@@ -50,6 +52,7 @@ pub struct Told {
     id: Option<DeviceId>,
     mac: Option<String>,
     episodes: Option<String>,
+    supply_memory: Option<String>,
     opened: Vec<FaultRow>,
     cleared: Vec<String>,
     reading: Option<ReadingRow>,
@@ -73,6 +76,7 @@ impl Memory {
         Self {
             address: address.to_owned(),
             faults,
+            supplies: DeviceSupplies::default(),
             answering: row.as_ref().is_some_and(|row| row.answering),
             mac: row.as_ref().and_then(|row| row.mac.clone()),
             id: row.and_then(|row| row.id),
@@ -80,6 +84,13 @@ impl Memory {
             collected,
             noted: None,
         }
+    }
+
+    /// Adds what is remembered of its supplies: JSON of [`DeviceSupplies`]. What cannot be read begins anew.
+    #[must_use]
+    pub fn with_supplies(self, memory: Option<&str>) -> Self {
+        let supplies = memory.and_then(|memory| serde_json::from_str(memory).ok()).unwrap_or_default();
+        Self { supplies, ..self }
     }
 
     /// Whether it did not answer when it was last asked.
@@ -111,6 +122,7 @@ impl Memory {
             id: None,
             mac: None,
             episodes: None,
+            supply_memory: None,
             opened: Vec::new(),
             cleared: Vec::new(),
             reading: None,
@@ -132,7 +144,22 @@ impl Memory {
             let usable = !counters.is_empty() || reading.is_complete(Part::Markers);
             if usable || self.collected.is_none() {
                 self.collected = Some(now);
-                told.reading = Some(ReadingRow { at: now, counters, supplies: supplies(reading) });
+                let before = self.supplies.clone();
+                for (row, replacement) in
+                    self.supplies.observe(now, pages(reading), &reading.supplies, waste_is_full(reading))
+                {
+                    tracing::info!(
+                        device = self.address,
+                        row,
+                        left = replacement.left,
+                        "a supply was replaced"
+                    );
+                }
+                if before != self.supplies {
+                    told.supply_memory = serde_json::to_string(&self.supplies).ok();
+                }
+                let supplies = supplies(reading, &self.supplies, now);
+                told.reading = Some(ReadingRow { at: now, counters, supplies });
             }
         }
         let before = self.faults.clone();
@@ -238,6 +265,9 @@ impl Told {
         }
         if let Some(episodes) = &self.episodes {
             change.keep_episodes(&self.address, episodes)?;
+        }
+        if let Some(memory) = &self.supply_memory {
+            change.keep_supply_memory(&self.address, memory)?;
         }
         for fault in &self.opened {
             change.open_fault(fault)?;
