@@ -9,28 +9,37 @@
 //!                               |      ^
 //!                               +------+  seen again, device silent, or its part not read to the end
 //! ```
+//!
+//! Three rules keep a device that misbehaves from raising a report for each time (`rules`): what comes and goes within minutes is
+//! one episode until it has stayed away for a while; what comes again and again is a technician's matter, with an episode
+//! of its own that stands for all of them; so is what somebody could have cleared and nobody did.
 
+mod attended;
 mod class_table;
 mod classes;
+mod episodes;
+mod evidence;
+mod flapping;
+mod recurrence;
 
+pub use attended::Attended;
 pub use class_table::{CLASSES_MODULE, ClassTableError, FaultClasses};
 pub use classes::{Assessment, alert_name, classify};
+pub use episodes::{DeviceFaults, OPEN_MAX};
+pub use flapping::FlapRule;
 pub use mailfmt::message::FaultClass;
+pub use recurrence::RecurrenceRule;
 
-use crate::device::{
-    Alert, AlertGroup, AlertSeverity, AlertTraining, DetectedErrors, ErrorBit, Part, Reading,
-};
+use crate::device::{Alert, AlertGroup, AlertTraining, ErrorBit, Reading};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-/// Most open faults kept of one device; a device that invents more is not followed further.
-pub const OPEN_MAX: usize = 512;
+use std::sync::Arc;
 
 /// What tells one fault of a device from another, whatever row number the device gives it.
 ///
 /// The alert's row index is not part of it: it starts again from 1 when the device restarts (RFC 3805
 /// `prtAlertIndex`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Condition {
     /// A row of the alert table. What the row does not tell is -2, the MIB's own "unknown".
@@ -51,6 +60,16 @@ pub enum Condition {
     },
     /// The device has missed several polls in a row.
     NotAnswering,
+    /// Faults of one family come again and again, such as jams.
+    Recurring {
+        /// What comes again, such as `jam`.
+        family: String,
+    },
+    /// A fault that somebody could have cleared, and nobody did.
+    Lasting {
+        /// The fault.
+        of: Box<Condition>,
+    },
 }
 
 impl Condition {
@@ -65,14 +84,22 @@ impl Condition {
         }
     }
 
-    /// Its name, such as `jam`, `low-toner` or `not-answering`.
+    /// Its name, such as `jam`, `low-toner`, `not-answering` or `recurring-jam`.
     #[must_use]
-    pub fn code_name(&self) -> String {
+    pub fn name(&self, classes: &FaultClasses) -> String {
         match self {
-            Self::Alert { code, .. } => alert_name(*code),
+            Self::Alert { code, .. } => classes.alert_name(*code),
             Self::ErrorBit { bit } => bit.name().to_owned(),
             Self::NotAnswering => "not-answering".to_owned(),
+            Self::Recurring { family } => format!("recurring-{family}"),
+            Self::Lasting { of } => format!("lasting-{}", of.name(classes)),
         }
+    }
+
+    /// Its name by the built-in table; see [`Condition::name`].
+    #[must_use]
+    pub fn code_name(&self) -> String {
+        self.name(&FaultClasses::built_in())
     }
 
     /// The part of the device it is about, such as `media-path`; `general-printer` where none is told.
@@ -80,7 +107,10 @@ impl Condition {
     pub fn group_name(&self) -> String {
         match self {
             Self::Alert { group, .. } => AlertGroup::from_number(*group).to_string(),
-            Self::ErrorBit { .. } | Self::NotAnswering => AlertGroup::GeneralPrinter.to_string(),
+            Self::Lasting { of } => of.group_name(),
+            Self::ErrorBit { .. } | Self::NotAnswering | Self::Recurring { .. } => {
+                AlertGroup::GeneralPrinter.to_string()
+            }
         }
     }
 }
@@ -121,6 +151,9 @@ pub struct FaultKey {
 pub struct Fault {
     /// Device and condition.
     pub key: FaultKey,
+    /// Its name by the class table of that time; empty if an older version wrote it.
+    #[serde(default)]
+    name: String,
     /// Who has to act.
     pub class: FaultClass,
     /// How grave it is.
@@ -128,11 +161,19 @@ pub struct Fault {
     /// Who can clear it, where the device tells.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub training: Option<AlertTraining>,
-    /// The device's own text, where it tells one.
+    /// The device's own text, where it tells one; of a recurring fault, how often it came.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub description: Option<String>,
     /// When it was first seen.
     pub since: Timestamp,
+}
+
+impl Fault {
+    /// Its name, such as `jam`, `low-toner`, `not-answering` or `recurring-jam`.
+    #[must_use]
+    pub fn code_name(&self) -> String {
+        if self.name.is_empty() { self.key.condition.code_name() } else { self.name.clone() }
+    }
 }
 
 /// What changed with one observation. What is not mentioned is as it was.
@@ -159,148 +200,34 @@ pub enum Observation<'a> {
 }
 
 /// Settings of the fault rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FaultRules {
     /// So many missed polls in a row are a fault of their own; at least 1. Default 3: with the usual minute between
     /// polls a device may restart without a report.
     pub missed_polls: u32,
+    /// Whose matter each condition is. Default: the built-in table.
+    pub classes: Arc<FaultClasses>,
+    /// When faults that come again and again are a technician's matter.
+    pub recurrence: RecurrenceRule,
+    /// After so many minutes in which somebody was there, a fault of a kind that can recur is a technician's matter; 0 for never.
+    /// Default 30.
+    pub lasting_minutes: u32,
+    /// When somebody is there.
+    pub attended: Attended,
+    /// When a fault that comes and goes is held as one episode.
+    pub flapping: FlapRule,
 }
 
 impl Default for FaultRules {
     fn default() -> Self {
-        Self { missed_polls: 3 }
-    }
-}
-
-/// Everything remembered of one device's faults between two polls.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct DeviceFaults {
-    device: String,
-    open: Vec<Fault>,
-    missed_polls: u32,
-    /// Once a device has shown a row that says something, its table is the authority and its error bits are not.
-    has_alert_rows: bool,
-}
-
-impl DeviceFaults {
-    /// A device of which nothing is known yet. `device` is the caller's name for it.
-    #[must_use]
-    pub fn new(device: impl Into<String>) -> Self {
-        Self { device: device.into(), open: Vec::new(), missed_polls: 0, has_alert_rows: false }
-    }
-
-    /// The open episodes, oldest first.
-    #[must_use]
-    pub fn open(&self) -> &[Fault] {
-        &self.open
-    }
-
-    /// How many polls in a row the device has missed.
-    #[must_use]
-    pub fn missed_polls(&self) -> u32 {
-        self.missed_polls
-    }
-
-    /// Takes one observation and returns what changed, ends first.
-    ///
-    /// A silent device keeps its open faults: silence is evidence of nothing but silence. So does a device whose
-    /// part could not be read to the end, as far as that part is concerned.
-    #[must_use = "each change has to be reported"]
-    pub fn observe(
-        &mut self,
-        observation: Observation<'_>,
-        now: Timestamp,
-        rules: &FaultRules,
-    ) -> Vec<FaultChange> {
-        match observation {
-            Observation::Missed => self.miss(now, rules),
-            Observation::Answered(reading) => self.answer(reading, now),
+        Self {
+            missed_polls: 3,
+            classes: FaultClasses::built_in(),
+            recurrence: RecurrenceRule::default(),
+            lasting_minutes: 30,
+            attended: Attended::default(),
+            flapping: FlapRule::default(),
         }
-    }
-
-    fn miss(&mut self, now: Timestamp, rules: &FaultRules) -> Vec<FaultChange> {
-        self.missed_polls = self.missed_polls.saturating_add(1);
-        if self.missed_polls < rules.missed_polls.max(1) {
-            return Vec::new();
-        }
-        let silent = self.fault(Condition::NotAnswering, FaultClass::UserClearable, Severity::Critical, now);
-        self.start(vec![silent])
-    }
-
-    fn answer(&mut self, reading: &Reading, now: Timestamp) -> Vec<FaultChange> {
-        self.missed_polls = 0;
-        self.has_alert_rows |=
-            reading.alerts.iter().any(|alert| alert.code.is_some_and(|code| FaultClasses::built_in().says_something(code)));
-        let mut seen: Vec<Fault> =
-            reading.alerts.iter().filter_map(|alert| self.alert_fault(alert, now)).collect();
-        if !self.has_alert_rows {
-            let bits: DetectedErrors = reading
-                .status
-                .iter()
-                .filter_map(|printer| printer.errors)
-                .flat_map(DetectedErrors::iter)
-                .collect();
-            seen.extend(bits.iter().filter_map(|bit| self.bit_fault(bit, now)));
-        }
-        let alerts_known = reading.is_complete(Part::Alerts);
-        let bits_known = reading.is_complete(Part::Status) || self.has_alert_rows;
-        let mut changes = self.clear(
-            now,
-            |condition| match condition {
-                Condition::Alert { .. } => alerts_known,
-                Condition::ErrorBit { .. } => bits_known,
-                Condition::NotAnswering => true,
-            },
-            &seen,
-        );
-        changes.extend(self.start(seen));
-        changes
-    }
-
-    /// Ends the open episodes that are not seen any more, as far as `may_end` allows.
-    fn clear(
-        &mut self,
-        now: Timestamp,
-        may_end: impl Fn(&Condition) -> bool,
-        seen: &[Fault],
-    ) -> Vec<FaultChange> {
-        let over = |fault: &mut Fault| {
-            may_end(&fault.key.condition) && seen.iter().all(|other| other.key != fault.key)
-        };
-        self.open.extract_if(.., over).map(|fault| FaultChange::Cleared { fault, at: now }).collect()
-    }
-
-    /// Opens those episodes that are not open yet; of several rows for one condition the first counts.
-    fn start(&mut self, seen: Vec<Fault>) -> Vec<FaultChange> {
-        let mut changes = Vec::new();
-        for fault in seen {
-            if self.open.len() < OPEN_MAX && self.open.iter().all(|open| open.key != fault.key) {
-                self.open.push(fault.clone());
-                changes.push(FaultChange::Started(fault));
-            }
-        }
-        changes
-    }
-
-    fn alert_fault(&self, alert: &Alert, now: Timestamp) -> Option<Fault> {
-        let class = classify(alert)?;
-        let severity = match alert.severity {
-            Some(AlertSeverity::Critical) => Severity::Critical,
-            _ => Severity::Warning,
-        };
-        let fault = self.fault(Condition::of_alert(alert), class, severity, now);
-        Some(Fault { training: alert.training, description: alert.description.clone(), ..fault })
-    }
-
-    fn bit_fault(&self, bit: ErrorBit, now: Timestamp) -> Option<Fault> {
-        let Assessment { class, severity, .. } = FaultClasses::built_in().bit(bit)?;
-        Some(self.fault(Condition::ErrorBit { bit }, class, severity, now))
-    }
-
-    fn fault(&self, condition: Condition, class: FaultClass, severity: Severity, since: Timestamp) -> Fault {
-        let key = FaultKey { device: self.device.clone(), condition };
-        Fault { key, class, severity, training: None, description: None, since }
     }
 }
 

@@ -205,7 +205,9 @@ impl FaultClasses {
             [kind, number, name, class, notes] => (kind, number, name, class, notes),
             _ => {
                 let found = fields.len();
-                return Err(format!("{found} fields; a line has {HEADING}, the note only where there is one"));
+                return Err(format!(
+                    "{found} fields; a line has {HEADING}, the note only where there is one"
+                ));
             }
         };
         check_name(name)?;
@@ -226,7 +228,8 @@ impl FaultClasses {
             }
             "bit" => {
                 let bit = usize::try_from(code(number)?).ok().and_then(|bit| ErrorBit::ALL.get(bit));
-                let bit = bit.ok_or_else(|| format!("there is no error bit {}; there are 0 to 14", shown(number)))?;
+                let bit =
+                    bit.ok_or_else(|| format!("there is no error bit {}; there are 0 to 14", shown(number)))?;
                 if bit.name() != name {
                     return Err(format!("error bit {number} is called {}, not {}", bit.name(), shown(name)));
                 }
@@ -250,11 +253,7 @@ impl FaultClasses {
 
     /// The first condition that `other` classifies and this table does not.
     fn missing(&self, other: &Self) -> Option<String> {
-        fn first<K: Ord>(
-            what: &str,
-            own: &BTreeMap<K, Entry>,
-            other: &BTreeMap<K, Entry>,
-        ) -> Option<String> {
+        fn first<K: Ord>(what: &str, own: &BTreeMap<K, Entry>, other: &BTreeMap<K, Entry>) -> Option<String> {
             let missing = other.iter().find(|(key, _)| !own.contains_key(key));
             missing.map(|(_, entry)| format!("{what} {}", entry.name))
         }
@@ -284,7 +283,9 @@ impl FaultClasses {
                     Some(before) if before.kind != entry.kind => {
                         found.push(format!("{what} {}: {word}, not {}", entry.name, before.kind.word()));
                     }
-                    Some(before) if before != entry => found.push(format!("{what} {}: another note or name", entry.name)),
+                    Some(before) if before != entry => {
+                        found.push(format!("{what} {}: another note or name", entry.name))
+                    }
                     Some(_) => {}
                 }
             }

@@ -42,7 +42,8 @@ impl FaultClasses {
     pub fn alert(&self, alert: &Alert) -> Option<Assessment> {
         let critical = alert.severity == Some(AlertSeverity::Critical);
         let severity = if critical { Severity::Critical } else { Severity::Warning };
-        let Some(found) = self.find(alert.code.unwrap_or_default()).filter(|found| found.kind != Kind::ByTraining)
+        let Some(found) =
+            self.find(alert.code.unwrap_or_default()).filter(|found| found.kind != Kind::ByTraining)
         else {
             let (class, recurring) = by_training(alert.training, alert.severity)?;
             let family = recurring.then(|| self.alert_name(alert.code.unwrap_or_default()));
@@ -51,7 +52,12 @@ impl FaultClasses {
         let class = self.class_of(found.kind, alert.group)?;
         let asks_for_technician = alert.training == Some(AlertTraining::FieldService) && critical;
         if class == FaultClass::UserClearable && asks_for_technician && !found.stays {
-            return Some(Assessment { class: FaultClass::ServiceRequired, severity, family: None, doubtful: false });
+            return Some(Assessment {
+                class: FaultClass::ServiceRequired,
+                severity,
+                family: None,
+                doubtful: false,
+            });
         }
         let family = (found.kind == Kind::Recurring).then(|| found.family.to_owned());
         Some(Assessment { class, severity, family, doubtful: false })
@@ -194,7 +200,9 @@ impl FaultClasses {
             Kind::Part => Some(FaultClass::PartReplacement),
             Kind::Service => Some(FaultClass::ServiceRequired),
             Kind::ByGroup if holds_consumable() => Some(FaultClass::Consumable),
-            Kind::User | Kind::Recurring | Kind::ByGroup | Kind::ByTraining => Some(FaultClass::UserClearable),
+            Kind::User | Kind::Recurring | Kind::ByGroup | Kind::ByTraining => {
+                Some(FaultClass::UserClearable)
+            }
         }
     }
 }

@@ -78,8 +78,9 @@ fn a_code_and_a_keyword_of_the_same_name_are_of_the_same_class() {
     for (code, name) in registered_codes() {
         let spelled = hyphenated(&name);
         let short = spelled.replace("subunit-", "");
-        let Some(keyword) =
-            [spelled.as_str(), short.as_str()].into_iter().find(|keyword| table.reasons.contains_key(*keyword))
+        let Some(keyword) = [spelled.as_str(), short.as_str()]
+            .into_iter()
+            .find(|keyword| table.reasons.contains_key(*keyword))
         else {
             continue;
         };
@@ -88,7 +89,7 @@ fn a_code_and_a_keyword_of_the_same_name_are_of_the_same_class() {
         let by_keyword = table.reason(&format!("{keyword}-error")).map(|found| found.class);
         assert_eq!(by_code, by_keyword, "{code} {keyword}");
     }
-    assert_eq!(pairs, 671);
+    assert_eq!(pairs, 672);
 }
 
 #[test]
@@ -158,7 +159,10 @@ fn a_release_brings_a_table_of_its_own_or_goes_by_the_one_built_in() {
     assert_eq!(FaultClasses::of_release(folder.path()).unwrap(), FaultClasses::built_in());
 
     let own = include_str!("../../../faults/classes.csv");
-    let changed = own.replace("alert,1107,marker-waste-toner-receptacle-almost-full,consumable", "alert,1107,marker-waste-toner-receptacle-almost-full,part-replacement");
+    let changed = own.replace(
+        "alert,1107,marker-waste-toner-receptacle-almost-full,consumable",
+        "alert,1107,marker-waste-toner-receptacle-almost-full,part-replacement",
+    );
     std::fs::write(&file, format!("{changed}alert,70001,warmth,service-required\n")).unwrap();
     let table = FaultClasses::of_release(folder.path()).unwrap();
     assert_eq!(table.alert(&row(1107)).unwrap().class, FaultClass::PartReplacement);
