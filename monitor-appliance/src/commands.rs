@@ -41,6 +41,7 @@ pub fn counters(request: &CounterRequest, devices: &[StoredDevice]) -> CountersR
                 supplies: reading.supplies,
             }
         }),
+        ledger: None,
     };
     let devices = if request.devices.is_empty() {
         devices.iter().map(entry).collect()
@@ -54,6 +55,7 @@ pub fn counters(request: &CounterRequest, devices: &[StoredDevice]) -> CountersR
                         device: Some(wanted.clone()),
                         address: String::new(),
                         reading: StoredReading::NotCollectedYet,
+                        ledger: None,
                     },
                     entry,
                 )

@@ -21,6 +21,7 @@ pub mod inventory;
 pub mod judge;
 pub mod keyring;
 pub mod layout;
+pub mod ledger;
 pub mod logging;
 pub mod mail_agent;
 pub mod mail_schedule;

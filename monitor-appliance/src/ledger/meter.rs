@@ -1,0 +1,125 @@
+//! One meter, and what a visit tells of all meters of a device.
+
+use super::epoch::Identity;
+use super::passage::Moment;
+use jiff::Timestamp;
+use mailfmt::message::DeviceId;
+use mailfmt::message::ledger::LedgerPoint;
+use serde::{Deserialize, Serialize};
+
+/// One count as read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeterValue {
+    /// What is counted, such as `total`.
+    pub name: String,
+    /// The object it was read from.
+    pub source: String,
+    /// Unit by its RFC 3805 name.
+    pub unit: String,
+    /// The count.
+    pub value: u64,
+}
+
+impl MeterValue {
+    /// Whether it counts for good. Counts since the machine was switched on, and those of parts that begin anew with a new
+    /// part, are no meters to bill by.
+    #[must_use]
+    pub fn is_meter(&self) -> bool {
+        let name = self.name.replace('_', "-");
+        !(name.starts_with("since-power-on")
+            || name.contains("remaining")
+            || ["-counter", "-status", "-percent", "-life"].iter().any(|end| name.ends_with(end) && name != "marker-life"))
+    }
+}
+
+/// What one visit told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Which device.
+    pub device: DeviceId,
+    /// Its address on the customer's LAN.
+    pub address: String,
+    /// What it tells of who it is.
+    pub identity: Identity,
+    /// When it was read.
+    pub moment: Moment,
+    /// All its counts, those included that are no meters.
+    pub values: Vec<MeterValue>,
+}
+
+impl Observation {
+    /// The count since power-on that stands beside a life count: `since-power-on-2` beside `total-2`.
+    pub(super) fn since_power_on(&self, meter: &str) -> Option<u64> {
+        let suffix = meter.strip_prefix("total").or_else(|| meter.strip_prefix("marker_life"))?;
+        let fits = |name: &str| name.replace('_', "-").strip_prefix("since-power-on") == Some(suffix);
+        self.values.iter().find(|value| fits(&value.name)).map(|value| value.value)
+    }
+}
+
+/// What is remembered of a meter between two readings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meter {
+    /// Its number among the meters of the device.
+    pub number: u32,
+    /// What is counted.
+    pub name: String,
+    /// The object.
+    pub source: String,
+    /// Unit.
+    pub unit: String,
+    /// The epoch in which it was opened.
+    pub epoch: u32,
+    /// The last count.
+    pub value: u64,
+    /// When that was read.
+    pub at: Timestamp,
+    /// The reading, counted from 1, that told it.
+    pub reading: u64,
+    /// The entry in which it stands, once it stands in one.
+    pub entry: Option<u64>,
+    /// What was counted up to here already; above `value` while a wobble is made up for.
+    pub high: u64,
+    /// What was surely counted by this meter since it was opened.
+    pub sure: u64,
+    /// Whether it stands for its name.
+    pub leads: bool,
+    /// The count since power-on beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_power_on: Option<u64>,
+    /// The last reading in which the leading meter of its name was read as well, and what this one had surely counted then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<(u64, u64)>,
+    /// The last reading that was believed, while the present one is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub believed: Option<Believed>,
+}
+
+/// Where a meter stood before a reading that could not be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Believed {
+    /// What was counted up to there.
+    pub high: u64,
+    /// What was surely counted by the meter up to there.
+    pub sure: u64,
+    /// When it was read.
+    pub moment: Moment,
+}
+
+impl Meter {
+    /// Whether a count is of this meter.
+    #[must_use]
+    pub fn reads(&self, value: &MeterValue, epoch: u32) -> bool {
+        self.epoch == epoch && self.name == value.name && self.source == value.source && self.unit == value.unit
+    }
+
+    /// Its last reading. The entry is 0 while it stands in none.
+    #[must_use]
+    pub fn point(&self) -> LedgerPoint {
+        LedgerPoint {
+            entry: self.entry.unwrap_or_default(),
+            at: self.at,
+            value: self.value,
+            source: self.source.clone(),
+        }
+    }
+}
