@@ -5,11 +5,15 @@
 
 mod alerts;
 mod codes;
+mod counter_name;
+mod device_id;
 mod host;
 mod identity;
 mod markers;
 mod oid;
 pub mod oids;
+mod parts;
+mod source;
 mod text;
 mod trays;
 mod walk;
@@ -19,14 +23,21 @@ pub use codes::{
     AlertGroup, AlertSeverity, AlertTraining, CoverState, DeviceState, InputType, PrinterState, SupplyClass,
     SupplyType, Unit,
 };
-pub use host::{Host, Storage, StorageKind};
+pub use counter_name::{BadCounterName, CounterName};
+pub(crate) use device_id::DeviceId;
+pub use host::{Host, SYS_SERVICES, Storage, StorageKind};
 pub use identity::DeviceIdentity;
-pub use markers::{Capacity, Counter, CounterName, Level, Supply, SupplyNote};
+pub use markers::{Capacity, Counter, Level, Supply, SupplyNote};
 pub use oid::{BadOid, Oid, Value};
+pub use parts::{PartLife, ServiceCode};
+pub use source::{Source, Way};
+pub(crate) use text::{Charsets, HP_ROMAN_8, decode};
 pub use trays::{Cover, Input, Output};
 pub use walk::{FailedPart, Part, Walk};
 
+use crate::profile::{Clues, Profiles};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Most rows taken from any one table; the largest machines have some tens.
 pub const ROWS_MAX: usize = 256;
@@ -47,6 +58,9 @@ pub struct Reading {
     pub counters: Vec<Counter>,
     /// Toner, ink, drums, waste boxes, staples.
     pub supplies: Vec<Supply>,
+    /// Lives of parts and levels of supplies that the maker tells in private objects.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartLife>,
     /// Paper trays and feeders.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Input>,
@@ -63,6 +77,18 @@ pub struct Reading {
     /// Lines of the panel, empty ones left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub console: Vec<String>,
+    /// The maker's own fault codes, found in texts of alerts, of the panel or of private objects.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub service_codes: Vec<ServiceCode>,
+    /// `printer-state-reasons` (RFC 8011), where IPP told what is wrong and no alert row did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// PJL status code, where only PJL told what is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pjl_code: Option<u32>,
+    /// For what another way than SNMP gave: the field, such as `identity.serial`, and its source.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ways: BTreeMap<String, Source>,
     /// Processors, memory and disks, where the device tells any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
@@ -79,23 +105,53 @@ impl Reading {
     }
 }
 
-/// Reads the standard tables in what a device answered. Total: any walk gives a reading.
+/// Reads the standard tables, and with the profiles the private objects, in what a device answered. Total: any walk gives
+/// a reading.
 ///
-/// Source: RFC 3418 (system), RFC 2863 (interfaces), RFC 2790 (host resources), RFC 3805 (printer).
+/// Source: RFC 3418 (system), RFC 2863 (interfaces), RFC 2790 (host resources), RFC 3805 (printer); the profiles name theirs.
 #[must_use]
-pub fn interpret(walk: &Walk) -> Reading {
-    let charsets = text::Charsets::of(walk);
+pub fn interpret(walk: &Walk, profiles: &Profiles) -> Reading {
+    interpret_pinned(walk, profiles, &BTreeMap::new())
+}
+
+/// The same for a device whose counters were read before: a counter is only ever taken from the objects that it was read
+/// from then. Where those do not answer, it is absent.
+#[must_use]
+pub fn interpret_pinned(walk: &Walk, profiles: &Profiles, pins: &BTreeMap<CounterName, Source>) -> Reading {
+    let charsets = Charsets::of(walk);
+    let clues = Clues::of(walk);
+    let chosen = profiles.choose_by(walk, &clues);
+    let identity = identity::identity(walk, &charsets, profiles, &chosen, clues);
+    let (model, description) = (identity.model.as_deref(), identity.sys_descr.as_deref());
+    let counted = chosen.counters(walk, model, description, &|name| pins.get(name).cloned());
+    let mut supplies = markers::supplies(walk, &charsets);
+    let parts = chosen.parts(walk, model, description, !supplies.is_empty());
+    if supplies.is_empty() {
+        supplies = chosen.supplies(walk);
+    }
+    let panel = chosen.panel(walk, &charsets);
+    let alerts = alerts::alerts(walk, &charsets);
+    let texts: Vec<(&str, Oid)> = alerts.iter().filter_map(Alert::text_with_object).collect();
+    let service_codes = chosen.service_codes(walk, &texts, &panel);
+    let mut console = trays::console(walk, &charsets);
+    for (text, _) in panel {
+        if !console.contains(&text) {
+            console.push(text);
+        }
+    }
     Reading {
-        identity: identity::identity(walk, &charsets),
+        counters: markers::counters(walk, counted, chosen.life_count_is_total(), pins),
+        identity,
         uptime_secs: walk.scalar(oids::SYS_UP_TIME).and_then(host::ticks_to_secs),
-        counters: markers::counters(walk),
-        supplies: markers::supplies(walk, &charsets),
+        supplies,
+        parts,
         inputs: trays::inputs(walk, &charsets),
         outputs: trays::outputs(walk, &charsets),
         covers: trays::covers(walk, &charsets),
-        alerts: alerts::alerts(walk, &charsets),
+        service_codes,
+        alerts,
         status: alerts::status(walk),
-        console: trays::console(walk, &charsets),
+        console,
         host: host::host(walk),
         incomplete: walk.failed().to_vec(),
     }

@@ -219,7 +219,7 @@ fn check_status(name: &str, reading: &Reading, expected: &Json) {
 fn check_counters(name: &str, reading: &Reading, expected: &Json) {
     let markers = rows(expected, "markers");
     for (counter, field) in
-        [(CounterName::Total, "life_count"), (CounterName::SincePowerOn, "power_on_count")]
+        [(CounterName::MARKER_LIFE, "life_count"), (CounterName::SINCE_POWER_ON, "power_on_count")]
     {
         let read: Vec<(u32, i64, Option<i64>)> = reading
             .counters
@@ -227,7 +227,7 @@ fn check_counters(name: &str, reading: &Reading, expected: &Json) {
             .filter(|read| read.name == counter)
             .map(|read| {
                 let unit = number(read.unit.map(Unit::number));
-                (read.marker, i64::try_from(read.value).unwrap(), unit)
+                (read.marker.unwrap_or_default(), i64::try_from(read.value).unwrap(), unit)
             })
             .collect();
         let told: Vec<(u32, i64, Option<i64>)> = markers
@@ -237,7 +237,7 @@ fn check_counters(name: &str, reading: &Reading, expected: &Json) {
         assert_eq!(read, told, "{name}: {field}");
     }
     if let Some(life) = expected["expected"]["counters"]["marker_life"].as_u64() {
-        let total = reading.counters.iter().find(|read| read.name == CounterName::Total);
+        let total = reading.counters.iter().find(|read| read.name == CounterName::TOTAL);
         assert_eq!(total.map(|read| read.value), Some(life), "{name}: settled life count");
     }
 }
@@ -288,7 +288,7 @@ fn check_identity(name: &str, reading: &Reading, walk: &Walk, expected: &Json) {
 
 fn check(recording: &Recording) {
     let Recording { name, walk, expected } = recording;
-    let reading = interpret(walk);
+    let reading = interpret(walk, &monitor_appliance::profile::Profiles::built_in());
     check_supplies(name, &reading, expected);
     check_alerts(name, &reading, expected);
     check_trays(name, &reading, expected);
@@ -324,19 +324,26 @@ fn further_recordings_are_read_as_their_tables_say() {
 #[test]
 fn leaving_out_any_one_column_drops_no_supply() {
     for recording in committed() {
-        let whole = interpret(&recording.walk).supplies;
+        let whole = interpret(&recording.walk, &monitor_appliance::profile::Profiles::built_in()).supplies;
         for column in 3..=9u32 {
             let left_out = Oid::new(&[1, 3, 6, 1, 2, 1, 43, 11, 1, 1, column]);
             let kept = recording.walk.iter().filter(|(oid, _)| !oid.arcs().starts_with(left_out.arcs()));
             let walk: Walk = kept.map(|(oid, value)| (oid.clone(), value.clone())).collect();
-            assert_eq!(interpret(&walk).supplies.len(), whole.len(), "{}: column {column}", recording.name);
+            assert_eq!(
+                interpret(&walk, &monitor_appliance::profile::Profiles::built_in()).supplies.len(),
+                whole.len(),
+                "{}: column {column}",
+                recording.name
+            );
         }
     }
 }
 
 #[test]
 fn what_a_device_does_not_tell_is_absent_from_the_stored_reading() {
-    let json = serde_json::to_value(interpret(&Walk::default())).unwrap();
+    let json =
+        serde_json::to_value(interpret(&Walk::default(), &monitor_appliance::profile::Profiles::built_in()))
+            .unwrap();
     let empty = serde_json::json!({
         "identity": {}, "counters": [], "supplies": [], "alerts": [], "status": [],
     });
@@ -384,7 +391,7 @@ fn values() -> impl Strategy<Value = Vec<(Oid, Value)>> {
 proptest! {
     #[test]
     fn any_answers_give_a_reading_that_can_be_stored(values in values()) {
-        let reading = interpret(&values.into_iter().collect());
+        let reading = interpret(&values.into_iter().collect(), &monitor_appliance::profile::Profiles::built_in());
         for supply in &reading.supplies {
             check_percent("any supply", supply);
         }
@@ -396,7 +403,7 @@ proptest! {
     fn any_texts_of_the_system_group_are_taken(descr in "\\PC{0,60}", prefix in "(HP|Xerox|RICOH|OKI|SHARP|TTP|) ?") {
         let octets = Value::Octets(format!("{prefix}{descr}").into_bytes());
         let walk: Walk = [("1.3.6.1.2.1.1.1.0".parse().unwrap(), octets)].into_iter().collect();
-        let identity = interpret(&walk).identity;
+        let identity = interpret(&walk, &monitor_appliance::profile::Profiles::built_in()).identity;
         prop_assert!(identity.model.is_none_or(|model| !model.is_empty()));
     }
 }

@@ -198,7 +198,7 @@ async fn who_a_scan_finds_is_who_a_full_reading_finds() {
         let short = reader.read_identity(&target, &limits).await.unwrap();
         let full = reader.read_full(&target, &limits).await.unwrap();
         assert_eq!(DeviceKind::of(&short), DeviceKind::Printer, "{}", recording.name());
-        assert_eq!(interpret(&short).identity, interpret(&full).identity, "{}", recording.name());
+        assert_eq!(interpret(&short, &monitor_appliance::profile::Profiles::built_in()).identity, interpret(&full, &monitor_appliance::profile::Profiles::built_in()).identity, "{}", recording.name());
         printer.stop().await;
     }
 }

@@ -108,7 +108,7 @@ impl Output for Shown {
             reading.counters.iter().map(|counter| {
                 [
                     counter.name.as_str().to_owned(),
-                    counter.marker.to_string(),
+                    counter.marker.map_or_else(|| "-".to_owned(), |marker| marker.to_string()),
                     counter.value.to_string(),
                     counter.unit.map_or_else(|| "-".to_owned(), |unit| unit.to_string()),
                 ]

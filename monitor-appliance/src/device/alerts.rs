@@ -1,7 +1,7 @@
 //! Alert rows, error bits and status (RFC 3805 `prtAlertTable`, RFC 2790 `hrPrinterTable` and `hrDeviceTable`).
 
 use super::codes::{AlertGroup, AlertSeverity, AlertTraining, DeviceState, PrinterState};
-use super::oid::Value;
+use super::oid::{Oid, Value};
 use super::text::{Charsets, text};
 use super::walk::Walk;
 use super::{ROWS_MAX, number, oids};
@@ -39,6 +39,14 @@ pub struct Alert {
     /// `prtAlertTime`: the device's `sysUpTime` when it happened, in hundredths of a second.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub time_ticks: Option<u32>,
+}
+
+impl Alert {
+    /// The device's text and the object that it stands in.
+    pub(super) fn text_with_object(&self) -> Option<(&str, Oid)> {
+        let row = [self.device_index, self.index];
+        Some((self.description.as_deref()?, Oid::new(&[oids::PRT_ALERT_DESCRIPTION, &row].concat())))
+    }
 }
 
 /// All alert rows, in order of the index.

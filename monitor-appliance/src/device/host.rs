@@ -6,6 +6,9 @@ use super::walk::Walk;
 use super::{ROWS_MAX, number, oids};
 use serde::{Deserialize, Serialize};
 
+/// `sysServices` (RFC 3418): the layers on which a device serves.
+pub const SYS_SERVICES: &[u32] = &[1, 3, 6, 1, 2, 1, 1, 7];
+
 /// The computer side of a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,9 +1,10 @@
 //! Who a device is: vendor, model, serial number, addresses.
 
 use super::oid::{Oid, Value};
-use super::text::{CHARS_MAX, Charsets, decode, text};
+use super::text::{Charsets, decode, text};
 use super::walk::Walk;
 use super::{ROWS_MAX, oids};
+use crate::profile::{Chosen, Clues, Field, Profiles, StandardText};
 use serde::{Deserialize, Serialize};
 
 /// Who a device is, as far as it tells.
@@ -36,43 +37,83 @@ pub struct DeviceIdentity {
     pub firmware: Option<String>,
 }
 
-pub(super) fn identity(walk: &Walk, charsets: &Charsets) -> DeviceIdentity {
-    let sys_descr =
-        walk.scalar(oids::SYS_DESCR).and_then(Value::as_octets).and_then(|octets| decode(octets, None));
-    let sys_object_id = walk.scalar(oids::SYS_OBJECT_ID).and_then(Value::as_oid).cloned();
-    let device_id = device_id(walk);
+pub(super) fn identity(
+    walk: &Walk,
+    charsets: &Charsets,
+    profiles: &Profiles,
+    chosen: &Chosen,
+    clues: Clues,
+) -> DeviceIdentity {
+    let sys_name =
+        walk.scalar(oids::SYS_NAME).and_then(Value::as_octets).and_then(|octets| decode(octets, None));
     let printer = printer_index(walk);
     let hr_descr = printer.and_then(|index| text(walk, charsets, oids::HR_DEVICE_DESCR, &[index]));
-    let serial = text_column(walk, charsets, oids::PRT_GENERAL_SERIAL_NUMBER);
-    let printer_name = text_column(walk, charsets, oids::PRT_GENERAL_PRINTER_NAME);
+    let described = chosen.described.clone().unwrap_or_default();
+    let sys_descr = clues.description.as_deref();
+    let standard = |source: StandardText| match source {
+        StandardText::HrDeviceDescr => hr_descr.clone(),
+        StandardText::PrinterName => {
+            text_column(walk, charsets, oids::PRT_GENERAL_PRINTER_NAME).filter(|_| printer.is_some())
+        }
+        StandardText::SerialNumber => text_column(walk, charsets, oids::PRT_GENERAL_SERIAL_NUMBER),
+        StandardText::SysName => sys_name.clone(),
+        StandardText::DeviceId | StandardText::SysDescr | StandardText::IfPhysAddress => None,
+    };
+    let serial_of = |source| match source {
+        StandardText::DeviceId => clues.device_id.serial.clone(),
+        StandardText::SysDescr => described.serial.clone().or_else(|| serial_in_sys_descr(sys_descr?)),
+        other => standard(other),
+    };
+    let serial = chosen.text(Field::Serial, walk, charsets, &serial_of, &is_serial);
 
-    let vendor = [sys_descr.as_deref(), device_id.vendor.as_deref()]
-        .into_iter()
-        .flatten()
-        .find_map(vendor_in_text)
-        .or_else(|| sys_object_id.as_ref().and_then(vendor_of_enterprise))
-        .or_else(|| hr_descr.as_deref().and_then(vendor_in_text));
-    let model = hr_descr
-        .as_deref()
-        .and_then(|descr| model_of_device_descr(descr, serial.as_deref()))
-        .or_else(|| device_id.model.clone())
-        .or_else(|| sys_descr.as_deref().and_then(model_in_sys_descr))
-        .or_else(|| printer_name.filter(|_| printer.is_some()))
-        .map(|model| without_vendor(&model, vendor));
+    let vendor = described
+        .vendor
+        .clone()
+        .or_else(|| {
+            let texts = [sys_descr, clues.device_id.vendor.as_deref()].into_iter().flatten();
+            texts.filter_map(|text| profiles.brand_of(text)).next().map(str::to_owned)
+        })
+        .or_else(|| chosen.maker(&clues).map(str::to_owned))
+        .or_else(|| {
+            let texts = [clues.device_id.model.as_deref(), hr_descr.as_deref()].into_iter().flatten();
+            texts.filter_map(|text| profiles.brand_of(text)).next().map(str::to_owned)
+        });
+    let model_of = |source| match source {
+        StandardText::HrDeviceDescr => {
+            hr_descr.as_deref().and_then(|descr| model_of_device_descr(descr, serial.as_deref()))
+        }
+        StandardText::DeviceId => clues.device_id.model.clone(),
+        StandardText::SysDescr if described.model.is_some() => described.model.clone(),
+        StandardText::SysDescr if described.no_model => None,
+        StandardText::SysDescr => model_in_sys_descr(sys_descr?, profiles),
+        other => standard(other),
+    };
+    let model = chosen
+        .text(Field::Model, walk, charsets, &model_of, &|text| !text.is_empty())
+        .map(|model| without_vendor(&model, vendor.as_deref(), profiles));
+    let firmware_of = |source| match source {
+        StandardText::SysDescr => described.firmware.clone().or_else(|| firmware_in_sys_descr(sys_descr?)),
+        other => standard(other),
+    };
+    let firmware = chosen.text(Field::Firmware, walk, charsets, &firmware_of, &|text| !text.is_empty());
 
     DeviceIdentity {
-        firmware: sys_descr.as_deref().and_then(firmware_in_sys_descr),
-        vendor: vendor.map(str::to_owned),
+        firmware,
+        vendor,
         model,
-        serial: serial.or_else(|| sys_descr.as_deref().and_then(serial_in_sys_descr)),
-        sys_name: walk
-            .scalar(oids::SYS_NAME)
-            .and_then(Value::as_octets)
-            .and_then(|octets| decode(octets, None)),
-        mac: mac(walk),
-        sys_descr,
-        sys_object_id,
+        serial,
+        sys_name,
+        mac: mac(walk, chosen),
+        sys_descr: clues.description,
+        sys_object_id: clues.object_id,
     }
+}
+
+/// Whether a text can be a serial number: makers and hands leave it at one repeated character.
+fn is_serial(text: &str) -> bool {
+    let mut letters = text.chars().filter(|c| c.is_alphanumeric());
+    let first = letters.next();
+    first.is_some() && (letters.any(|c| Some(c) != first) || text.chars().count() == 1 && first != Some('0'))
 }
 
 /// The first text of a column that is not empty.
@@ -89,126 +130,6 @@ fn printer_index(walk: &Walk) -> Option<u32> {
     let told_nothing = || walk.column(oids::HR_DEVICE_TYPE).next().is_none();
     let first = || walk.column(oids::HR_DEVICE_DESCR).next().filter(|_| told_nothing());
     of_type.or_else(in_table).or_else(first).and_then(|(index, _)| index.first().copied())
-}
-
-/// What an IEEE 1284 device id tells.
-#[derive(Default)]
-struct DeviceId {
-    vendor: Option<String>,
-    model: Option<String>,
-}
-
-/// Reads `KEY:value;` pairs (IEEE 1284 section 7.6, PWG 5107.2): manufacturer and model under short or long key.
-fn device_id(walk: &Walk) -> DeviceId {
-    let octets = walk
-        .column(oids::PPM_PORT_IEEE1284_DEVICE_ID)
-        .map(|(_, value)| value)
-        .chain(walk.scalar(oids::BROTHER_IEEE1284_DEVICE_ID))
-        .chain(walk.scalar(oids::HP_IEEE1284_DEVICE_ID))
-        .find_map(Value::as_octets);
-    let mut found = DeviceId::default();
-    let Some(text) = octets.map(String::from_utf8_lossy) else { return found };
-    for pair in text.split(';') {
-        let Some((key, value)) = pair.split_once(':') else { continue };
-        let value = || {
-            Some(value.trim().chars().take(CHARS_MAX).collect()).filter(|value: &String| !value.is_empty())
-        };
-        match key.trim() {
-            "MFG" | "MANUFACTURER" => found.vendor = value(),
-            "MDL" | "MODEL" => found.model = value(),
-            _ => {}
-        }
-    }
-    found
-}
-
-/// Makers by the number below `enterprises` (IANA private enterprise numbers).
-fn vendor_of_enterprise(oid: &Oid) -> Option<&'static str> {
-    let enterprise = oid.arcs().strip_prefix(oids::ENTERPRISES)?.first()?;
-    Some(match enterprise {
-        11 => "HP",
-        236 => "Samsung",
-        253 => "Xerox",
-        258 => "Panasonic",
-        297 => "Fujifilm",
-        367 => "Ricoh",
-        641 => "Lexmark",
-        674 => "Dell",
-        1129 => "Toshiba",
-        1248 => "Epson",
-        1347 => "Kyocera",
-        1602 => "Canon",
-        2001 => "OKI",
-        2385 => "Sharp",
-        2435 => "Brother",
-        10642 => "Zebra",
-        18334 => "Konica Minolta",
-        40093 => "Pantum",
-        _ => return None,
-    })
-}
-
-/// How makers call themselves at the start of a text, in lower case, with their usual spelling.
-///
-/// A text tells the brand that stands on the machine; the enterprise number only who built its network part.
-const VENDOR_STARTS: [(&str, &str); 41] = [
-    ("axis", "Axis"),
-    ("brother", "Brother"),
-    ("canon", "Canon"),
-    ("datamax", "Datamax"),
-    ("dell", "Dell"),
-    ("develop", "Develop"),
-    ("epson", "Epson"),
-    ("fuji xerox", "Fuji Xerox"),
-    ("fujifilm", "Fujifilm"),
-    ("gestetner", "Gestetner"),
-    ("hewlett-packard", "HP"),
-    ("hp", "HP"),
-    ("honeywell", "Honeywell"),
-    ("ibm", "IBM"),
-    ("infotec", "Infotec"),
-    ("konica minolta", "Konica Minolta"),
-    ("kyocera", "Kyocera"),
-    ("lanier", "Lanier"),
-    ("lantronix", "Lantronix"),
-    ("lexmark", "Lexmark"),
-    ("nashuatec", "Nashuatec"),
-    ("nrg", "NRG"),
-    ("oce", "Oce"),
-    ("oki", "OKI"),
-    ("olivetti", "Olivetti"),
-    ("panasonic", "Panasonic"),
-    ("pantum", "Pantum"),
-    ("rex-rotary", "Rex-Rotary"),
-    ("ricoh", "Ricoh"),
-    ("samsung", "Samsung"),
-    ("savin", "Savin"),
-    ("sharp", "Sharp"),
-    ("source technologies", "Source Technologies"),
-    ("tektronix", "Tektronix"),
-    ("toshiba", "Toshiba"),
-    ("troy", "Troy"),
-    ("unisys", "Unisys"),
-    ("utax", "UTAX"),
-    ("xerox", "Xerox"),
-    ("zebra", "Zebra"),
-    ("zebranet", "Zebra"),
-];
-
-/// TSC label printers name no maker: their model numbers start like this, with a digit behind.
-const TSC_MODELS: [&str; 3] = ["TTP", "TDP", "TE2"];
-
-fn vendor_in_text(text: &str) -> Option<&'static str> {
-    let lower = text.to_ascii_lowercase();
-    // A name ends where no letter, digit or hyphen follows: `HPE` is not HP.
-    let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '-');
-    let named = VENDOR_STARTS.iter().find(|(name, _)| lower.strip_prefix(name).is_some_and(ends));
-    if let Some((_, vendor)) = named {
-        return Some(vendor);
-    }
-    let numbered = |rest: &str| rest.starts_with(|next: char| next.is_ascii_digit() || next == '-');
-    let tsc = TSC_MODELS.iter().any(|start| text.strip_prefix(start).is_some_and(numbered));
-    tsc.then_some("TSC")
 }
 
 /// `hrDeviceDescr` of the printer. Lexmark-built machines append serial number (without its part behind a hyphen) and
@@ -244,7 +165,7 @@ const NETWORK_PARTS: [&str; 8] = [
 ];
 
 /// The model in `sysDescr`, by the habits of the common makers.
-fn model_in_sys_descr(descr: &str) -> Option<String> {
+fn model_in_sys_descr(descr: &str, profiles: &Profiles) -> Option<String> {
     if let Some(at) = descr.find("PID:") {
         // HP: `...,PID:HP Color LaserJet Test`
         return some_text(descr[at + 4..].split(',').next()?);
@@ -257,8 +178,8 @@ fn model_in_sys_descr(descr: &str) -> Option<String> {
     if NETWORK_PARTS.iter().any(|part| lower.contains(part)) {
         return None;
     }
-    let vendor = vendor_in_text(descr)?;
-    let named = behind_vendor(descr, vendor);
+    let (length, _) = profiles.brand_at_start(descr)?;
+    let named = behind_legal_form(&descr[length..]);
     let end = MODEL_ENDS.iter().filter_map(|end| named.find(end)).min().unwrap_or(named.len());
     let mut model = named[..end].trim().to_owned();
     if named[end..].starts_with(" /") {
@@ -272,11 +193,10 @@ fn model_in_sys_descr(descr: &str) -> Option<String> {
     some_text(&model)
 }
 
-/// The text behind the maker's name and legal form: `Canon Inc., LBP-1760e Printer`, `Oce, 3165 R8.2`.
-fn behind_vendor<'a>(descr: &'a str, vendor: &str) -> &'a str {
+/// The text behind the maker's legal form: `Canon Inc., LBP-1760e Printer`, `Oce, 3165 R8.2`.
+fn behind_legal_form(behind: &str) -> &str {
     let separators = [',', ' '];
-    let head = descr.get(..vendor.len()).filter(|head| head.eq_ignore_ascii_case(vendor));
-    let mut rest = descr[head.map_or(0, str::len)..].trim_start_matches(separators);
+    let mut rest = behind.trim_start_matches(separators);
     for form in LEGAL_FORMS {
         rest = rest.strip_prefix(form).unwrap_or(rest).trim_start_matches(separators);
     }
@@ -295,18 +215,14 @@ fn some_text(text: &str) -> Option<String> {
 }
 
 /// Takes the maker's name away from the front of a model, unless nothing else is there.
-fn without_vendor(model: &str, vendor: Option<&str>) -> String {
+fn without_vendor(model: &str, vendor: Option<&str>, profiles: &Profiles) -> String {
     let mut rest = model.trim();
-    for name in [vendor.unwrap_or_default(), "Brother", "Hewlett-Packard"] {
-        let Some(head) = rest.get(..name.len()) else { continue };
-        let behind = rest[name.len()..].trim_start();
-        if !name.is_empty()
-            && head.eq_ignore_ascii_case(name)
-            && rest[name.len()..].starts_with(' ')
-            && !behind.is_empty()
-        {
-            rest = behind;
+    while let Some((length, shown)) = profiles.brand_at_start(rest) {
+        let behind = rest[length..].trim_start();
+        if vendor != Some(shown) || !rest[length..].starts_with(' ') || behind.is_empty() {
+            break;
         }
+        rest = behind;
     }
     rest.to_owned()
 }
@@ -332,7 +248,7 @@ fn serial_in_sys_descr(descr: &str) -> Option<String> {
 
 /// The hardware address to know a device by: of the first interface that has one given by its maker, else of the first
 /// that has one at all. Which interface is in use does not count: the address must stay when a cable is pulled.
-fn mac(walk: &Walk) -> Option<String> {
+fn mac(walk: &Walk, chosen: &Chosen) -> Option<String> {
     let unicast =
         |octets: &&[u8]| octets.len() == 6 && octets[0] & 1 == 0 && octets.iter().any(|octet| *octet != 0);
     let mut addresses = walk
@@ -340,9 +256,13 @@ fn mac(walk: &Walk) -> Option<String> {
         .take(ROWS_MAX)
         .filter_map(|(_, value)| value.as_octets())
         .filter(unicast);
-    let first = addresses.next()?;
     let given_by_maker = |octets: &&[u8]| octets[0] & 2 == 0;
-    let best = std::iter::once(first).chain(addresses).find(given_by_maker).unwrap_or(first);
+    let private = chosen.mac(walk);
+    let private = private.as_ref().map(<[u8; 6]>::as_slice).filter(unicast);
+    let best = match addresses.next() {
+        Some(first) => std::iter::once(first).chain(addresses).find(given_by_maker).unwrap_or(first),
+        None => private?,
+    };
     Some(best.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":"))
 }
 

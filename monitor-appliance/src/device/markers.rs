@@ -1,32 +1,15 @@
 //! Life counts and supplies (RFC 3805: `prtMarkerTable`, `prtMarkerSuppliesTable`, `prtMarkerColorantTable`).
 
 use super::codes::{SupplyClass, SupplyType, Unit};
+use super::counter_name::CounterName;
 use super::oid::{Oid, Value};
+use super::source::Source;
 use super::text::{Charsets, text};
 use super::walk::Walk;
 use super::{ROWS_MAX, number, oids};
+use crate::profile::Counted;
 use serde::{Deserialize, Serialize};
-
-/// What a counter counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CounterName {
-    /// `prtMarkerLifeCount`: over the life of the machine.
-    Total,
-    /// `prtMarkerPowerOnCount`: since the machine was switched on; not a count to bill by.
-    SincePowerOn,
-}
-
-impl CounterName {
-    /// The name as stored and shown.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Total => "total",
-            Self::SincePowerOn => "since-power-on",
-        }
-    }
-}
+use std::collections::BTreeMap;
 
 /// One monotonic count.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,33 +17,75 @@ impl CounterName {
 pub struct Counter {
     /// What is counted.
     pub name: CounterName,
-    /// `prtMarkerIndex`: machines with several print engines count each apart.
-    pub marker: u32,
+    /// `prtMarkerIndex` of a standard count: machines with several print engines count each apart. `None` for what the
+    /// machine counts as a whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub marker: Option<u32>,
     /// The count, in `unit`.
     pub value: u64,
-    /// `prtMarkerCounterUnit`, where told.
+    /// What is counted in: `prtMarkerCounterUnit`, or what the profile says.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unit: Option<Unit>,
-    /// The object it was read from, with its instance.
-    pub source_oid: Oid,
+    /// The objects that it was read from, with their instances.
+    pub source: Source,
 }
 
-/// The counts of every marker. A negative or missing count is absent.
-pub(super) fn counters(walk: &Walk) -> Vec<Counter> {
+/// The counts of every marker and those that profiles found. A negative or missing count is absent. Where no profile tells
+/// all pages of the machine, the life count of its first marker does, if it counts pages.
+pub(super) fn counters(
+    walk: &Walk,
+    counted: Vec<Counted>,
+    life_count_is_total: bool,
+    pins: &BTreeMap<CounterName, Source>,
+) -> Vec<Counter> {
+    let mut counters: Vec<Counter> = counted
+        .into_iter()
+        .map(|Counted { name, value, unit, source }| Counter { name, marker: None, value, unit, source })
+        .collect();
+    let standard = standard(walk);
+    let told = |name: &CounterName| counters.iter().any(|counter| counter.name == *name);
+    let first = standard.iter().find(|counter| counter.name == CounterName::MARKER_LIFE);
+    let total =
+        first.filter(|first| life_count_is_total && counts_pages(first.unit) && !told(&CounterName::TOTAL));
+    let total = total.map(|first| Counter { name: CounterName::TOTAL, marker: None, ..first.clone() });
+    let pinned = |counter: &Counter| pins.get(&counter.name).is_none_or(|source| *source == counter.source);
+    counters.extend(total.filter(pinned));
+    counters.extend(standard);
+    counters.sort_by(|one, other| {
+        (rank(one), &one.name, one.marker).cmp(&(rank(other), &other.name, other.marker))
+    });
+    counters
+}
+
+/// Totals first, then what the machine tells, then what the standard tells.
+fn rank(counter: &Counter) -> u8 {
+    match counter.name.as_str() {
+        "total" => 0,
+        "marker_life" | "since_power_on" => 2,
+        _ => 1,
+    }
+}
+
+/// Whether a unit of the standard count can be pages; makers leave it out.
+fn counts_pages(unit: Option<Unit>) -> bool {
+    matches!(unit, None | Some(Unit::Impressions | Unit::Sheets | Unit::Other | Unit::Unknown))
+}
+
+fn standard(walk: &Walk) -> Vec<Counter> {
     let columns: [(CounterName, &[u32]); 2] = [
-        (CounterName::Total, oids::PRT_MARKER_LIFE_COUNT),
-        (CounterName::SincePowerOn, oids::PRT_MARKER_POWER_ON_COUNT),
+        (CounterName::MARKER_LIFE, oids::PRT_MARKER_LIFE_COUNT),
+        (CounterName::SINCE_POWER_ON, oids::PRT_MARKER_POWER_ON_COUNT),
     ];
     let mut counters = Vec::new();
-    for index in walk.rows(&columns.map(|(_, column)| column), ROWS_MAX) {
-        for (name, column) in columns {
+    for index in walk.rows(&[oids::PRT_MARKER_LIFE_COUNT, oids::PRT_MARKER_POWER_ON_COUNT], ROWS_MAX) {
+        for (name, column) in &columns {
             let Some(value) = walk.cell(column, &index).and_then(count) else { continue };
             counters.push(Counter {
-                name,
-                marker: index.last().copied().unwrap_or_default(),
+                name: name.clone(),
+                marker: Some(index.last().copied().unwrap_or_default()),
                 value,
                 unit: number(walk, oids::PRT_MARKER_COUNTER_UNIT, &index).map(Unit::from_number),
-                source_oid: Oid::new(&[column, index.as_slice()].concat()),
+                source: Source::from(Oid::new(&[*column, index.as_slice()].concat())),
             });
         }
     }
@@ -146,6 +171,8 @@ pub enum SupplyNote {
     LevelInvalid,
     /// The maximum is a negative number that the standard does not know.
     MaximumInvalid,
+    /// The maker has a number of its own for "nearly empty".
+    NearlyEmpty,
 }
 
 /// One supply, as the device tells it.
@@ -188,6 +215,32 @@ pub struct Supply {
     pub notes: Vec<SupplyNote>,
 }
 
+impl Supply {
+    /// A supply of which only level and maximum are known.
+    pub(crate) fn of_levels(
+        device_index: u32,
+        index: u32,
+        level: Option<Level>,
+        max: Option<Capacity>,
+    ) -> Self {
+        let (percent, notes) = judge(level, max);
+        Self {
+            device_index,
+            index,
+            supply_type: None,
+            class: None,
+            colorant_index: None,
+            colorant: None,
+            description: None,
+            unit: None,
+            max,
+            level,
+            percent,
+            notes,
+        }
+    }
+}
+
 /// Every supply row, whichever of its columns the device gives.
 pub(super) fn supplies(walk: &Walk, charsets: &Charsets) -> Vec<Supply> {
     let columns = [
@@ -225,6 +278,27 @@ fn supply(walk: &Walk, charsets: &Charsets, index: &[u32]) -> Option<Supply> {
         percent,
         notes,
     })
+}
+
+impl Supply {
+    /// A row of which only level and maximum are known, with the share and the notes that follow from them.
+    pub(crate) fn leveled(index: u32, level: Option<Level>, max: Option<Capacity>) -> Self {
+        let (percent, notes) = judge(level, max);
+        Self {
+            device_index: 1,
+            index,
+            supply_type: None,
+            class: None,
+            colorant_index: None,
+            colorant: None,
+            description: None,
+            unit: None,
+            max,
+            level,
+            percent,
+            notes,
+        }
+    }
 }
 
 /// The share, where there is one, and what is odd.

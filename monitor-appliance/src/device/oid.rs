@@ -56,11 +56,18 @@ impl fmt::Debug for Oid {
 #[error("`{0}` is no object identifier: write numbers with dots between, such as 1.3.6.1.2.1.1.1.0")]
 pub struct BadOid(String);
 
+impl BadOid {
+    /// This text, cut where it is long.
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.chars().take(80).collect())
+    }
+}
+
 impl FromStr for Oid {
     type Err = BadOid;
 
     fn from_str(text: &str) -> Result<Self, BadOid> {
-        let bad = || BadOid(text.chars().take(80).collect());
+        let bad = || BadOid::of(text);
         let arcs = text
             .strip_prefix('.')
             .unwrap_or(text)

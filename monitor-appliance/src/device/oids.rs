@@ -53,12 +53,18 @@ pub const HR_PRINTER_DETECTED_ERROR_STATE: &[u32] = &[1, 3, 6, 1, 2, 1, 25, 3, 5
 
 // Printer-MIB, RFC 3805: general, covers, localization.
 
+/// `prtGeneralConfigChanges`.
+pub const PRT_GENERAL_CONFIG_CHANGES: &[u32] = &[1, 3, 6, 1, 2, 1, 43, 5, 1, 1, 1];
 /// `prtGeneralCurrentLocalization`.
 pub const PRT_GENERAL_CURRENT_LOCALIZATION: &[u32] = &[1, 3, 6, 1, 2, 1, 43, 5, 1, 1, 2];
 /// `prtGeneralPrinterName`.
 pub const PRT_GENERAL_PRINTER_NAME: &[u32] = &[1, 3, 6, 1, 2, 1, 43, 5, 1, 1, 16];
 /// `prtGeneralSerialNumber`.
 pub const PRT_GENERAL_SERIAL_NUMBER: &[u32] = &[1, 3, 6, 1, 2, 1, 43, 5, 1, 1, 17];
+/// `prtAlertCriticalEvents`.
+pub const PRT_ALERT_CRITICAL_EVENTS: &[u32] = &[1, 3, 6, 1, 2, 1, 43, 5, 1, 1, 18];
+/// `prtAlertAllEvents`.
+pub const PRT_ALERT_ALL_EVENTS: &[u32] = &[1, 3, 6, 1, 2, 1, 43, 5, 1, 1, 19];
 /// `prtCoverDescription`.
 pub const PRT_COVER_DESCRIPTION: &[u32] = &[1, 3, 6, 1, 2, 1, 43, 6, 1, 1, 2];
 /// `prtCoverStatus`.
@@ -126,6 +132,8 @@ pub const PRT_MARKER_COLORANT_VALUE: &[u32] = &[1, 3, 6, 1, 2, 1, 43, 12, 1, 1, 
 
 /// `prtConsoleDisplayBufferText`.
 pub const PRT_CONSOLE_DISPLAY_BUFFER_TEXT: &[u32] = &[1, 3, 6, 1, 2, 1, 43, 16, 5, 1, 2];
+/// `prtAlertEntry`: every column of the alert table is below it.
+pub const PRT_ALERT_ENTRY: &[u32] = &[1, 3, 6, 1, 2, 1, 43, 18, 1, 1];
 /// `prtAlertSeverityLevel`.
 pub const PRT_ALERT_SEVERITY_LEVEL: &[u32] = &[1, 3, 6, 1, 2, 1, 43, 18, 1, 1, 2];
 /// `prtAlertTrainingLevel`.
@@ -151,6 +159,8 @@ pub const PPM_PORT_IEEE1284_DEVICE_ID: &[u32] = &[1, 3, 6, 1, 4, 1, 2699, 1, 2, 
 pub const BROTHER_IEEE1284_DEVICE_ID: &[u32] = &[1, 3, 6, 1, 4, 1, 2435, 2, 3, 9, 1, 1, 7];
 /// HP's own copy of the IEEE 1284 device id, older than PWG 5107.1.
 pub const HP_IEEE1284_DEVICE_ID: &[u32] = &[1, 3, 6, 1, 4, 1, 11, 2, 3, 9, 1, 1, 7];
+/// Dell's own copy of the IEEE 1284 device id, by port.
+pub const DELL_IEEE1284_DEVICE_ID: &[u32] = &[1, 3, 6, 1, 4, 1, 674, 10898, 100, 2, 1, 2, 1, 3];
 
 /// `enterprises`: the next arc names the maker (IANA private enterprise numbers).
 pub const ENTERPRISES: &[u32] = &[1, 3, 6, 1, 4, 1];

@@ -11,15 +11,15 @@ pub(super) const CHARS_MAX: usize = 255;
 const ISO_8859_1: i32 = 4;
 const ISO_8859_5: i32 = 8;
 const ISO_8859_9: i32 = 12;
-const HP_ROMAN_8: i32 = 2004;
+pub(crate) const HP_ROMAN_8: i32 = 2004;
 
 /// The character set of each printer's localized texts, by `hrDeviceIndex`.
 #[derive(Debug, Default)]
-pub(super) struct Charsets(BTreeMap<u32, i32>);
+pub(crate) struct Charsets(BTreeMap<u32, i32>);
 
 impl Charsets {
     /// Follows `prtGeneralCurrentLocalization` into the localization table; without it the table's first row counts.
-    pub(super) fn of(walk: &Walk) -> Self {
+    pub(crate) fn of(walk: &Walk) -> Self {
         let mut charsets = BTreeMap::new();
         for (index, value) in walk.column(oids::PRT_LOCALIZATION_CHARACTER_SET).take(super::ROWS_MAX) {
             let (&[device, localization], Some(charset)) = (index, value.as_i64()) else { continue };
@@ -35,7 +35,7 @@ impl Charsets {
     }
 
     /// The character set of a device, if it told one.
-    pub(super) fn get(&self, device: Option<u32>) -> Option<i32> {
+    pub(crate) fn get(&self, device: Option<u32>) -> Option<i32> {
         device.and_then(|device| self.0.get(&device)).or_else(|| self.0.values().next()).copied()
     }
 }
@@ -48,7 +48,7 @@ pub(super) fn text(walk: &Walk, charsets: &Charsets, column: &[u32], index: &[u3
 
 /// Decodes what a device calls text: UTF-8 where it is UTF-8, else the character set it told, else with replacement
 /// characters. NULs and spaces at the ends go, control characters inside become spaces, and an empty text is none.
-pub(super) fn decode(octets: &[u8], charset: Option<i32>) -> Option<String> {
+pub(crate) fn decode(octets: &[u8], charset: Option<i32>) -> Option<String> {
     let decoded = match (std::str::from_utf8(octets), charset) {
         (Ok(text), _) => text.to_owned(),
         (Err(_), Some(ISO_8859_1)) => octets.iter().map(|&octet| char::from(octet)).collect(),

@@ -43,6 +43,8 @@ pub enum Part {
     Interfaces,
     /// `hrStorageTable` and `hrProcessorTable`.
     Host,
+    /// Private objects of the maker, as its profile wants them.
+    Vendor,
 }
 
 impl std::fmt::Display for Part {
@@ -60,6 +62,7 @@ impl std::fmt::Display for Part {
             Self::Console => "console",
             Self::Interfaces => "interfaces",
             Self::Host => "host",
+            Self::Vendor => "vendor",
         })
     }
 }
@@ -138,6 +141,15 @@ impl Walk {
         oid.extend_from_slice(column);
         oid.extend_from_slice(index);
         self.values.get(oid.as_slice())
+    }
+
+    /// The first value whose identifier begins with `prefix` and goes on.
+    #[must_use]
+    pub fn first_below(&self, prefix: &[u32]) -> Option<(&Oid, &Value)> {
+        self.values
+            .range::<[u32], _>((Bound::Excluded(prefix), Bound::Unbounded))
+            .next()
+            .filter(|(oid, _)| oid.arcs().starts_with(prefix))
     }
 
     /// The rows of a column: row index and value, in order of the index.

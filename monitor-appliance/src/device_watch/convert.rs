@@ -26,19 +26,23 @@ pub(super) fn nameless(address: &str) -> DeviceId {
     DeviceId { vendor: UNKNOWN.to_owned(), model: UNKNOWN.to_owned(), serial: format!("address:{address}") }
 }
 
+/// Names of counters on the wire are joined by hyphens.
+fn wire_name(name: &CounterName) -> String {
+    name.as_str().replace('_', "-")
+}
+
 /// The counters of a reading. A machine with several print engines counts each apart: the first keeps the plain name.
 #[must_use]
 pub fn counters(reading: &Reading) -> Vec<Counter> {
-    let first = reading.counters.iter().map(|counter| counter.marker).min().unwrap_or_default();
+    let first = reading.counters.iter().filter_map(|counter| counter.marker).min();
     let counter = |counter: &crate::device::Counter| Counter {
-        name: if counter.marker == first {
-            counter.name.as_str().to_owned()
-        } else {
-            format!("{}-{}", counter.name.as_str(), counter.marker)
+        name: match counter.marker {
+            Some(marker) if Some(marker) != first => format!("{}-{marker}", wire_name(&counter.name)),
+            _ => wire_name(&counter.name),
         },
         value: counter.value,
         unit: counter.unit.map_or_else(|| UNKNOWN.to_owned(), |unit| unit.to_string()),
-        source: counter.source_oid.to_string().trim_start_matches('.').to_owned(),
+        source: counter.source.to_string(),
     };
     reading.counters.iter().map(counter).collect()
 }
@@ -86,7 +90,7 @@ fn outlook(outlook: &Outlook) -> SupplyOutlook {
 
 /// The device's total of pages, for the pace at which supplies are used; of several engines, the sum.
 pub(super) fn pages(reading: &Reading) -> Option<u64> {
-    let totals = reading.counters.iter().filter(|counter| counter.name == CounterName::Total);
+    let totals = reading.counters.iter().filter(|counter| counter.name == CounterName::TOTAL);
     totals.map(|counter| counter.value).reduce(u64::saturating_add)
 }
 

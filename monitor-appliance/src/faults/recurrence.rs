@@ -3,7 +3,7 @@
 //! A bucket changes only when a fault comes; what has leaked since follows from the pages and the time. So a device without
 //! faults costs nothing.
 
-use crate::device::{Reading, oids};
+use crate::device::{CounterName, Reading};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -41,10 +41,7 @@ impl Default for RecurrenceRule {
 /// count another thing.
 #[must_use]
 pub(super) fn pages(reading: &Reading) -> Option<u64> {
-    let counts = reading
-        .counters
-        .iter()
-        .filter(|counter| counter.source_oid.arcs().starts_with(oids::PRT_MARKER_LIFE_COUNT));
+    let counts = reading.counters.iter().filter(|counter| counter.name == CounterName::MARKER_LIFE);
     counts.map(|counter| counter.value).reduce(u64::saturating_add)
 }
 

@@ -1,4 +1,5 @@
 mod agent;
+mod known;
 
 use super::{DeviceTarget, ReadError, ReadLimits, Secret, SnmpCredential, SnmpReader};
 use crate::device::{Level, Part, Reading, interpret, oids};
@@ -81,7 +82,7 @@ async fn a_printer_is_read_in_few_requests() {
     let agent = Agent::start(&printer(), Manner::Well).await;
     let reader = SnmpReader::bind().await.unwrap();
     let walk = reader.read_full(&target(&agent, v2c("public")), &limits()).await.unwrap();
-    check_printer(&interpret(&walk));
+    check_printer(&interpret(&walk, &crate::profile::Profiles::built_in()));
     assert!(agent.requests() <= 20, "{} requests", agent.requests());
 }
 
@@ -90,7 +91,7 @@ async fn an_old_printer_is_read_over_version_1() {
     let agent = Agent::start(&printer(), Manner::Well).await;
     let reader = SnmpReader::bind().await.unwrap();
     let walk = reader.read_full(&target(&agent, v1()), &limits()).await.unwrap();
-    check_printer(&interpret(&walk));
+    check_printer(&interpret(&walk, &crate::profile::Profiles::built_in()));
     assert!(agent.requests() <= 80, "{} requests", agent.requests());
 }
 
@@ -99,7 +100,7 @@ async fn looking_for_faults_takes_a_handful_of_requests() {
     let agent = Agent::start(&printer(), Manner::Well).await;
     let reader = SnmpReader::bind().await.unwrap();
     let walk = reader.read_faults(&target(&agent, v2c("public")), &limits()).await.unwrap();
-    let reading = interpret(&walk);
+    let reading = interpret(&walk, &crate::profile::Profiles::built_in());
     assert_eq!(reading.alerts[0].description.as_deref(), Some("Paper jam"));
     assert_eq!(reading.status.len(), 1);
     assert!(reading.supplies.is_empty());
@@ -111,7 +112,7 @@ async fn a_printer_that_cannot_send_much_at_once_is_asked_for_less() {
     let agent = Agent::start(&printer(), Manner::TooBigAbove(3)).await;
     let reader = SnmpReader::bind().await.unwrap();
     let walk = reader.read_full(&target(&agent, v2c("public")), &limits()).await.unwrap();
-    check_printer(&interpret(&walk));
+    check_printer(&interpret(&walk, &crate::profile::Profiles::built_in()));
 }
 
 #[tokio::test]
@@ -154,7 +155,7 @@ async fn a_loop_is_refused() {
         let reader = SnmpReader::bind().await.unwrap();
         let walk = reader.read_full(&target(&agent, credential), &limits()).await;
         // The one object it repeats is a system description, so the visit is not empty; every part is marked.
-        let reading = interpret(&walk.unwrap());
+        let reading = interpret(&walk.unwrap(), &crate::profile::Profiles::built_in());
         assert!(reading.supplies.is_empty());
         assert!(!reading.is_complete(Part::Supplies) && !reading.is_complete(Part::Alerts));
         assert!(agent.requests() <= 40, "{} requests", agent.requests());
@@ -177,7 +178,7 @@ async fn tables_without_end_are_cut_at_the_limit() {
     let limits = ReadLimits { rows: 40, ..limits() };
     let walk = reader.read_full(&target(&agent, v2c("public")), &limits).await.unwrap();
     assert!(walk.len() <= 40 * 60, "{} values", walk.len());
-    assert!(!interpret(&walk).is_complete(Part::Supplies));
+    assert!(!interpret(&walk, &crate::profile::Profiles::built_in()).is_complete(Part::Supplies));
 }
 
 #[tokio::test]
@@ -187,7 +188,10 @@ async fn the_number_of_requests_is_bounded() {
     let limits = ReadLimits { requests: 7, ..limits() };
     let walk = reader.read_full(&target(&agent, v2c("public")), &limits).await.unwrap();
     assert_eq!(agent.requests(), 7);
-    assert!(!interpret(&walk).is_complete(Part::Host), "what was not reached is marked");
+    assert!(
+        !interpret(&walk, &crate::profile::Profiles::built_in()).is_complete(Part::Host),
+        "what was not reached is marked"
+    );
 }
 
 #[tokio::test]
@@ -202,7 +206,7 @@ async fn a_visit_ends_at_its_deadline() {
     let begun = Instant::now();
     let walk = reader.read_full(&target(&agent, v2c("public")), &limits).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(10));
-    let reading = interpret(&walk);
+    let reading = interpret(&walk, &crate::profile::Profiles::built_in());
     assert_eq!(reading.identity.vendor.as_deref(), Some("Lexmark"), "what came before is kept");
     assert!(!reading.is_complete(Part::Alerts));
 }
@@ -212,7 +216,7 @@ async fn one_part_without_an_answer_does_not_lose_the_others() {
     let agent = Agent::start(&printer(), Manner::SilentBelow(oids::PRT_ALERT_SEVERITY_LEVEL)).await;
     let reader = SnmpReader::bind().await.unwrap();
     let walk = reader.read_full(&target(&agent, v2c("public")), &impatient()).await.unwrap();
-    let reading = interpret(&walk);
+    let reading = interpret(&walk, &crate::profile::Profiles::built_in());
     assert_eq!(reading.supplies.len(), 2);
     assert_eq!(reading.incomplete.iter().map(|failed| failed.part).collect::<Vec<_>>(), [Part::Alerts]);
 }
@@ -222,7 +226,7 @@ async fn a_printer_that_falls_silent_is_not_pestered_part_after_part() {
     let agent = Agent::start(&printer(), Manner::SilentAfter(3)).await;
     let reader = SnmpReader::bind().await.unwrap();
     let walk = reader.read_full(&target(&agent, v2c("public")), &impatient()).await.unwrap();
-    let reading = interpret(&walk);
+    let reading = interpret(&walk, &crate::profile::Profiles::built_in());
     assert_eq!(reading.identity.serial.as_deref(), Some("7930XYZ"));
     assert!(!reading.is_complete(Part::Covers));
     assert_eq!(agent.requests(), 3 + 4, "two parts are tried in vain, each twice");
@@ -236,8 +240,8 @@ async fn two_visits_to_one_printer_take_turns() {
     let limits = limits();
     let (full, faults) =
         tokio::join!(reader.read_full(&target, &limits), reader.read_faults(&target, &limits));
-    check_printer(&interpret(&full.unwrap()));
-    assert_eq!(interpret(&faults.unwrap()).alerts.len(), 1);
+    check_printer(&interpret(&full.unwrap(), &crate::profile::Profiles::built_in()));
+    assert_eq!(interpret(&faults.unwrap(), &crate::profile::Profiles::built_in()).alerts.len(), 1);
     assert_eq!(agent.overlaps(), 0);
 }
 

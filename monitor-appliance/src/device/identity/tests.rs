@@ -1,8 +1,16 @@
-use super::{
-    firmware_in_sys_descr, mac, model_in_sys_descr, model_of_device_descr, serial_in_sys_descr,
-    vendor_in_text,
-};
-use crate::device::{Oid, Value, Walk};
+use super::{firmware_in_sys_descr, is_serial, model_of_device_descr, serial_in_sys_descr};
+use crate::device::{DeviceIdentity, Oid, Value, Walk, interpret};
+use crate::profile::Profiles;
+
+/// The identity of a device that tells nothing but this description.
+fn described(descr: &str) -> DeviceIdentity {
+    let object = ("1.3.6.1.2.1.1.1.0".parse().unwrap(), Value::Octets(descr.as_bytes().to_vec()));
+    interpret(&[object].into_iter().collect(), &Profiles::built_in()).identity
+}
+
+fn mac(walk: &Walk) -> Option<String> {
+    interpret(walk, &Profiles::built_in()).identity.mac
+}
 
 #[test]
 fn the_brand_on_the_machine_is_the_vendor() {
@@ -18,7 +26,7 @@ fn the_brand_on_the_machine_is_the_vendor() {
         ("Linux fileserver 6.12.0", None),
         ("", None),
     ] {
-        assert_eq!(vendor_in_text(descr), vendor, "{descr}");
+        assert_eq!(described(descr).vendor.as_deref(), vendor, "{descr}");
     }
 }
 
@@ -33,7 +41,7 @@ fn the_model_is_found_in_system_descriptions_of_the_common_makers() {
         ("Xerox AltaLink C8045; SS 100.002.057.09608, NC 100.002.09608", Some("AltaLink C8045")),
         (
             "HP ETHERNET MULTI-ENVIRONMENT,SN:TEST000000,PID:HP Color LaserJet Test",
-            Some("HP Color LaserJet Test"),
+            Some("Color LaserJet Test"),
         ),
         (
             "OKI OkiLAN 8500e Rev.01.23 10/100BASE Ethernet PrintServer: Attached to MC342 Rev.02.70 : Copyright",
@@ -52,7 +60,7 @@ fn the_model_is_found_in_system_descriptions_of_the_common_makers() {
         ("Brother NC-8700w, Firmware Ver.Y  ,MID 84E-822", None),
         ("Linux fileserver 6.12.0", None),
     ] {
-        assert_eq!(model_in_sys_descr(descr).as_deref(), model, "{descr}");
+        assert_eq!(described(descr).model.as_deref(), model, "{descr}");
     }
 }
 
@@ -98,4 +106,14 @@ fn the_address_does_not_change_with_the_interface_in_use() {
     assert_eq!(mac(&walk).as_deref(), Some("00:17:c8:65:e2:b9"));
     assert_eq!(mac(&[loopback.clone(), bridge].into_iter().collect()).as_deref(), Some("02:42:01:02:03:04"));
     assert_eq!(mac(&[loopback].into_iter().collect()), None);
+}
+
+#[test]
+fn one_repeated_character_is_no_serial_number() {
+    for serial in ["VNB3A12345", "1-2", "7"] {
+        assert!(is_serial(serial), "{serial}");
+    }
+    for serial in ["", "0", "0000000", "XXXXXXXXXXXX", "----"] {
+        assert!(!is_serial(serial), "{serial}");
+    }
 }
