@@ -27,6 +27,7 @@ pub mod mail_agent;
 pub mod mail_schedule;
 pub mod module;
 pub mod outbox;
+pub mod profile;
 pub mod release;
 pub mod release_counter;
 pub mod replace_file;
