@@ -107,6 +107,17 @@ impl Profiles {
         self.brand_at_start(text).map(|(_, shown)| shown)
     }
 
+    /// A name such as `EPSON WF-M5799` as maker and model; the whole is the model where no maker is known in it.
+    pub(crate) fn split_brand<'a>(&'a self, name: &'a str) -> (Option<&'a str>, &'a str) {
+        match self.brand_at_start(name.trim()) {
+            Some((length, shown)) => {
+                let model = name.trim()[length..].trim();
+                (Some(shown), if model.is_empty() { name.trim() } else { model })
+            }
+            None => (None, name.trim()),
+        }
+    }
+
     /// The same, with the length of the name in the text.
     pub(crate) fn brand_at_start(&self, text: &str) -> Option<(usize, &str)> {
         let begins = |name: &str| {
