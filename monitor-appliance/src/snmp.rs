@@ -4,26 +4,34 @@
 //! for all devices, one request at a time per device, every request and every visit with a time limit, and a bound
 //! on everything a device can send. A part that fails is noted in the [`Walk`], the others are kept.
 
+mod acquaintance;
 mod columns;
 mod credential;
 mod error;
+mod layout;
+mod look;
 mod plan;
+mod traffic;
+mod visit;
+mod wish;
 
+pub use acquaintance::Acquaintance;
 pub use credential::{AuthProtocol, PrivacyProtocol, Secret, SnmpCredential, V3Auth, V3Privacy, V3User};
 pub use error::ReadError;
+pub use traffic::Usage;
+pub use wish::{Manner, NoWishes, Wish, Wishes};
 
-use crate::device::{Oid, Value, Walk};
-use async_snmp::{
-    Client, EngineCache, ErrorKind, ErrorStatus, MasterKeys, Retry, UdpHandle, UdpTransport, Version,
-};
-use columns::{Cell, Columns};
-use futures_util::FutureExt;
-use plan::PartPlan;
+use crate::device::Walk;
+use async_snmp::{Client, EngineCache, MasterKeys, Retry, UdpHandle, UdpTransport};
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
+use traffic::Traffic;
+use visit::{Errand, Stop, Visit};
 
 /// Where a device is and how it lets itself be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +59,9 @@ pub struct ReadLimits {
     pub rows: usize,
     /// GETBULK max-repetitions. Default 15: some devices fail at 25.
     pub max_repetitions: u32,
+    /// Most requests that a device gets within an hour, repetitions and all visits counted; what would go beyond is put off.
+    /// Default 1,200: one in three seconds on average.
+    pub requests_per_hour: u32,
 }
 
 impl Default for ReadLimits {
@@ -62,6 +73,7 @@ impl Default for ReadLimits {
             requests: 300,
             rows: crate::device::ROWS_MAX,
             max_repetitions: 15,
+            requests_per_hour: 1_200,
         }
     }
 }
@@ -69,8 +81,17 @@ impl Default for ReadLimits {
 /// Most SNMPv3 users whose keys are kept; each costs 1 MB of hashing to derive again.
 const KEYS_MAX: usize = 64;
 
-/// Unanswered requests in a row after which the rest of a visit is given up.
-const SILENCES_MAX: u32 = 2;
+/// Most objects in one request.
+const OBJECTS_AT_ONCE: u32 = 96;
+
+/// How much a visit to a known device is to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Whether something is wrong.
+    Faults,
+    /// All that it tells.
+    Everything,
+}
 
 /// Reads any number of devices over one socket. Cheap to share behind an [`Arc`].
 pub struct SnmpReader {
@@ -78,6 +99,9 @@ pub struct SnmpReader {
     engines: Arc<EngineCache>,
     keys: Mutex<Vec<(V3User, MasterKeys)>>,
     turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    traffic: Mutex<Traffic>,
+    begun: Instant,
+    wishes: Arc<dyn Wishes>,
 }
 
 impl SnmpReader {
@@ -95,7 +119,33 @@ impl SnmpReader {
             engines: Arc::new(EngineCache::new()),
             keys: Mutex::default(),
             turns: Mutex::default(),
+            traffic: Mutex::default(),
+            begun: Instant::now(),
+            wishes: Arc::new(NoWishes),
         })
+    }
+
+    /// Asks devices for what is wanted beyond the standard tables, too, and treats them as they have to be treated.
+    #[must_use]
+    pub fn with_wishes(mut self, wishes: Arc<dyn Wishes>) -> Self {
+        self.wishes = wishes;
+        self
+    }
+
+    /// Reads a device by what is known of it: a look for faults in one request, everything in a few. What is not known, or not so any
+    /// more, is learned by a walk.
+    ///
+    /// # Errors
+    /// As [`Self::read_full`].
+    pub async fn read_known(
+        &self,
+        target: &DeviceTarget,
+        limits: &ReadLimits,
+        depth: Depth,
+        acquaintance: &mut Acquaintance,
+        now: Timestamp,
+    ) -> Result<Walk, ReadError> {
+        self.visit(target, limits, Errand::Known { depth, acquaintance, now }).boxed().await
     }
 
     /// Reads everything of a device: identity, counters, supplies, trays, alerts, status, host resources.
@@ -104,7 +154,7 @@ impl SnmpReader {
     /// [`ReadError`] if nothing could be read; each variant says what to do. A device that gives only some parts is
     /// no error: see [`Walk::failed`].
     pub async fn read_full(&self, target: &DeviceTarget, limits: &ReadLimits) -> Result<Walk, ReadError> {
-        self.visit(target, &plan::FULL, limits).boxed().await
+        self.visit(target, limits, Errand::Everything).boxed().await
     }
 
     /// Reads what fault watching needs: uptime, status, error bits and the alert table, in about four requests.
@@ -112,7 +162,7 @@ impl SnmpReader {
     /// # Errors
     /// As [`Self::read_full`].
     pub async fn read_faults(&self, target: &DeviceTarget, limits: &ReadLimits) -> Result<Walk, ReadError> {
-        self.visit(target, &plan::FAULTS, limits).boxed().await
+        self.visit(target, limits, Errand::Walk(plan::FAULTS)).boxed().await
     }
 
     /// Asks whether somebody is there: the system group, in one request where the device can.
@@ -120,7 +170,7 @@ impl SnmpReader {
     /// # Errors
     /// As [`Self::read_full`].
     pub async fn read_greeting(&self, target: &DeviceTarget, limits: &ReadLimits) -> Result<Walk, ReadError> {
-        self.visit(target, &plan::GREETING, limits).boxed().await
+        self.visit(target, limits, Errand::Walk(plan::GREETING)).boxed().await
     }
 
     /// Reads who a device is: vendor, model, serial number, hardware address, and what sort of device.
@@ -128,31 +178,39 @@ impl SnmpReader {
     /// # Errors
     /// As [`Self::read_full`].
     pub async fn read_identity(&self, target: &DeviceTarget, limits: &ReadLimits) -> Result<Walk, ReadError> {
-        self.visit(target, &plan::IDENTITY, limits).boxed().await
+        self.visit(target, limits, Errand::Walk(plan::IDENTITY)).boxed().await
     }
 
     async fn visit(
         &self,
         target: &DeviceTarget,
-        parts: &[PartPlan],
         limits: &ReadLimits,
+        mut errand: Errand<'_>,
     ) -> Result<Walk, ReadError> {
         let turn = self.turn(&target.address);
         let _turn = turn.lock().await;
         let deadline = Instant::now() + limits.deadline;
         let client = self.client(target, limits).await?;
+        let budget = self.budget(&target.address, limits)?;
         let by_user = matches!(target.credential, SnmpCredential::V3(_));
         let engine_known = by_user && self.engines.get(&client.peer_addr()).is_some();
-        let (mut walk, mut outcome) = Visit::new(&client, limits, deadline).read(parts).await;
+        let visit = Visit::new(&client, limits, &*self.wishes, deadline, budget);
+        let (mut walk, mut outcome, mut sent) = visit.run(&mut errand).await;
         // Who asks without repetition wants to be refused once at most.
         let again = engine_known && limits.retries > 0;
         if again && walk.is_empty() && matches!(outcome, Err(Stop::Silent)) {
             // A device whose SNMPv3 engine has changed (new board, reset) is silent to the old one: ask for it anew.
             self.engines.remove(&client.peer_addr());
             let client = self.client(target, limits).await?;
-            (walk, outcome) = Visit::new(&client, limits, deadline).read(parts).await;
+            let visit = Visit::new(&client, limits, &*self.wishes, deadline, budget.saturating_sub(sent));
+            let before = sent;
+            (walk, outcome, sent) = visit.run(&mut errand).await;
+            sent = sent.saturating_add(before);
         }
-        match outcome {
+        // The question for the engine is one more request.
+        let requests = sent.saturating_add(u32::from(by_user && !engine_known));
+        self.note(&target.address, Usage { requests, ..Usage::default() });
+        let result = match outcome {
             Err(Stop::Refused(source)) => Err(ReadError::of_refusal(&target.address, source)),
             _ if !walk.is_empty() => Ok(walk),
             Ok(()) => Err(ReadError::of_empty(&target.address, &walk)),
@@ -167,13 +225,46 @@ impl SnmpReader {
                     waited: waited.min(limits.deadline),
                 })
             }
+        };
+        if matches!(result, Err(ReadError::AuthenticationFailed { .. })) {
+            self.note(&target.address, Usage { refusals: 1, ..Usage::default() });
         }
+        result
+    }
+
+    /// How many requests the device may still get within this hour.
+    fn budget(&self, address: &str, limits: &ReadLimits) -> Result<u32, ReadError> {
+        let left = {
+            let traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+            traffic.left(plain(address), limits.requests_per_hour, self.minute())
+        };
+        if left > limits.retries {
+            return Ok(left);
+        }
+        self.note(address, Usage { put_off: 1, ..Usage::default() });
+        let address = address.to_owned();
+        Err(ReadError::BudgetSpent { address, requests_per_hour: limits.requests_per_hour })
+    }
+
+    fn note(&self, address: &str, more: Usage) {
+        let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        traffic.note(plain(address), more, self.minute());
+    }
+
+    fn minute(&self) -> u64 {
+        self.begun.elapsed().as_secs() / 60
+    }
+
+    /// What a device got within the last hour, whoever asked.
+    #[must_use]
+    pub fn usage(&self, address: &str) -> Usage {
+        let traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        traffic.usage(plain(address), self.minute())
     }
 
     /// The turn of this device: one outstanding request per device, whoever asks.
     fn turn(&self, address: &str) -> Arc<tokio::sync::Mutex<()>> {
-        // The same device, whether or not its port is written.
-        let address = address.strip_suffix(":161").unwrap_or(address);
+        let address = plain(address);
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turn) = turns.get(address).and_then(Weak::upgrade) {
             return turn;
@@ -196,7 +287,7 @@ impl SnmpReader {
             .request_timeout(limits.request_timeout)
             .construction_timeout(limits.deadline)
             .retry(retry)
-            .max_oids_per_request(plan::COLUMNS_MAX)
+            .max_oids_per_request(OBJECTS_AT_ONCE as usize)
             .engine_cache(Arc::clone(&self.engines))
             .build_with(&self.transport)
             .boxed()
@@ -235,168 +326,9 @@ impl std::fmt::Debug for SnmpReader {
     }
 }
 
-/// Why a visit ended before its last part.
-enum Stop {
-    /// No more answers came, or the time was over.
-    Silent,
-    /// The device or the credential says no.
-    Refused(Box<async_snmp::Error>),
-}
-
-/// What a request came to, when not an answer.
-enum Miss {
-    /// No answer in time.
-    Silent,
-    /// The visit's time or its number of requests is used up.
-    Spent(&'static str),
-    /// The answer does not fit; ask for less.
-    TooBig,
-    /// SNMPv1: something asked for is not there.
-    NoSuchName,
-    /// Anything else; the text is for a person.
-    Other(String),
-    /// The credential is not accepted.
-    Refused(Box<async_snmp::Error>),
-}
-
-struct Visit<'a> {
-    client: &'a Client<UdpHandle>,
-    limits: &'a ReadLimits,
-    deadline: Instant,
-    requests_left: u32,
-    silences: u32,
-    /// What the device can send at once, as far as is known.
-    cells: u32,
-    walk: Walk,
-}
-
-impl<'a> Visit<'a> {
-    fn new(client: &'a Client<UdpHandle>, limits: &'a ReadLimits, deadline: Instant) -> Self {
-        let requests_left = limits.requests;
-        Self {
-            client,
-            limits,
-            deadline,
-            requests_left,
-            silences: 0,
-            cells: columns::CELLS_MAX,
-            walk: Walk::default(),
-        }
-    }
-
-    async fn read(mut self, parts: &[PartPlan]) -> (Walk, Result<(), Stop>) {
-        let outcome = self.read_parts(parts).await;
-        (self.walk, outcome)
-    }
-
-    async fn read_parts(&mut self, parts: &[PartPlan]) -> Result<(), Stop> {
-        for (at, part) in parts.iter().enumerate() {
-            let Err(miss) = self.read_part(part).await else { continue };
-            let reason = match miss {
-                Miss::Refused(source) => return Err(Stop::Refused(source)),
-                Miss::Silent => "no answer".to_owned(),
-                Miss::Spent(what) => what.to_owned(),
-                Miss::TooBig => "the device cannot send even a single object".to_owned(),
-                Miss::NoSuchName => "noSuchName".to_owned(),
-                Miss::Other(text) => text,
-            };
-            self.walk.fail(part.part, reason);
-            let spent = self.requests_left == 0 || Instant::now() >= self.deadline;
-            if spent || self.silences >= SILENCES_MAX || (self.silences > 0 && self.walk.is_empty()) {
-                for rest in &parts[at + 1..] {
-                    self.walk.fail(
-                        rest.part,
-                        if spent { "time was over" } else { "the device stopped answering" },
-                    );
-                }
-                return Err(Stop::Silent);
-            }
-        }
-        Ok(())
-    }
-
-    async fn read_part(&mut self, part: &PartPlan) -> Result<(), Miss> {
-        let rows = part.rows.unwrap_or(self.limits.rows).min(self.limits.rows);
-        let repetitions = if self.client.version() == Version::V1 { 1 } else { self.limits.max_repetitions };
-        let mut columns = Columns::new(part.columns, rows, part.rows.is_some(), repetitions, self.cells);
-        while let Some(ask) = columns.next_ask() {
-            match self.request(&ask).await {
-                Ok(cells) => {
-                    self.silences = 0;
-                    columns.take(&ask, cells, &mut self.walk);
-                }
-                Err(Miss::TooBig) if columns.ask_for_less(&ask) => self.cells = columns.cells(),
-                Err(Miss::NoSuchName) => columns.not_there(&ask),
-                Err(miss) => {
-                    if matches!(miss, Miss::Silent) {
-                        self.silences += 1;
-                    }
-                    return Err(miss);
-                }
-            }
-        }
-        columns.refusal().map_or(Ok(()), |refusal| Err(Miss::Other(refusal.to_string())))
-    }
-
-    async fn request(&mut self, ask: &columns::Ask) -> Result<Vec<(Oid, Cell)>, Miss> {
-        self.requests_left = self.requests_left.checked_sub(1).ok_or(Miss::Spent("too many requests"))?;
-        let starts: Vec<async_snmp::Oid> =
-            ask.starts.iter().map(|(_, start)| async_snmp::Oid::from_slice(start.arcs())).collect();
-        let exchange = async {
-            if self.client.version() == Version::V1 {
-                self.client.get_next_many(&starts).await.map(|response| response.varbinds)
-            } else {
-                self.client.get_bulk(&starts, 0, ask.repetitions).await
-            }
-        };
-        // Boxed: the client's futures are so deep that a caller's would not compile around them.
-        match timeout_at(self.deadline, exchange.boxed()).await {
-            Err(_) => {
-                self.silences += 1;
-                Err(Miss::Spent("time was over"))
-            }
-            Ok(Ok(varbinds)) => Ok(varbinds.into_iter().map(cell).collect()),
-            Ok(Err(error)) => Err(miss(error)),
-        }
-    }
-}
-
-fn miss(error: Box<async_snmp::Error>) -> Miss {
-    use async_snmp::Error;
-    match error.exchange_source() {
-        Error::Timeout { .. } => Miss::Silent,
-        Error::Snmp { status: ErrorStatus::TooBig, .. } => Miss::TooBig,
-        Error::Snmp { status: ErrorStatus::NoSuchName, .. } => Miss::NoSuchName,
-        Error::Snmp { status: ErrorStatus::AuthorizationError | ErrorStatus::NoAccess, .. } => {
-            Miss::Refused(error)
-        }
-        _ => match error.kind() {
-            ErrorKind::Auth | ErrorKind::Report | ErrorKind::Closed => Miss::Refused(error),
-            // An ICMP "port unreachable" is silence with a reason.
-            ErrorKind::Network => Miss::Silent,
-            _ => Miss::Other(error.to_string()),
-        },
-    }
-}
-
-fn cell(varbind: async_snmp::VarBind) -> (Oid, Cell) {
-    use async_snmp::Value as Wire;
-    let value = match varbind.value {
-        Wire::Integer(number) => Value::Integer(i64::from(number)),
-        Wire::Counter32(count) | Wire::Gauge32(count) | Wire::UInteger32(count) => {
-            Value::Unsigned(u64::from(count))
-        }
-        Wire::Counter64(count) => Value::Unsigned(count),
-        Wire::TimeTicks(ticks) => Value::Ticks(ticks),
-        Wire::OctetString(octets) => Value::Octets(octets.to_vec()),
-        Wire::ObjectIdentifier(oid) => Value::Oid(Oid::new(oid.arcs())),
-        Wire::IpAddress(octets) => Value::Ip(octets),
-        Wire::NoSuchObject | Wire::NoSuchInstance | Wire::EndOfMibView => {
-            return (Oid::new(varbind.oid.arcs()), Cell::End);
-        }
-        _ => Value::Other,
-    };
-    (Oid::new(varbind.oid.arcs()), Cell::Value(value))
+/// The same device, whether or not its port is written.
+fn plain(address: &str) -> &str {
+    address.strip_suffix(":161").unwrap_or(address)
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl std::fmt::Display for Refusal {
 }
 
 struct Column {
-    base: &'static [u32],
+    base: Oid,
     last: Oid,
     rows: usize,
     done: bool,
@@ -75,13 +75,14 @@ impl Columns {
     /// Columns not begun yet. `cells` is what the device could send at once in parts before this one, see
     /// [`Self::cells`].
     pub(super) fn new(
-        columns: &[&'static [u32]],
+        columns: &[&[u32]],
         rows: usize,
         first_rows_only: bool,
         repetitions: u32,
         cells: u32,
     ) -> Self {
-        let column = |base: &&'static [u32]| Column { base, last: Oid::new(base), rows: 0, done: rows == 0 };
+        let column =
+            |base: &&[u32]| Column { base: Oid::new(base), last: Oid::new(base), rows: 0, done: rows == 0 };
         Self {
             columns: columns.iter().map(column).collect(),
             rows,
@@ -125,7 +126,7 @@ impl Columns {
                 column.done = true;
                 continue;
             };
-            if !oid.arcs().starts_with(column.base) {
+            if !oid.arcs().starts_with(column.base.arcs()) {
                 // Past the end of the column; before its beginning only a broken device answers.
                 column.done = true;
                 if oid < column.last {

@@ -178,7 +178,7 @@ impl V3User {
     }
 
     /// Derives the keys from the passwords: 1 MB of hashing each (RFC 3414 appendix A.2). `None` without passwords.
-    pub(super) fn master_keys(&self) -> Result<Option<MasterKeys>, ReadError> {
+    pub(crate) fn master_keys(&self) -> Result<Option<MasterKeys>, ReadError> {
         let Some(auth) = &self.auth else {
             let alone = self.privacy.is_none();
             return if alone { Ok(None) } else { Err(self.bad("encryption needs authentication as well")) };

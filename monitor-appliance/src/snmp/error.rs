@@ -46,6 +46,17 @@ pub enum ReadError {
         /// What became of the parts.
         detail: String,
     },
+    /// The device got as many requests within the last hour as it may; nothing was sent.
+    #[error(
+        "{address} got {requests_per_hour} requests within an hour and is left in peace: ask less often (timers), or raise the limit \
+         requests_per_hour"
+    )]
+    BudgetSpent {
+        /// The device.
+        address: String,
+        /// The limit.
+        requests_per_hour: u32,
+    },
     /// The address cannot be used.
     #[error(
         "`{address}` cannot be reached as an address: write host or address, with :port where it is not 161"
