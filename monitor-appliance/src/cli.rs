@@ -111,6 +111,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Code> {
         Command::Device(device::Command::Read(arguments)) => {
             print(format, &device::read(&root, &arguments).await?, Code::Done)
         }
+        Command::Device(device::Command::Classes(arguments)) => {
+            print(format, &device::classes::run(&root, &arguments)?, Code::Done)
+        }
         Command::Device(device::Command::Scan(arguments)) => {
             print(format, &device::scan::run(&root, &arguments).await?, Code::Done)
         }

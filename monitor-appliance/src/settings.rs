@@ -4,12 +4,16 @@
 //! unit (`_secs`, `_days`, `_octets`); unknown keys are refused, so that a typing error does not pass for a default.
 
 mod access;
+mod faults;
 mod file;
+mod ledger;
 mod ranges;
 mod script;
 mod update;
 
+pub use faults::{FaultSettings, TrapSettings};
 pub use file::{is_device_address, is_mail_address};
+pub use ledger::LedgerSettings;
 pub use ranges::{Discovery, RangeEntry, check_credentials};
 pub use script::ScriptSettings;
 pub use update::{UpdateSettings, WatchdogSettings};
@@ -50,6 +54,12 @@ pub struct Settings {
     pub timers: Timers,
     /// How long things are kept.
     pub retention: Retention,
+    /// When months end here, and by what counters are judged.
+    pub ledger: LedgerSettings,
+    /// When faults are a technician's matter, and when several are one.
+    pub faults: FaultSettings,
+    /// Whether and where traps of devices are waited for.
+    pub traps: TrapSettings,
     /// Bounds for what comes from outside.
     pub limits: mailfmt::Limits,
     /// Bounds of one connection to a mail server.

@@ -1,5 +1,6 @@
-//! `monitor-appliance device read`: a test read of one device; `device scan`: who is there.
+//! `monitor-appliance device read`: a test read of one device; `device classes`: the table of faults; `device scan`: who is there.
 
+pub(super) mod classes;
 pub(super) mod scan;
 
 use super::Output;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 pub(super) enum Command {
     /// Read everything of one device and show it.
     Read(ReadArguments),
+    /// Show by which table faults are classified, or check a new one.
+    Classes(classes::ClassesArgs),
     /// Look for devices on the LAN.
     Scan(Box<scan::ScanArguments>),
 }

@@ -1,6 +1,7 @@
 //! `monitor-appliance status`.
 
 mod clock;
+mod traps;
 mod trust;
 mod update;
 
@@ -31,6 +32,7 @@ pub(super) struct Status {
     junk: u32,
     waiting: Vec<OutboxRow>,
     modules: Vec<Module>,
+    traps: Option<traps::Traps>,
     busy: Vec<String>,
     updates: update::Updates,
 }
@@ -107,6 +109,7 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
             .map(|sign| Module { running: is_alive(context, &sign), name: sign.module, last_sign: sign.at })
             .collect(),
         busy: store.busy()?.into_iter().map(|busy| format!("{}: {}", busy.module, busy.reason)).collect(),
+        traps: traps::look(&store)?,
         updates: update::look(&store)?,
     })
 }
@@ -127,6 +130,7 @@ impl Output for Status {
         );
         text += &self.clock.text();
         text += &self.trust.text();
+        text += &traps::text(self.traps.as_ref());
         text += &self.updates.text();
         for module in &self.modules {
             let state = if module.running { "running" } else { "NOT RUNNING" };

@@ -1,5 +1,6 @@
 //! Who is watched: follows the devices of the settings and those that were found, as they come and go.
 
+use super::knocks::SECOND_LOOK;
 use super::{Memory, Watch, target};
 use crate::inventory;
 use crate::settings::{DeviceEntry, SnmpAccess};
@@ -7,6 +8,7 @@ use crate::store::StoreError;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -38,7 +40,7 @@ impl Watch {
         let mut loops = FuturesUnordered::new();
         let mut followed: BTreeMap<String, Followed> = BTreeMap::new();
         loop {
-            let settings = std::sync::Arc::clone(&self.context.settings);
+            let settings = Arc::clone(&self.context.settings);
             match self.store.read(move |store| inventory::watched(store, &settings)).await {
                 Ok(roster) => {
                     let known = followed.iter().map(|(address, one)| (address.clone(), one.access.clone()));
@@ -103,26 +105,35 @@ impl Watch {
                 }
             }
         };
+        let mut door = self.knocks.open(&entry.address);
+        let mut knocked = false;
         while !*stop.borrow() {
             self.visit(&entry, &target, &mut memory).await;
-            let pause = self.pause(&memory);
+            let mut pause = self.pause(&memory);
+            if knocked {
+                pause = pause.min(SECOND_LOOK);
+            }
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pause) => knocked = false,
+                () = door.knocked() => knocked = true,
                 _ = stop.changed() => {}
             }
         }
+        self.knocks.close(&entry.address);
         entry.address
     }
 
     /// What the store knows of the device at an address.
     pub(super) async fn remember(&self, address: &str) -> Result<Memory, StoreError> {
         let address = address.to_owned();
+        let rules = Arc::clone(&self.rules);
+        let month_end = self.context.settings.ledger.month_end.clone();
         self.store
             .read(move |store| {
                 let reading = store.latest_reading(&address)?;
                 let supplies = store.supply_memory(&address)?;
                 let memory = Memory::restore(&address, store.device(&address)?, reading.map(|row| row.at));
-                Ok(memory.with_supplies(supplies.as_deref()))
+                Ok(memory.with_supplies(supplies.as_deref()).with_rules(rules).with_month_end(month_end))
             })
             .await
     }

@@ -12,7 +12,7 @@ const REMEMBERED_MAX: usize = 64;
 pub struct FlapRule {
     /// So many starts within `window`: the last of them is held. At least 2; default 3.
     pub starts: u32,
-    /// Default 10 minutes.
+    /// Default 10 minutes; nothing is held if it is zero.
     pub window: SignedDuration,
     /// A held episode is over when the fault has stayed away for so long. Default 10 minutes.
     pub cooldown: SignedDuration,

@@ -16,7 +16,7 @@ const FAMILIES_MAX: usize = 32;
 /// matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecurrenceRule {
-    /// So many in the bucket call a technician; at least 2. Default 6.
+    /// So many in the bucket call a technician; 0 for never. Default 6.
     pub calls_at: u32,
     /// One leaks per so many clean pages; at least 1. Default 16.
     pub pages_per_leak: u64,
@@ -137,7 +137,7 @@ impl Buckets {
             return;
         };
         // However many come, it is empty again after the same number of clean pages.
-        let most = rule.calls_at.saturating_mul(2);
+        let most = rule.calls_at.saturating_mul(2).max(1);
         bucket.level = bucket.level_at(pages, now, rule).saturating_add(1).min(most);
         bucket.count = bucket.count.saturating_add(1);
         bucket.last = now;
@@ -151,7 +151,7 @@ impl Buckets {
         now: Timestamp,
         rule: &RecurrenceRule,
     ) -> Vec<(String, String)> {
-        let calls = |bucket: &&Bucket| bucket.level >= rule.calls_at.max(2);
+        let calls = |bucket: &&Bucket| rule.calls_at > 0 && bucket.level >= rule.calls_at;
         self.0.iter().filter(calls).map(|bucket| (bucket.family.clone(), bucket.words(pages, now))).collect()
     }
 

@@ -44,7 +44,7 @@ fn with_bits(bits: &[ErrorBit]) -> Reading {
 fn incomplete(reading: Reading, part: Part) -> Reading {
     let mut walk = Walk::default();
     walk.fail(part, "timed out");
-    Reading { incomplete: interpret(&walk).incomplete, ..reading }
+    Reading { incomplete: interpret(&walk, &crate::profile::Profiles::built_in()).incomplete, ..reading }
 }
 
 /// The default rules in a place of its own time.
@@ -283,7 +283,10 @@ fn recorded_alert_rows_of_a_kyocera_give_one_fault() {
         }
     }
     let mut device = Polled::new();
-    assert_eq!(device.answers(&interpret(&walk)), ["+marker-fuser-under-temperature"]);
+    assert_eq!(
+        device.answers(&interpret(&walk, &crate::profile::Profiles::built_in())),
+        ["+marker-fuser-under-temperature"]
+    );
 }
 
 /// One poll: silence, or rows (from a small pool, so that they repeat), bits, and which parts failed.
@@ -325,7 +328,7 @@ fn reading_of(poll: &Poll) -> Option<Reading> {
     if *status_failed {
         walk.fail(Part::Status, "timed out");
     }
-    reading.incomplete = interpret(&walk).incomplete;
+    reading.incomplete = interpret(&walk, &crate::profile::Profiles::built_in()).incomplete;
     Some(reading)
 }
 

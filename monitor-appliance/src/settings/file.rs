@@ -1,6 +1,8 @@
 //! The settings file as written: options and plain values, checked once into [`Settings`].
 
 use super::access::FileAccess;
+use super::faults::{FileFaults, FileTraps};
+use super::ledger::FileLedger;
 use super::ranges::{FileDiscovery, FileRange, RANGES_MAX};
 use super::script::FileScript;
 use super::update::{FileUpdate, FileWatchdog};
@@ -41,6 +43,12 @@ pub(super) struct FileSettings {
     timers: FileTimers,
     #[serde(default, skip_serializing_if = "is_default")]
     retention: FileRetention,
+    #[serde(default, skip_serializing_if = "is_default")]
+    ledger: FileLedger,
+    #[serde(default, skip_serializing_if = "is_default")]
+    faults: FileFaults,
+    #[serde(default, skip_serializing_if = "is_default")]
+    traps: FileTraps,
     #[serde(default, skip_serializing_if = "is_default")]
     limits: FileLimits,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -418,6 +426,9 @@ impl FileSettings {
             discovery: self.discovery.check()?,
             timers: self.timers.check()?,
             retention: self.retention.check()?,
+            ledger: self.ledger.check()?,
+            faults: self.faults.check()?,
+            traps: self.traps.check(),
             limits,
             mail_limits,
             update: self.update.check()?,
@@ -449,6 +460,9 @@ impl FileSettings {
                 .then(|| u64::try_from(settings.freshness.as_hours() / 24).unwrap_or(1)),
             timers: FileTimers::of(&settings.timers),
             retention: FileRetention::of(&settings.retention),
+            ledger: FileLedger::of(&settings.ledger),
+            faults: FileFaults::of(&settings.faults),
+            traps: FileTraps::of(&settings.traps),
             limits: FileLimits::of(&settings.limits),
             update: FileUpdate::of(&settings.update),
             script: FileScript::of(&settings.script),

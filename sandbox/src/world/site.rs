@@ -6,6 +6,7 @@ use super::release::ReleaseFolder;
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -55,6 +56,9 @@ impl Default for Pace {
         Self { fault_poll: 1, counter_collect: 5, mail_poll: 1, answer_wait: 10, resend_max: 30 }
     }
 }
+
+/// Many boxes share one machine, and stories have their jams as often as they like.
+const QUIET: &str = "\n[traps]\nreceive = false\n\n[faults]\nrecurring_calls_at = 0\nlasting_minutes = 0\nflapping_minutes = 0\n";
 
 /// One appliance; its processes end with it.
 #[derive(Debug)]
@@ -145,9 +149,32 @@ impl Site {
         settings.push_str(&format!(
             "\n[timers]\nfault_poll_secs = {fault_poll}\ncounter_collect_secs = {counter_collect}\nmail_poll_secs = {mail_poll}\n\
              answer_poll_secs = {mail_poll}\nanswer_wait_secs = {answer_wait}\nresend_pause_max_secs = {resend_max}\nbackoff_first_secs = 1\nbackoff_max_secs = 2\n\
-             heartbeat_secs = 1\nheartbeat_limit_secs = 20\n"
+             heartbeat_secs = 1\nheartbeat_limit_secs = 20\n{QUIET}"
         ));
         Ok(std::fs::write(&path, settings)?)
+    }
+
+    /// Judges faults as an appliance does by default, and waits for traps at any free port of this machine. Before it is started.
+    ///
+    /// # Errors
+    /// When its settings cannot be changed.
+    pub fn hear_traps(&self) -> anyhow::Result<()> {
+        let path = self.root.join("appliance.toml");
+        let settings = std::fs::read_to_string(&path)?;
+        anyhow::ensure!(settings.contains(QUIET), "the box is not set up as the sandbox does it");
+        let heard = settings.replace(QUIET, "\n[traps]\naddress = \"127.0.0.1\"\nport = 0\n");
+        Ok(std::fs::write(&path, heard)?)
+    }
+
+    /// Where it waits for traps, once it does.
+    ///
+    /// # Errors
+    /// As `status`.
+    pub fn trap_address(&self) -> anyhow::Result<Option<SocketAddr>> {
+        let status = self.json(&["status"])?;
+        let port = status.pointer("/traps/port").and_then(serde_json::Value::as_u64);
+        let port = port.map(u16::try_from).transpose()?;
+        Ok(port.map(|port| SocketAddr::from(([127, 0, 0, 1], port))))
     }
 
     /// The appliance's id as the center gave it.
