@@ -299,7 +299,7 @@ impl Watch {
                 let placement = inventory::place(Some(&id), &entry.address, &change.devices()?);
                 let came_from = inventory::settle(change, &placement, &entry.address)?;
                 // What was found stays watched where it was found, as long as a printer is there.
-                if !configured && kind == DeviceKind::Printer {
+                if !configured && kind.is_watched() {
                     change.device_answered(&entry.address, now)?;
                     change.keep_access(&entry.address, &entry.access)?;
                 }

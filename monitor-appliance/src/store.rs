@@ -21,6 +21,7 @@ mod requests;
 mod row;
 mod shared;
 mod supply;
+mod tries;
 mod updates;
 
 pub use control::ScriptWish;
@@ -46,7 +47,7 @@ use std::time::{Duration, Instant};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("store/schema.sql"),
     include_str!("store/updates.sql"),
     include_str!("store/clock.sql"),
@@ -57,6 +58,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("store/by_hand.sql"),
     include_str!("store/begins.sql"),
     include_str!("store/supply.sql"),
+    include_str!("store/discovery.sql"),
 ];
 
 /// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It

@@ -4,6 +4,7 @@
 
 mod attacks;
 mod delta;
+mod discovery;
 mod envelope;
 mod flood;
 mod forecast;
@@ -42,6 +43,8 @@ pub(crate) enum Name {
     Powercut,
     /// From a code on paper to an appliance with twenty registered devices, by somebody who types.
     Stranger,
+    /// Looking for printers: forty of them, none, and such that take none of the first credentials.
+    Discovery,
 }
 
 /// Runs the named benches, all without a name, and prints their figures last. One that cannot run here does not keep
@@ -73,6 +76,7 @@ pub(crate) fn run(
             Name::Attacks => attacks::run(),
             Name::Powercut => powercut::run(points),
             Name::Stranger => stranger::run(),
+            Name::Discovery => discovery::run(now, runtime),
         };
         match measured {
             Ok(measured) => figures.extend(measured),
@@ -100,6 +104,7 @@ impl Name {
             Self::Forecast => "1,600 simulated printers with levels in steps of 1, 10, 20 and 25 %",
             Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
+            Self::Discovery => "254 addresses with forty printers, with none, and with twelve that are shy",
             Self::Stranger => "a new box, a code on paper, a real mail server, and somebody who types",
         }
     }

@@ -10,12 +10,14 @@ use mailfmt::message::Message;
 use mailfmt::message::report::{DeviceState, InventoryDevice};
 use monitor_appliance::device::interpret;
 use monitor_appliance::device_watch::credential;
-use monitor_appliance::discovery::{DeviceKind, Scan, ScanProgress, order, scan};
+use monitor_appliance::discovery::{DeviceKind, Scan, ScanProgress, Surroundings, TryBook, order, scan};
 use monitor_appliance::inventory::{self, Registered};
+use monitor_appliance::profile::Profiles;
 use monitor_appliance::settings::{Discovery, RangeEntry, SnmpAccess};
 use monitor_appliance::snmp::{
     AuthProtocol, DeviceTarget, PrivacyProtocol, ReadLimits, Secret, SnmpCredential, SnmpReader,
 };
+use monitor_appliance::store::SharedStore;
 use monitor_appliance::{Context, Layout, Settings, Store, device_watch, shutdown};
 use sandbox::printers::{Printer, PrinterSettings, Recording, V3User};
 use std::collections::BTreeSet;
@@ -105,10 +107,40 @@ async fn look(ranges: &[RangeEntry]) -> Scan {
 }
 
 async fn look_with(ranges: &[RangeEntry], pace: &Discovery, told: &(dyn Fn(ScanProgress) + Sync)) -> Scan {
+    look_in(None, SignedDuration::ZERO, ranges, pace, told).await
+}
+
+/// A scan that remembers in a store what was tried, some time from now.
+async fn look_later(store: &Path, later: SignedDuration, ranges: &[RangeEntry]) -> Scan {
+    look_in(Some(Store::open(store).unwrap()), later, ranges, &pace(), &|_| {}).await
+}
+
+async fn look_in(
+    store: Option<Store>,
+    later: SignedDuration,
+    ranges: &[RangeEntry],
+    pace: &Discovery,
+    told: &(dyn Fn(ScanProgress) + Sync),
+) -> Scan {
     let reader = SnmpReader::bind().await.unwrap();
     let layout = Layout::new(Path::new("/nowhere"));
     let wire = |access: &SnmpAccess| credential(&layout, access).map_err(|error| error.to_string());
-    scan(&reader, &order(ranges, pace, |_| false), &wire, &|_| None, told).await
+    let now = || monitor_appliance::context::system_clock().wall.saturating_add(later).unwrap();
+    let tries = store.as_ref().map(|store| store.credential_tries().unwrap()).unwrap_or_default();
+    let store = store.map(SharedStore::new);
+    let around = Surroundings {
+        reader: &reader,
+        profiles: &Profiles::built_in(),
+        credential: &wire,
+        known: &|_| None,
+        keep: &|tries| match &store {
+            Some(store) => store.keep_tries(tries),
+            None => Box::pin(async { Ok(()) }),
+        },
+        now: &now,
+        progress: told,
+    };
+    scan(&around, &order(ranges, pace, |_| false), TryBook::of(tries, now())).await
 }
 
 fn serials(scan: &Scan) -> BTreeSet<String> {
@@ -165,18 +197,10 @@ async fn twenty_printers_are_found_and_an_excluded_address_is_not_asked() {
     };
     let scan = look_with(&[range], &pace(), &told).await;
     assert_eq!(serials(&scan), (2..=21).map(serial).collect());
-    assert!(
-        scan.found
-            .iter()
-            .all(|device| device.kind == DeviceKind::Printer && device.identity.vendor.is_some())
-    );
+    assert!(scan.found.iter().all(|device| device.kind.is_watched() && device.identity.vendor.is_some()));
     assert_eq!((scan.asked, scan.finished, furthest.load(Ordering::SeqCst)), (39, true, 39));
     assert_eq!(excluded.asked(), Vec::<String>::new());
-    assert_eq!(
-        empty.asked(),
-        ["V2c public", "V2c public", "V1 public"],
-        "nobody is asked more often than that"
-    );
+    assert_eq!(empty.asked(), ["V2c public", "V1 public"], "nobody is asked more often than that");
     let first = &scan.found[0];
     assert_eq!(
         (first.address.as_str(), first.identity.serial.as_deref()),
@@ -197,8 +221,13 @@ async fn who_a_scan_finds_is_who_a_full_reading_finds() {
         let limits = ReadLimits::default();
         let short = reader.read_identity(&target, &limits).await.unwrap();
         let full = reader.read_full(&target, &limits).await.unwrap();
-        assert_eq!(DeviceKind::of(&short), DeviceKind::Printer, "{}", recording.name());
-        assert_eq!(interpret(&short, &monitor_appliance::profile::Profiles::built_in()).identity, interpret(&full, &monitor_appliance::profile::Profiles::built_in()).identity, "{}", recording.name());
+        assert!(DeviceKind::of(&short).is_watched(), "{}", recording.name());
+        assert_eq!(
+            interpret(&short, &monitor_appliance::profile::Profiles::built_in()).identity,
+            interpret(&full, &monitor_appliance::profile::Profiles::built_in()).identity,
+            "{}",
+            recording.name()
+        );
         printer.stop().await;
     }
 }
@@ -356,6 +385,106 @@ async fn a_device_with_two_addresses_is_found_once() {
     let scan = look(&[site.range(1, 5)]).await;
     let [device] = scan.found.as_slice() else { panic!("{:?}", scan.found) };
     assert_eq!((device.address.as_str(), &device.more_addresses), (site.at(2).as_str(), &vec![site.at(3)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_printer_is_told_two_wrong_credentials_an_hour_whatever_is_restarted_and_found_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store.db");
+    let site = Site::new(14).await;
+    let user = V3User::auth("monitor", async_snmp::AuthProtocol::Sha256, PASSWORD).unwrap();
+    let user = user.with_privacy(async_snmp::PrivProtocol::Aes128, PASSWORD).unwrap();
+    let settings =
+        PrinterSettings { community: "nobody knows".to_owned(), user: Some(user), ..site.settings(2) };
+    let printer = site.start(2, settings, &serial(2)).await;
+    let v2c = |community: &str| SnmpAccess::V2c { community: Secret::new(community) };
+    let right = v3_user(folder.path(), PASSWORD);
+    let credentials =
+        vec![v2c("public"), v2c("private"), v3_user(folder.path(), "a wrong password"), right.clone()];
+    let range = RangeEntry { credentials, ..site.range(2, 2) };
+    let mut found = Vec::new();
+    for hour in 0..3 {
+        let later = SignedDuration::from_mins(62 * hour);
+        for _ in 0..2 {
+            let scan = look_later(&store, later, std::slice::from_ref(&range)).await;
+            assert!(scan.problems.is_empty(), "{:?}", scan.problems);
+            found = scan.found;
+        }
+        let tally = printer.take_tally();
+        assert!(tally.wrong_credentials <= 2, "{} in hour {hour}", tally.wrong_credentials);
+        assert_eq!(tally.outstanding_max, 1);
+    }
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].access, right);
+    look_later(&store, SignedDuration::from_hours(4), &[range]).await;
+    assert_eq!(printer.take_tally().wrong_credentials, 0, "the one that was good last comes first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_tried_that_cannot_be_kept() {
+    let site = Site::new(15).await;
+    let printer = site.printer(2).await;
+    let reader = SnmpReader::bind().await.unwrap();
+    let layout = Layout::new(Path::new("/nowhere"));
+    let around = Surroundings {
+        reader: &reader,
+        profiles: &Profiles::none(),
+        credential: &|access| credential(&layout, access).map_err(|error| error.to_string()),
+        known: &|_| None,
+        keep: &|_| Box::pin(async { Err("the disk is full".to_owned()) }),
+        now: &|| monitor_appliance::context::system_clock().wall,
+        progress: &|_| {},
+    };
+    let scan = scan(&around, &order(&[site.range(1, 5)], &pace(), |_| false), TryBook::default()).await;
+    assert_eq!((scan.found.len(), scan.problems.as_slice()), (0, &["the disk is full".to_owned()][..]));
+    assert_eq!(printer.tally().requests, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_printer_that_speaks_only_the_old_version_is_found_with_it() {
+    let site = Site::new(16).await;
+    let printer = site.printer(2).await;
+    let relay = OldVersion::start((address(16, 3), site.port), &printer).await;
+    let scan = look(&[site.range(3, 3)]).await;
+    assert_eq!(serials(&scan), BTreeSet::from([serial(2)]));
+    assert_eq!(scan.found[0].access, SnmpAccess::V1 { community: Secret::new("public") });
+    drop(relay);
+}
+
+/// Passes only SNMPv1 on to a printer.
+struct OldVersion(tokio::task::JoinHandle<()>);
+
+impl OldVersion {
+    async fn start(at: (Ipv4Addr, u16), printer: &Printer) -> Self {
+        let front = UdpSocket::bind(at).await.unwrap();
+        let back = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        back.connect(printer.address()).await.unwrap();
+        Self(tokio::spawn(async move {
+            let (mut question, mut answer) = ([0; 4096], [0; 4096]);
+            let mut asker = None;
+            loop {
+                tokio::select! {
+                    Ok((length, from)) = front.recv_from(&mut question) => {
+                        let message = CommunityMessage::decode(question[..length].to_vec().into(), DecodeConfig::default());
+                        let old = message.is_ok_and(|message| message.value.into_parts().0 == async_snmp::Version::V1);
+                        if old {
+                            asker = Some(from);
+                            back.send(&question[..length]).await.unwrap();
+                        }
+                    }
+                    Ok(length) = back.recv(&mut answer) => {
+                        front.send_to(&answer[..length], asker.unwrap()).await.unwrap();
+                    }
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for OldVersion {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// An appliance that watches a range, with a clock of its own.

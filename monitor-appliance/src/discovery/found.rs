@@ -1,65 +1,13 @@
 //! What the answer of one address tells, and how the answers of one device are put together. Pure.
 
-use crate::device::{DeviceIdentity, Walk, interpret, oids};
+use super::dns_sd::Announced;
+use super::kind::DeviceKind;
+use crate::device::{DeviceIdentity, Walk, interpret};
 use crate::device_watch::device_id;
+use crate::profile::Profiles;
 use crate::settings::SnmpAccess;
 use mailfmt::message::DeviceId;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// What sort of device answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DeviceKind {
-    /// Printer, copier, fax: it has tables of the Printer MIB (RFC 3805) or tells an IEEE 1284 device id.
-    Printer,
-    /// A computer: it tells memory and disks (RFC 2790).
-    Computer,
-    /// Anything else that speaks SNMP: switches, power supplies.
-    Other,
-}
-
-impl DeviceKind {
-    /// The kind in what a device told.
-    #[must_use]
-    pub fn of(walk: &Walk) -> Self {
-        let has = |columns: &[&[u32]]| columns.iter().any(|column| walk.column(column).next().is_some());
-        let tables = [
-            oids::PRT_GENERAL_CURRENT_LOCALIZATION,
-            oids::PRT_GENERAL_SERIAL_NUMBER,
-            oids::PRT_GENERAL_PRINTER_NAME,
-            oids::PPM_PORT_IEEE1284_DEVICE_ID,
-            oids::BROTHER_IEEE1284_DEVICE_ID,
-            oids::HP_IEEE1284_DEVICE_ID,
-        ];
-        if has(&tables) {
-            Self::Printer
-        } else if has(&[oids::HR_STORAGE_TYPE]) {
-            // A computer lists the printers that it prints on among its devices.
-            Self::Computer
-        } else if has(&[oids::HR_PRINTER_STATUS]) {
-            Self::Printer
-        } else {
-            Self::Other
-        }
-    }
-
-    /// The word in tables.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Printer => "printer",
-            Self::Computer => "computer",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl std::fmt::Display for DeviceKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
 
 /// A device that answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,21 +24,41 @@ pub struct FoundDevice {
     pub access: SnmpAccess,
     /// Whether its range wants it watched.
     pub wanted: bool,
+    /// What it announces of itself, where it was heard.
+    pub announced: Option<Announced>,
 }
 
 impl FoundDevice {
     /// What `walk` tells of the device at `address`.
     #[must_use]
-    pub fn of(address: String, walk: &Walk, access: SnmpAccess, others: bool) -> Self {
+    pub fn of(address: String, walk: &Walk, access: SnmpAccess, others: bool, profiles: &Profiles) -> Self {
         let kind = DeviceKind::of(walk);
         Self {
             address,
             more_addresses: Vec::new(),
-            identity: interpret(walk).identity,
+            identity: interpret(walk, profiles).identity,
             kind,
             access,
-            wanted: others || kind == DeviceKind::Printer,
+            wanted: others || kind.is_watched(),
+            announced: None,
         }
+    }
+
+    /// The same device with what it announces of itself: hints where it told nothing.
+    #[must_use]
+    pub fn hinted(mut self, announced: Option<&Announced>, others: bool) -> Self {
+        let Some(announced) = announced else { return self };
+        self.kind = self.kind.hinted(announced);
+        self.wanted = others || self.kind.is_watched();
+        let hint = |told: &mut Option<String>, hint: &Option<String>| {
+            if told.is_none() {
+                told.clone_from(hint);
+            }
+        };
+        hint(&mut self.identity.vendor, &announced.vendor);
+        hint(&mut self.identity.model, &announced.model);
+        self.announced = Some(announced.clone());
+        self
     }
 
     /// Who it is: by serial number, else by hardware address, else not known.
@@ -101,22 +69,25 @@ impl FoundDevice {
 }
 
 /// Puts the answers of one device under several addresses together, in the order of the first answer. The address at
-/// which `known` has it already stays its address, else the first one is.
+/// which `known` has it already stays its address, else the first one is. Two that tell one serial number and two hardware
+/// addresses are two devices.
 #[must_use]
 pub fn merge(found: Vec<FoundDevice>, known: impl Fn(&DeviceId) -> Option<String>) -> Vec<FoundDevice> {
     let mut merged: Vec<FoundDevice> = Vec::new();
-    let mut places: BTreeMap<DeviceId, usize> = BTreeMap::new();
+    let mut places: BTreeMap<DeviceId, Vec<usize>> = BTreeMap::new();
     for device in found {
         let Some(id) = device.id() else {
             merged.push(device);
             continue;
         };
-        let Some(place) = places.get(&id) else {
-            places.insert(id, merged.len());
+        let same =
+            |place: &&usize| !is_other(merged[**place].identity.mac.as_ref(), device.identity.mac.as_ref());
+        let Some(place) = places.get(&id).and_then(|places| places.iter().find(same)).copied() else {
+            places.entry(id).or_default().push(merged.len());
             merged.push(device);
             continue;
         };
-        let before = &mut merged[*place];
+        let before = &mut merged[place];
         let (mut chosen, other) = if known(&id).as_ref() == Some(&device.address) {
             let mut chosen = device;
             chosen.more_addresses = std::mem::take(&mut before.more_addresses);
@@ -130,19 +101,21 @@ pub fn merge(found: Vec<FoundDevice>, known: impl Fn(&DeviceId) -> Option<String
     merged
 }
 
+/// Whether two hardware addresses are told and differ.
+#[must_use]
+pub(crate) fn is_other(one: Option<&String>, other: Option<&String>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| !one.eq_ignore_ascii_case(other))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::{Oid, Value};
     use crate::snmp::Secret;
-
-    fn walk(objects: &[&str]) -> Walk {
-        objects.iter().map(|oid| (oid.parse::<Oid>().unwrap(), Value::Integer(1))).collect()
-    }
 
     fn device(address: &str, serial: Option<&str>) -> FoundDevice {
         let access = SnmpAccess::V2c { community: Secret::new("public") };
-        let mut found = FoundDevice::of(address.to_owned(), &Walk::default(), access, true);
+        let mut found =
+            FoundDevice::of(address.to_owned(), &Walk::default(), access, true, &Profiles::none());
         found.identity.serial = serial.map(str::to_owned);
         found
     }
@@ -158,18 +131,23 @@ mod tests {
     }
 
     #[test]
-    fn a_computer_that_lists_printers_is_no_printer() {
-        let printer = "1.3.6.1.2.1.43.5.1.1.17.1";
-        let (disks, prints) = ("1.3.6.1.2.1.25.2.3.1.2.1", "1.3.6.1.2.1.25.3.5.1.1.3");
-        assert_eq!(DeviceKind::of(&walk(&[printer, disks])), DeviceKind::Printer);
-        assert_eq!(DeviceKind::of(&walk(&[disks, prints])), DeviceKind::Computer);
-        assert_eq!(DeviceKind::of(&walk(&[prints])), DeviceKind::Printer);
-        assert_eq!(DeviceKind::of(&walk(&["1.3.6.1.2.1.1.3.0"])), DeviceKind::Other);
+    fn one_device_at_two_addresses_is_one_device() {
+        let found = vec![device("a", Some("1")), device("b", Some("2")), device("c", Some("1"))];
+        assert_eq!(addresses(&merge(found, |_| None)), [("a", vec!["c"]), ("b", vec![])]);
     }
 
     #[test]
-    fn one_device_at_two_addresses_is_one_device() {
-        let found = vec![device("a", Some("1")), device("b", Some("2")), device("c", Some("1"))];
+    fn one_serial_number_with_two_hardware_addresses_is_two_devices() {
+        let with = |address, mac: &str| {
+            let mut found = device(address, Some("1"));
+            found.identity.mac = Some(mac.to_owned());
+            found
+        };
+        let found = vec![
+            with("a", "00:00:00:00:00:01"),
+            with("b", "00:00:00:00:00:02"),
+            with("c", "00:00:00:00:00:01"),
+        ];
         assert_eq!(addresses(&merge(found, |_| None)), [("a", vec!["c"]), ("b", vec![])]);
     }
 

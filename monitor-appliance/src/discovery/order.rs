@@ -3,13 +3,22 @@
 use super::range::{ADDRESSES_MAX, AddressRange};
 use crate::settings::{Discovery, RangeEntry, SnmpAccess};
 use std::collections::BTreeSet;
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 /// One address to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScanTarget {
     /// The address.
+    pub address: SocketAddr,
+    /// Its range: a place in [`ScanOrder::ranges`].
+    pub range: usize,
+}
+
+/// One question to many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScanCall {
+    /// Where it goes.
     pub address: SocketAddrV4,
     /// Its range: a place in [`ScanOrder::ranges`].
     pub range: usize,
@@ -22,8 +31,10 @@ pub struct ScanOrder {
     pub ranges: Vec<RangeEntry>,
     /// The addresses to ask, each once.
     pub targets: Vec<ScanTarget>,
-    /// General calls: the address, and the place of its range.
-    pub calls: Vec<ScanTarget>,
+    /// General calls by SNMP.
+    pub calls: Vec<ScanCall>,
+    /// Where announcements are asked for.
+    pub announced: Vec<ScanCall>,
     /// Addresses left out because a range is too long or there are too many: the number.
     pub left_out: u32,
     /// Addresses asked at the same time.
@@ -36,29 +47,23 @@ pub struct ScanOrder {
     pub deadline: Duration,
 }
 
-/// Printers wake up from the first question and may need some seconds: those that said nothing are asked again when all
-/// others have been asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Round {
-    /// Communities with SNMPv2c, then SNMPv3 users.
-    First,
-    /// For those that said nothing: the same, and the communities with SNMPv1.
-    Second,
-}
-
 /// Plans a scan of `ranges`. An address in several ranges belongs to the first one; one for which `skip` says yes (a
 /// device that is watched and answers) is not asked.
 #[must_use]
-pub fn order(ranges: &[RangeEntry], settings: &Discovery, skip: impl Fn(SocketAddrV4) -> bool) -> ScanOrder {
+pub fn order(ranges: &[RangeEntry], settings: &Discovery, skip: impl Fn(SocketAddr) -> bool) -> ScanOrder {
     let mut seen = BTreeSet::new();
-    let (mut targets, mut calls, mut left_out) = (Vec::new(), Vec::new(), 0_u32);
+    let (mut targets, mut left_out) = (Vec::new(), 0_u32);
+    let to = |reach: fn(&AddressRange) -> Option<SocketAddrV4>| {
+        let calls = ranges.iter().enumerate();
+        calls
+            .filter_map(move |(range, entry)| Some(ScanCall { address: reach(&entry.range)?, range }))
+            .collect()
+    };
     let most = usize::try_from(ADDRESSES_MAX).unwrap_or(usize::MAX);
     for (range, entry) in ranges.iter().enumerate() {
         left_out = left_out.saturating_add(entry.range.count().saturating_sub(ADDRESSES_MAX));
         for address in entry.range.addresses().take(most) {
-            if entry.range.is_general_call() {
-                calls.push(ScanTarget { address, range });
-            } else if is_excluded(&entry.excludes, address) || skip(address) || seen.contains(&address) {
+            if is_excluded(&entry.excludes, address) || skip(address) || seen.contains(&address) {
                 // Nothing to ask.
             } else if targets.len() < most {
                 seen.insert(address);
@@ -71,7 +76,8 @@ pub fn order(ranges: &[RangeEntry], settings: &Discovery, skip: impl Fn(SocketAd
     ScanOrder {
         ranges: ranges.to_vec(),
         targets,
-        calls,
+        calls: to(AddressRange::general_call),
+        announced: to(AddressRange::announced),
         left_out,
         parallel: settings.parallel,
         per_second: settings.per_second,
@@ -81,36 +87,50 @@ pub fn order(ranges: &[RangeEntry], settings: &Discovery, skip: impl Fn(SocketAd
 }
 
 /// Whether one of the excludes holds the address.
-pub(super) fn is_excluded(excludes: &[AddressRange], address: SocketAddrV4) -> bool {
+pub(super) fn is_excluded(excludes: &[AddressRange], address: SocketAddr) -> bool {
     excludes.iter().any(|exclude| exclude.contains(address))
 }
 
 /// Whether nobody is to ask this address any more: the excludes of a range hold it, and no range asks it.
 #[must_use]
-pub fn is_left_out(ranges: &[RangeEntry], address: SocketAddrV4) -> bool {
+pub fn is_left_out(ranges: &[RangeEntry], address: SocketAddr) -> bool {
     let asks = |entry: &RangeEntry| entry.range.contains(address) && !is_excluded(&entry.excludes, address);
     ranges.iter().any(|entry| is_excluded(&entry.excludes, address)) && !ranges.iter().any(asks)
 }
 
-/// What is tried at one address, in order: communities first, an SNMPv3 user last, since a wrong community is merely
-/// not answered while wrong passwords are counted by some printers.
+/// The range that an address found by a call or an announcement belongs to: the first that names it, else the one whose
+/// question it answered. `None` where it is excluded.
 #[must_use]
-pub fn attempts(credentials: &[SnmpAccess], round: Round) -> Vec<SnmpAccess> {
-    let communities = credentials.iter().filter(|access| matches!(access, SnmpAccess::V2c { .. }));
-    let mut tried: Vec<SnmpAccess> = communities.cloned().collect();
-    // A range that knows only SNMPv1 is asked with it at once.
-    if round == Round::Second || tried.is_empty() {
-        for access in credentials {
-            if let SnmpAccess::V1 { community } | SnmpAccess::V2c { community } = access {
-                let older = SnmpAccess::V1 { community: community.clone() };
-                if !tried.contains(&older) {
-                    tried.push(older);
-                }
+pub fn range_of(ranges: &[RangeEntry], address: SocketAddr, asked: usize) -> Option<usize> {
+    let excluded = |range: &RangeEntry| is_excluded(&range.excludes, address);
+    if ranges.get(asked).is_none_or(excluded) {
+        return None;
+    }
+    match ranges.iter().position(|range| range.range.contains(address)) {
+        Some(named) => (!excluded(&ranges[named])).then_some(named),
+        None => Some(asked),
+    }
+}
+
+/// What is tried at an address, in order, as far as [`super::TryBook`] lets it: communities by SNMPv2c, then SNMPv3 users,
+/// since wrong passwords are counted by some printers while a wrong community is merely not answered, then the
+/// communities by SNMPv1. A printer that slept through the first question hears the last one.
+#[must_use]
+pub fn ladder(credentials: &[SnmpAccess]) -> Vec<SnmpAccess> {
+    let of =
+        |wanted: fn(&SnmpAccess) -> bool| credentials.iter().filter(move |access| wanted(access)).cloned();
+    let mut ladder: Vec<SnmpAccess> = of(|access| matches!(access, SnmpAccess::V2c { .. }))
+        .chain(of(|access| matches!(access, SnmpAccess::V3 { .. })))
+        .collect();
+    for access in credentials {
+        if let SnmpAccess::V1 { community } | SnmpAccess::V2c { community } = access {
+            let older = SnmpAccess::V1 { community: community.clone() };
+            if !ladder.contains(&older) {
+                ladder.push(older);
             }
         }
     }
-    tried.extend(credentials.iter().filter(|access| matches!(access, SnmpAccess::V3 { .. })).cloned());
-    tried
+    ladder
 }
 
 #[cfg(test)]
@@ -173,7 +193,20 @@ mod tests {
     #[test]
     fn a_general_call_is_one_question_and_no_sweep() {
         let order = order(&[range("broadcast:10.0.0.255", &[])], &Discovery::default(), |_| false);
-        assert_eq!((order.targets.len(), order.calls.len()), (0, 1));
+        assert_eq!((order.targets.len(), order.calls.len(), order.announced.len()), (0, 1, 0));
+        let order = super::order(&[range("mdns", &[])], &Discovery::default(), |_| false);
+        assert_eq!((order.targets.len(), order.calls.len(), order.announced.len()), (0, 0, 1));
+    }
+
+    #[test]
+    fn who_answers_a_call_belongs_to_the_range_that_names_it_or_to_the_call() {
+        let ranges = [range("10.0.0.1-9", &["10.0.0.5"]), range("mdns", &["10.0.0.6", "fe80::6"])];
+        let of = |address: &str| range_of(&ranges, address.parse().unwrap(), 1);
+        assert_eq!(of("10.0.0.1:161"), Some(0));
+        assert_eq!(of("10.0.0.5:161"), None, "excluded where it is named");
+        assert_eq!(of("10.0.0.6:161"), None, "excluded where it was heard");
+        assert_eq!(of("10.7.0.1:161"), Some(1));
+        assert_eq!((of("[fe80::6%2]:161"), of("[fe80::7%2]:161")), (None, Some(1)));
     }
 
     #[test]
@@ -184,13 +217,9 @@ mod tests {
     }
 
     #[test]
-    fn communities_come_before_users_and_the_old_version_only_where_nobody_answered() {
+    fn communities_come_before_users_and_the_old_version_comes_last() {
         let credentials = [v3(), v2c("a"), v1("b"), v2c("c")];
-        assert_eq!(attempts(&credentials, Round::First), [v2c("a"), v2c("c"), v3()]);
-        assert_eq!(
-            attempts(&credentials, Round::Second),
-            [v2c("a"), v2c("c"), v1("a"), v1("b"), v1("c"), v3()]
-        );
-        assert_eq!(attempts(&[v1("b")], Round::First), [v1("b")]);
+        assert_eq!(ladder(&credentials), [v2c("a"), v2c("c"), v3(), v1("a"), v1("b"), v1("c")]);
+        assert_eq!(ladder(&[v1("b")]), [v1("b")]);
     }
 }

@@ -1,4 +1,6 @@
 use super::*;
+use crate::device::Walk;
+use crate::profile::Profiles;
 use crate::settings::SnmpAccess;
 use crate::snmp::Secret;
 use jiff::SignedDuration;
@@ -164,20 +166,13 @@ impl Site {
     fn scan(&mut self, found: &[(&str, &str)], secs: i64) -> Registered {
         let device = |(address, serial): &(&str, &str)| {
             let mut device =
-                FoundDevice::of((*address).to_owned(), &crate::device::Walk::default(), public(), true);
+                FoundDevice::of((*address).to_owned(), &Walk::default(), public(), true, &Profiles::none());
             device.identity.vendor = Some("Maker".to_owned());
             device.identity.model = Some("One".to_owned());
             device.identity.serial = Some((*serial).to_owned());
             device
         };
-        let scan = Scan {
-            found: found.iter().map(device).collect(),
-            refused: Vec::new(),
-            problems: Vec::new(),
-            asked: found.len(),
-            left_out: 0,
-            finished: true,
-        };
+        let scan = Scan { found: found.iter().map(device).collect(), ..Scan::default() };
         self.store.change(|change| register(change, &scan, &self.settings, at(secs))).unwrap()
     }
 

@@ -56,6 +56,19 @@ impl Store {
         at.map(|ms| row::time(ms, "scan")).transpose()
     }
 
+    /// When the scan of this range goes on with credentials that could not be tried within the hour; `None` if it need not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn range_goes_on(&self, range: &RangeEntry) -> Result<Option<Timestamp>, StoreError> {
+        let at: Option<Option<i64>> = self
+            .connection
+            .prepare_cached("SELECT again_ms FROM range_scan WHERE range = ?1")?
+            .query_row((range.range.to_string(),), |row| row.get(0))
+            .optional()?;
+        at.flatten().map(|ms| row::time(ms, "scan")).transpose()
+    }
+
     /// The inventory that was last told, and when; `None` if none was.
     ///
     /// # Errors
@@ -183,17 +196,22 @@ impl Change<'_> {
         Ok(gone.len())
     }
 
-    /// Notes when a range was scanned.
+    /// Notes when a range was scanned, and when that goes on.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub fn note_scan(&self, range: &RangeEntry, at: Timestamp) -> Result<(), StoreError> {
+    pub fn note_scan(
+        &self,
+        range: &RangeEntry,
+        at: Timestamp,
+        again: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
         self.transaction
             .prepare_cached(
-                "INSERT INTO range_scan (range, at_ms) VALUES (?1, ?2)
-                 ON CONFLICT (range) DO UPDATE SET at_ms = excluded.at_ms",
+                "INSERT INTO range_scan (range, at_ms, again_ms) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (range) DO UPDATE SET at_ms = excluded.at_ms, again_ms = excluded.again_ms",
             )?
-            .execute((range.range.to_string(), at.as_millisecond()))?;
+            .execute((range.range.to_string(), at.as_millisecond(), again.map(Timestamp::as_millisecond)))?;
         Ok(())
     }
 

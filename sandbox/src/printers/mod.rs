@@ -6,6 +6,7 @@
 //! machine     what happens to a printer: pages, alerts, toner, serial number, a restart
 //! answer      the answer to one request PDU (RFC 3416, 1157)
 //! usm         the SNMPv3 envelope of the answering side (RFC 3414)
+//! tally       what came to a printer, counted by itself
 //! station     one datagram in, one datagram out, and the ways to misbehave
 //! printer     the socket around it
 //! office      printers by name; `control` lets another process change them
@@ -26,6 +27,7 @@ mod oids;
 mod printer;
 mod recording;
 mod station;
+mod tally;
 mod usm;
 
 pub use alert::{Alert, Severity};
@@ -34,4 +36,5 @@ pub use machine::{MachineError, Summary};
 pub use office::{Office, OfficeError};
 pub use printer::{Printer, PrinterError, PrinterSettings};
 pub use recording::{LineProblem, Recording, RecordingError, parse_value};
+pub use tally::Tally;
 pub use usm::{V3User, V3UserError};

@@ -16,6 +16,7 @@ use super::machine::{Machine, MachineError, Summary};
 use super::objects::Ticks;
 use super::recording::Recording;
 use super::station::{Station, ticks};
+use super::tally::Tally;
 use super::usm::{Engine, V3User, V3UserError};
 
 /// Octets of the largest request read; requests of pollers have a few hundred.
@@ -76,6 +77,7 @@ struct Shared {
 struct State {
     station: Station,
     power_on: Instant,
+    tally: Tally,
 }
 
 impl Printer {
@@ -102,8 +104,9 @@ impl Printer {
             powered: true,
             community: community.into(),
             engine,
+            strangers: 0,
         };
-        let state = Mutex::new(State { station, power_on: Instant::now() });
+        let state = Mutex::new(State { station, power_on: Instant::now(), tally: Tally::default() });
         let shared = Arc::new(Shared { state, slow: Arc::new(Semaphore::new(SLOW_ANSWERS_MAX)) });
         let task = tokio::spawn(listen(Arc::new(socket), Arc::clone(&shared)));
         Ok(Self { address, shared, task })
@@ -214,6 +217,16 @@ impl Printer {
         self.change(|station, _| station.machine.summary())
     }
 
+    /// What came to it so far.
+    pub fn tally(&self) -> Tally {
+        self.shared.lock().tally.clone()
+    }
+
+    /// What came to it since the last time this was asked.
+    pub fn take_tally(&self) -> Tally {
+        self.shared.lock().tally.take()
+    }
+
     fn change<T>(&self, act: impl FnOnce(&mut Station, Ticks) -> T) -> T {
         let mut state = self.shared.lock();
         let now = ticks(state.power_on.elapsed());
@@ -247,11 +260,13 @@ async fn listen(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
         };
         let Some((message, delay)) = reply(&shared, &buffer[..length]) else { continue };
         if delay.is_zero() {
+            shared.lock().tally.answered();
             send(&socket, &message, asker).await;
         } else if let Ok(permit) = Arc::clone(&shared.slow).try_acquire_owned() {
-            let socket = Arc::clone(&socket);
+            let (socket, shared) = (Arc::clone(&socket), Arc::clone(&shared));
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
+                shared.lock().tally.answered();
                 send(&socket, &message, asker).await;
                 drop(permit);
             });
@@ -266,8 +281,14 @@ fn reply(shared: &Shared, datagram: &[u8]) -> Option<(Bytes, Duration)> {
         getrandom::fill(&mut noise).ok()?;
     }
     let up = state.power_on.elapsed();
-    let message = state.station.answer(Bytes::copy_from_slice(datagram), up, noise)?;
-    Some((message, state.station.behaviour.delay()))
+    let before = state.station.wrong_credentials();
+    let message = state.station.answer(Bytes::copy_from_slice(datagram), up, noise);
+    let wrong = state.station.wrong_credentials() != before;
+    state.tally.came(wrong, Instant::now());
+    if message.is_none() {
+        state.tally.ignored(Instant::now());
+    }
+    Some((message?, state.station.behaviour.delay()))
 }
 
 async fn send(socket: &UdpSocket, message: &[u8], asker: SocketAddr) {

@@ -26,6 +26,8 @@ pub(super) struct Station {
     pub(super) powered: bool,
     pub(super) community: Bytes,
     pub(super) engine: Option<Engine>,
+    /// Requests whose community is not taken.
+    pub(super) strangers: u32,
 }
 
 impl Station {
@@ -47,10 +49,16 @@ impl Station {
         Some(self.behaviour.distort(message, noise))
     }
 
-    fn answer_community(&self, datagram: Bytes, up: Duration) -> Option<Bytes> {
+    /// Requests that came with a community or a user that is not taken.
+    pub(super) fn wrong_credentials(&self) -> u32 {
+        self.strangers.wrapping_add(self.engine.as_ref().map_or(0, |engine| engine.refusals))
+    }
+
+    fn answer_community(&mut self, datagram: Bytes, up: Duration) -> Option<Bytes> {
         let asked = CommunityMessage::decode(datagram, DecodeConfig::STRICT).ok()?.value;
         let (version, community, CommunityPdu::Standard(request)) = asked.into_parts() else { return None };
         if !community.matches(&self.community) {
+            self.strangers = self.strangers.wrapping_add(1);
             return None;
         }
         let wire = if version == Version::V1 { CommunityVersion::V1 } else { CommunityVersion::V2c };
@@ -124,6 +132,7 @@ mod tests {
             powered: true,
             community: Bytes::from_static(b"public"),
             engine: Some(Engine::new(&user, [7; 8]).unwrap()),
+            strangers: 0,
         }
     }
 

@@ -91,6 +91,8 @@ pub(super) struct Engine {
     privacy: Option<PrivKey>,
     salt: SaltCounter,
     reports: u32,
+    /// Requests whose user, level or key is not taken.
+    pub(super) refusals: u32,
 }
 
 /// What an SNMPv3 datagram turned out to be.
@@ -121,7 +123,7 @@ impl Engine {
         let (auth, privacy) = user.keys.localize(&id).map_err(unusable)?;
         let salt = SaltCounter::new().map_err(|_| unusable(CryptoError::CipherError))?;
         let name = Bytes::copy_from_slice(user.name.as_bytes());
-        Ok(Self { id: id.into(), boots: 1, user: name, auth, privacy, salt, reports: 0 })
+        Ok(Self { id: id.into(), boots: 1, user: name, auth, privacy, salt, reports: 0, refusals: 0 })
     }
 
     /// The printer was switched off and on.
@@ -197,6 +199,10 @@ impl Engine {
             return Inbound::Dropped;
         }
         self.reports = self.reports.wrapping_add(1);
+        let harmless = [report_oids::unknown_engine_ids(), report_oids::not_in_time_windows()];
+        if !harmless.contains(&counter) {
+            self.refusals = self.refusals.wrapping_add(1);
+        }
         let level = if authenticated { SecurityLevel::AuthNoPriv } else { SecurityLevel::NoAuthNoPriv };
         let told = vec![VarBind::new(counter, Value::Counter32(self.reports))];
         let sealed = ResponsePdu::report(0, told).ok().and_then(|report| {

@@ -7,12 +7,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use monitor_appliance::context::system_clock;
 use monitor_appliance::device_watch::credential;
 use monitor_appliance::discovery::{
-    AddressRange, DeviceKind, FoundDevice, Round, Scan, ScanOrder, ScanProgress, local_ranges, order, scan,
+    AddressRange, Announced, DeviceKind, FoundDevice, Scan, ScanOrder, ScanProgress, Surroundings, TryBook,
+    address_text, local_calls, local_ranges, order, scan,
 };
 use monitor_appliance::inventory::{self, Registered};
+use monitor_appliance::profile::edge;
 use monitor_appliance::settings::{Discovery, RangeEntry, SettingsError, SnmpAccess, check_credentials};
 use monitor_appliance::snmp::{AuthProtocol, PrivacyProtocol, Secret, SnmpReader};
-use monitor_appliance::{Context, Layout, Settings};
+use monitor_appliance::store::SharedStore;
+use monitor_appliance::{Context, Layout, Settings, Store};
 use serde::de::IntoDeserializer as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +26,13 @@ pub(in crate::cli) struct ScanArguments {
     /// for a general call; `:PORT` behind it where it is not 161. Without settings: the networks of this machine.
     #[arg(long = "range", value_name = "RANGE", value_parser = AddressRange::to_ask)]
     ranges: Vec<AddressRange>,
+    /// Also make a general call: one question that all devices of a network hear; without ADDRESS in the networks of this
+    /// machine. Instead of the settings, like --range.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "", require_equals = true, value_parser = call)]
+    broadcast: Option<Call>,
+    /// Also listen to printers that announce themselves (multicast DNS). Instead of the settings, like --range.
+    #[arg(long)]
+    mdns: bool,
     /// What not to ask, written in the same way.
     #[arg(long = "exclude", value_name = "RANGE")]
     excludes: Vec<AddressRange>,
@@ -58,6 +68,18 @@ pub(in crate::cli) struct ScanArguments {
     deadline: Option<u64>,
 }
 
+/// Where a general call goes; nowhere in particular without an address.
+#[derive(Debug, Clone)]
+struct Call(Option<AddressRange>);
+
+fn call(text: &str) -> Result<Call, String> {
+    if text.is_empty() {
+        return Ok(Call(None));
+    }
+    let range: AddressRange = format!("broadcast:{text}").parse().map_err(|error| format!("{error}"))?;
+    Ok(Call(Some(range)))
+}
+
 /// A protocol by the name that it has in settings.
 fn protocol<P: serde::de::DeserializeOwned>(text: &str) -> Result<P, String> {
     P::deserialize(text.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
@@ -70,10 +92,14 @@ pub(in crate::cli) struct Shown {
     devices: Vec<Row>,
     /// Addresses where somebody takes none of the credentials.
     refused: Vec<String>,
+    /// Who announces itself and does not answer.
+    announced: Vec<Announced>,
     problems: Vec<String>,
     ranges: Vec<String>,
     asked: usize,
     left_out: u32,
+    /// Silent addresses that are told no further credential within the hour.
+    spared: usize,
     finished: bool,
     added: Option<Added>,
 }
@@ -91,6 +117,7 @@ struct Row {
     kind: DeviceKind,
     /// SNMP version and user; never a community.
     credential: String,
+    announced: Option<Announced>,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -126,7 +153,8 @@ pub(in crate::cli) async fn run(root: &Path, arguments: &ScanArguments) -> anyho
         pace.deadline = std::time::Duration::from_secs(seconds);
     }
     let order = order(&ranges, &pace, |_| false);
-    let scan = look(&order, &layout).await?;
+    let store = layout.store_file().exists().then(|| Store::open(&layout.store_file())).transpose()?;
+    let scan = look(&order, &layout, store).await?;
     let added = match settings {
         Some(settings) if arguments.add => Some(add(layout, settings, &scan)?),
         _ => None,
@@ -134,10 +162,12 @@ pub(in crate::cli) async fn run(root: &Path, arguments: &ScanArguments) -> anyho
     Ok(Shown {
         devices: scan.found.iter().map(row).collect(),
         refused: scan.refused,
+        announced: scan.announced,
         problems: scan.problems,
         ranges: ranges.iter().map(|range| range.range.to_string()).collect(),
         asked: scan.asked,
         left_out: scan.left_out,
+        spared: scan.spared,
         finished: scan.finished,
         added: added.map(|Registered { new, moved, known, unwanted, too_many }| Added {
             new,
@@ -149,8 +179,12 @@ pub(in crate::cli) async fn run(root: &Path, arguments: &ScanArguments) -> anyho
     })
 }
 
-/// Carries out a scan with a progress bar where somebody watches.
-pub(in crate::cli) async fn look(order: &ScanOrder, layout: &Layout) -> anyhow::Result<Scan> {
+/// Carries out a scan with a progress bar where somebody watches. What was tried is remembered in the store, if there is one.
+pub(in crate::cli) async fn look(
+    order: &ScanOrder,
+    layout: &Layout,
+    store: Option<Store>,
+) -> anyhow::Result<Scan> {
     let reader = SnmpReader::bind().await?;
     let wire = |access: &SnmpAccess| {
         credential(layout, access).map_err(|error| format!("an SNMPv3 password cannot be used: {error}"))
@@ -159,10 +193,26 @@ pub(in crate::cli) async fn look(order: &ScanOrder, layout: &Layout) -> anyhow::
     let progress = |told: ScanProgress| {
         bar.set_length(u64::try_from(told.of).unwrap_or(u64::MAX));
         bar.set_position(u64::try_from(told.asked).unwrap_or(u64::MAX));
-        let again = if told.round == Round::Second { ", asking the silent ones once more" } else { "" };
+        let again = if told.pass > 1 { ", asking the silent ones once more" } else { "" };
         bar.set_message(format!("found {}{again}", told.found));
     };
-    let scan = scan(&reader, order, &wire, &|_| None, &progress).await;
+    let now = || system_clock().wall;
+    let tries = store.as_ref().map(Store::credential_tries).transpose()?.unwrap_or_default();
+    let store = store.map(SharedStore::new);
+    let (profiles, _) = edge::in_use(layout);
+    let around = Surroundings {
+        reader: &reader,
+        profiles: &profiles,
+        credential: &wire,
+        known: &|_| None,
+        keep: &|tries| match &store {
+            Some(store) => store.keep_tries(tries),
+            None => Box::pin(async { Ok(()) }),
+        },
+        now: &now,
+        progress: &progress,
+    };
+    let scan = scan(&around, order, TryBook::of(tries, now())).await;
     bar.finish_and_clear();
     Ok(scan)
 }
@@ -179,7 +229,17 @@ fn bar() -> ProgressBar {
 fn ranges(arguments: &ScanArguments, settings: Option<&Settings>) -> anyhow::Result<Vec<RangeEntry>> {
     let given = credentials(arguments);
     check_credentials("--community and --user", &given)?;
-    let mut ranges: Vec<RangeEntry> = if arguments.ranges.is_empty() {
+    let calls =
+        arguments.broadcast.clone().map(|Call(call)| call.map_or_else(local_calls, |call| vec![call]));
+    if calls.as_ref().is_some_and(Vec::is_empty) && arguments.ranges.is_empty() && !arguments.mdns {
+        bail!(
+            "this machine is in no network of at most 1,024 addresses: give one, such as --broadcast=192.168.1.255"
+        );
+    }
+    let announced = arguments.mdns.then(|| "mdns".parse::<AddressRange>()).transpose()?;
+    let given_ranges: Vec<AddressRange> =
+        arguments.ranges.iter().cloned().chain(calls.into_iter().flatten()).chain(announced).collect();
+    let mut ranges: Vec<RangeEntry> = if given_ranges.is_empty() {
         let of_settings = settings.map(|settings| settings.ranges.clone()).unwrap_or_default();
         if of_settings.is_empty() {
             local_ranges().into_iter().map(RangeEntry::new).collect()
@@ -187,7 +247,7 @@ fn ranges(arguments: &ScanArguments, settings: Option<&Settings>) -> anyhow::Res
             of_settings
         }
     } else {
-        arguments.ranges.iter().cloned().map(RangeEntry::new).collect()
+        given_ranges.into_iter().map(RangeEntry::new).collect()
     };
     if ranges.is_empty() {
         bail!("no range to look in: give one, such as --range 192.168.1.0/24");
@@ -238,6 +298,7 @@ fn row(device: &FoundDevice) -> Row {
             SnmpAccess::V2c { .. } => "v2c".to_owned(),
             SnmpAccess::V3 { user, .. } => format!("v3 {user}"),
         },
+        announced: device.announced.clone(),
     }
 }
 
@@ -267,6 +328,23 @@ impl Output for Shown {
         for address in &self.refused {
             text += &format!("{address}: speaks SNMP and takes none of the credentials\n");
         }
+        for one in &self.announced {
+            let addresses: Vec<String> = one.addresses.iter().map(|address| address_text(*address)).collect();
+            let model = one.model.as_deref().unwrap_or("a device");
+            text += &format!(
+                "{}: announces itself as {} ({}) and does not answer SNMP\n",
+                addresses.join(", "),
+                clean(&one.name),
+                clean(model)
+            );
+        }
+        if self.spared > 0 {
+            text += &format!(
+                "At {} silent addresses no further credential is tried within the hour: printers lock themselves after a few \
+                 wrong ones.\n",
+                self.spared
+            );
+        }
         for problem in &self.problems {
             text += &format!("{}\n", clean(problem));
         }
@@ -289,15 +367,16 @@ impl Output for Shown {
 
 impl Shown {
     fn summary(&self) -> String {
-        let count = |kind| self.devices.iter().filter(|device| device.kind == kind).count();
+        let count =
+            |wanted: fn(DeviceKind) -> bool| self.devices.iter().filter(|device| wanted(device.kind)).count();
         let many =
             |count: usize, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
         format!(
             "Found {} ({}, {}, {} other) at {} in {}.",
             many(self.devices.len(), "device", "devices"),
-            many(count(DeviceKind::Printer), "printer", "printers"),
-            many(count(DeviceKind::Computer), "computer", "computers"),
-            count(DeviceKind::Other),
+            many(count(DeviceKind::is_watched), "printer", "printers"),
+            many(count(|kind| kind == DeviceKind::Computer), "computer", "computers"),
+            count(|kind| kind == DeviceKind::Other),
             many(self.asked, "address", "addresses"),
             self.ranges.join(", ")
         )

@@ -5,8 +5,12 @@ use super::super::questions::Questions;
 use super::super::table::{clean, table};
 use indicatif::{ProgressBar, ProgressStyle};
 use mailfmt::message::report::{DeviceState, InventoryDevice};
+use monitor_appliance::context::system_clock;
 use monitor_appliance::device_watch::{device_id, read_once};
-use monitor_appliance::discovery::{self, AddressRange, FoundDevice, ScanProgress, local_ranges};
+use monitor_appliance::discovery::{
+    self, AddressRange, FoundDevice, ScanProgress, Surroundings, TryBook, local_ranges,
+};
+use monitor_appliance::profile::Profiles;
 use monitor_appliance::settings::{DeviceEntry, Discovery, RangeEntry, SnmpAccess};
 use monitor_appliance::snmp::{DeviceTarget, Secret, SnmpCredential, SnmpReader};
 use std::io::IsTerminal as _;
@@ -128,7 +132,7 @@ fn ask_ranges(arguments: &DeviceArguments, questions: &Questions) -> anyhow::Res
 /// Those that are to be watched, of all that answer.
 async fn scan(reader: &SnmpReader, ranges: &[RangeEntry]) -> Vec<FoundDevice> {
     let order = discovery::order(ranges, &Discovery::default(), |_| false);
-    if order.targets.is_empty() && order.calls.is_empty() {
+    if order.targets.is_empty() && order.calls.is_empty() && order.announced.is_empty() {
         return Vec::new();
     }
     let bar = std::io::stderr().is_terminal().then(|| {
@@ -145,7 +149,17 @@ async fn scan(reader: &SnmpReader, ranges: &[RangeEntry]) -> Vec<FoundDevice> {
             bar.set_message(format!(", {} devices", told.found));
         }
     };
-    let scan = discovery::scan(reader, &order, &credential, &|_| None, &progress).await;
+    let now = || system_clock().wall;
+    let around = Surroundings {
+        reader,
+        profiles: &Profiles::built_in(),
+        credential: &credential,
+        known: &|_| None,
+        keep: &|_| Box::pin(async { Ok(()) }),
+        now: &now,
+        progress: &progress,
+    };
+    let scan = discovery::scan(&around, &order, TryBook::default()).await;
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
