@@ -5,21 +5,26 @@
 //!
 //! Source: JP 2003-435644, Fig. 3 and 5 [0038-0044].
 
+mod billing;
 mod census;
 mod convert;
+mod knocks;
+mod listening;
 mod roster;
 mod visit;
 
+pub use billing::{Observed, enter};
 pub use convert::{counters, device_id, supplies};
 pub use visit::{Due, Memory, Told, next_visit};
 
 use crate::context::Context;
 use crate::device::interpret;
 use crate::discovery::DeviceKind;
-use crate::faults::Observation;
+use crate::faults::{FaultClasses, FaultRules, Observation};
 use crate::heartbeat::{Progress, beat};
 use crate::inventory;
 use crate::layout::Layout;
+use crate::profile::{Profiles, edge};
 use crate::settings::{DeviceEntry, SnmpAccess};
 use crate::shutdown::Shutdown;
 use crate::snmp::{
@@ -27,6 +32,7 @@ use crate::snmp::{
 };
 use crate::store::{SharedStore, StoreError, Work};
 use jiff::Timestamp;
+use knocks::Knocks;
 use mailbox::PasswordError;
 use mailfmt::message::DeviceId;
 use std::collections::BTreeSet;
@@ -78,8 +84,11 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), DeviceW
         progress: Progress::default(),
         stale: Mutex::default(),
         found: Notify::new(),
+        knocks: Knocks::default(),
+        rules: Arc::new(fault_rules(&context)),
         proved: AtomicBool::new(false),
         limits: ReadLimits::default(),
+        profiles: profiles_in_use(&context),
         context,
     };
     for entry in &watch.context.settings.devices {
@@ -88,7 +97,13 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), DeviceW
     let timers = &watch.context.settings.timers;
     let silence_max = timers.fault_poll.saturating_add(watch.limits.deadline.saturating_mul(4));
     let work = async {
-        tokio::join!(watch.follow_all(), watch.keep_inventory(), watch.keep_scanning());
+        tokio::join!(
+            watch.follow_all(),
+            watch.keep_inventory(),
+            watch.keep_scanning(),
+            watch.keep_listening(),
+            watch.keep_billing()
+        );
     };
     tokio::select! {
         () = work => {}
@@ -98,6 +113,30 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), DeviceW
     }
     watch.store.change(|change| change.end_busy(MODULE)).await?;
     Ok(())
+}
+
+/// The profiles of the running release, else those that this program carries.
+fn profiles_in_use(context: &Context) -> Profiles {
+    let (profiles, origin) = edge::in_use(&context.layout);
+    if let edge::Origin::Fallback(error) = &origin {
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "the release's device profiles cannot be used; going on with those that came with this program"
+        );
+    }
+    profiles
+}
+
+/// The rules of the settings, with the class table of the running release.
+fn fault_rules(context: &Context) -> FaultRules {
+    let classes = FaultClasses::of_release(&context.layout.current()).unwrap_or_else(|error| {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the release's fault classes cannot be used; going on with those that came with this program"
+        );
+        FaultClasses::built_in()
+    });
+    FaultRules { classes, ..context.settings.faults.rules() }
 }
 
 /// A device of the settings with its passwords read.
@@ -145,6 +184,7 @@ fn read_secret(path: &Path) -> Result<Secret, PasswordError> {
 }
 
 struct Watch {
+    profiles: Profiles,
     context: Context,
     reader: SnmpReader,
     store: SharedStore,
@@ -156,6 +196,9 @@ struct Watch {
     stale: Mutex<BTreeSet<String>>,
     /// Somebody was found, or has moved.
     found: Notify,
+    /// Wakes the loop of a device that has sent a trap.
+    knocks: Knocks,
+    rules: Arc<FaultRules>,
     /// Whether it was noted that a device answered.
     proved: AtomicBool,
     limits: ReadLimits,
@@ -246,7 +289,7 @@ impl Watch {
         }
         let told = match walk {
             Ok(walk) => {
-                let reading = interpret(&walk);
+                let reading = interpret(&walk, &self.profiles);
                 if due == Due::Everything
                     && let Some(id) = device_id(&reading.identity)
                     && memory.id() != Some(&id)
@@ -316,7 +359,18 @@ impl Watch {
         }
         let reports: Vec<_> =
             told.reports.iter().map(|report| self.context.outgoing(report.clone(), None)).collect();
-        self.store.change(move |change| told.write(change, &reports, now)).await
+        let (settings, clock) = (Arc::clone(&self.context.settings), self.context.clock_state());
+        self.store
+            .change(move |change| {
+                told.write(change, &reports, now)?;
+                match told.observed() {
+                    Some(observed) => {
+                        enter(change, observed, &settings.ledger, &clock, &billing::ledger_name())
+                    }
+                    None => Ok(()),
+                }
+            })
+            .await
     }
 
     async fn begin_collecting(&self) -> Result<(), StoreError> {
@@ -354,5 +408,5 @@ impl Watch {
 pub async fn read_once(target: &DeviceTarget) -> Result<crate::device::Reading, ReadError> {
     let reader = Arc::new(SnmpReader::bind().await?);
     let walk = reader.read_full(target, &ReadLimits::default()).await?;
-    Ok(interpret(&walk))
+    Ok(interpret(&walk, &Profiles::built_in()))
 }

@@ -13,7 +13,7 @@ use crate::layout::Layout;
 use crate::release::ReleaseError;
 use crate::replace_file::replace_file;
 use crate::settings::{
-    AccountEntry, DeviceEntry, Discovery, RangeEntry, Retention, Settings, SettingsError, Timers,
+    AccountEntry, DeviceEntry, Discovery, LedgerSettings, RangeEntry, Retention, Settings, SettingsError, Timers,
 };
 use crate::store::StoreError;
 use crate::trust::{self, TrustError};

@@ -7,12 +7,14 @@
 //! one transaction. Times are whole milliseconds since 1970 (columns `*_ms`); ids are lower-case hex.
 
 mod clock;
+mod collections;
 mod control;
 mod devices;
 mod faults;
 mod history;
 mod inventory;
 mod journal;
+mod ledger;
 mod outbox;
 mod presence;
 mod proofs;
@@ -20,20 +22,24 @@ mod prune;
 mod requests;
 mod row;
 mod shared;
-mod supply;
 mod tries;
+mod supply;
+mod traps;
 mod updates;
 
+pub use collections::Wanted;
 pub use control::ScriptWish;
 pub use devices::{DeviceRow, ReadingRow};
 pub use faults::FaultRow;
 pub use history::AlarmRow;
 pub use journal::{JournalEntry, Outcome, Seen};
+pub use ledger::{LedgerState, Untold};
 pub use outbox::{OutboxRow, OutboxState, Outgoing};
 pub use presence::{Busy, Heartbeat};
 pub use proofs::{Proof, Work};
 pub use requests::VersionRequestRow;
 pub use shared::SharedStore;
+pub use traps::TrapRow;
 pub use updates::*;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
@@ -47,7 +53,7 @@ use std::time::{Duration, Instant};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 14] = [
     include_str!("store/schema.sql"),
     include_str!("store/updates.sql"),
     include_str!("store/clock.sql"),
@@ -58,7 +64,10 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("store/by_hand.sql"),
     include_str!("store/begins.sql"),
     include_str!("store/supply.sql"),
+    include_str!("store/parts.sql"),
+    include_str!("store/traps.sql"),
     include_str!("store/discovery.sql"),
+    include_str!("store/ledger.sql"),
 ];
 
 /// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It

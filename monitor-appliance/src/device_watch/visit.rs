@@ -1,8 +1,10 @@
 //! What follows from one visit to a device: pure, over what was known before, what it told and the time.
 
+use super::billing::Observed;
 use super::convert::{counters, device_id, nameless, pages, supplies, waste_is_full};
 use crate::device::Part;
 use crate::faults::{DeviceFaults, Fault, FaultChange, FaultRules, Observation};
+use crate::ledger::MonthEnd;
 use crate::outbox::after;
 use crate::settings::Timers;
 use crate::store::{Change, DeviceRow, FaultRow, Outgoing, ReadingRow, StoreError};
@@ -11,9 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 use mailfmt::message::DeviceId;
 use mailfmt::message::report::{FaultClearedReport, FaultReport};
 use mailfmt::{Digest, Report};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A device that goes on as it was is written down again only this often, to spare the disk.
 const NOTE_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// On the last day of a month the counters are collected at least this often.
+const COLLECT_ON_LAST_DAY: Duration = Duration::from_secs(3600);
 
 /// Longest reason kept for a device that cannot be read, in characters.
 const TROUBLE_CHARS_MAX: usize = 300;
@@ -34,7 +41,9 @@ pub struct Memory {
     id: Option<DeviceId>,
     mac: Option<String>,
     faults: DeviceFaults,
+    rules: Arc<FaultRules>,
     supplies: DeviceSupplies,
+    month_end: MonthEnd,
     /// Whether it answered last time.
     pub answering: bool,
     visited: Option<Timestamp>,
@@ -56,6 +65,7 @@ pub struct Told {
     opened: Vec<FaultRow>,
     cleared: Vec<String>,
     reading: Option<ReadingRow>,
+    observed: Option<Observed>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +86,9 @@ impl Memory {
         Self {
             address: address.to_owned(),
             faults,
+            rules: Arc::default(),
             supplies: DeviceSupplies::default(),
+            month_end: MonthEnd::default(),
             answering: row.as_ref().is_some_and(|row| row.answering),
             mac: row.as_ref().and_then(|row| row.mac.clone()),
             id: row.and_then(|row| row.id),
@@ -84,6 +96,18 @@ impl Memory {
             collected,
             noted: None,
         }
+    }
+
+    /// Judges its faults by these rules; by the default ones otherwise.
+    #[must_use]
+    pub fn with_rules(self, rules: Arc<FaultRules>) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// Collects its counters when months end there.
+    #[must_use]
+    pub fn with_month_end(self, month_end: MonthEnd) -> Self {
+        Self { month_end, ..self }
     }
 
     /// Adds what is remembered of its supplies: JSON of [`DeviceSupplies`]. What cannot be read begins anew.
@@ -108,8 +132,20 @@ impl Memory {
     /// What the next visit has to ask for. Behind a silence anybody may stand at the address, so it is asked who is there.
     #[must_use]
     pub fn due(&self, timers: &Timers, now: Timestamp) -> Due {
-        let fresh = self.collected.is_some_and(|at| at <= now && now < after(at, timers.counter_collect));
+        let fresh = self.collected.is_some_and(|at| at <= now && now < self.collect_again(at, timers));
         if self.id.is_some() && fresh && !self.is_silent() { Due::Faults } else { Due::Everything }
+    }
+
+    /// When counters that were collected at `at` are due again: after a while, on the last day of a month every hour, and
+    /// when it ends.
+    fn collect_again(&self, at: Timestamp, timers: &Timers) -> Timestamp {
+        let pause = if self.month_end.is_last_day(at) {
+            timers.counter_collect.min(COLLECT_ON_LAST_DAY)
+        } else {
+            timers.counter_collect
+        };
+        let again = after(at, pause);
+        self.month_end.next(at).map_or(again, |end| again.min(end.at))
     }
 
     /// Takes in what a visit showed; `trouble` says why it showed nothing.
@@ -126,6 +162,7 @@ impl Memory {
             opened: Vec::new(),
             cleared: Vec::new(),
             reading: None,
+            observed: None,
         };
         self.visited = Some(now);
         if let (Due::Everything, Observation::Answered(reading)) = (due, observation) {
@@ -159,11 +196,12 @@ impl Memory {
                     told.supply_memory = serde_json::to_string(&self.supplies).ok();
                 }
                 let supplies = supplies(reading, &self.supplies, now);
+                told.observed = Observed::of(&self.address, self.id.as_ref(), reading, &counters);
                 told.reading = Some(ReadingRow { at: now, counters, supplies });
             }
         }
         let before = self.faults.clone();
-        for change in self.faults.observe(observation, now, &FaultRules::default()) {
+        for change in self.faults.observe(observation, now, &self.rules) {
             self.report(change, &mut told);
         }
         if before != self.faults {
@@ -192,7 +230,7 @@ impl Memory {
                     episode: episode.clone(),
                     address: self.address.clone(),
                     class: fault.class.to_string(),
-                    code: fault.key.condition.code_name(),
+                    code: fault.code_name(),
                     description: fault.description.clone().unwrap_or_default(),
                     since: fault.since,
                 });
@@ -200,7 +238,7 @@ impl Memory {
                     device,
                     episode,
                     class: fault.class,
-                    code: fault.key.condition.code_name(),
+                    code: fault.code_name(),
                     group: fault.key.condition.group_name(),
                     severity: fault.severity.as_str().to_owned(),
                     description: fault.description.unwrap_or_default(),
@@ -228,7 +266,7 @@ fn episode_name(fault: &Fault) -> String {
 #[must_use]
 pub fn next_visit(memory: &Memory, timers: &Timers, now: Timestamp) -> Timestamp {
     let faults = memory.visited.filter(|at| *at <= now).map_or(now, |at| after(at, timers.fault_poll));
-    match memory.collected.map(|at| after(at, timers.counter_collect)) {
+    match memory.collected.map(|at| memory.collect_again(at, timers)) {
         // A device that is silent at that time is asked again at each look for faults.
         Some(counters) if counters > now => faults.min(counters),
         _ => faults,
@@ -236,6 +274,12 @@ pub fn next_visit(memory: &Memory, timers: &Timers, now: Timestamp) -> Timestamp
 }
 
 impl Told {
+    /// What goes into the ledger.
+    #[must_use]
+    pub fn observed(&self) -> Option<&Observed> {
+        self.observed.as_ref()
+    }
+
     /// Whether there is nothing to store.
     #[must_use]
     pub fn is_nothing(&self) -> bool {

@@ -39,9 +39,7 @@ impl Identity {
     /// Compares with what a later reading tells.
     #[must_use]
     pub fn relation(&self, later: &Self) -> Relation {
-        let disagree = |before: &Option<String>, after: &Option<String>| {
-            matches!((before, after), (Some(before), Some(after)) if before.trim() != after.trim())
-        };
+        let disagree = |before: &Option<String>, after: &Option<String>| matches!((before, after), (Some(before), Some(after)) if before.trim() != after.trim());
         let learned = |before: &Option<String>, after: &Option<String>| before.is_none() && after.is_some();
         let same_serial = self.serial.is_some() && later.serial.is_some();
         if disagree(&self.serial, &later.serial) || disagree(&self.model, &later.model) {
@@ -61,7 +59,8 @@ impl Identity {
     /// What is known of it after a later reading of the same machine.
     #[must_use]
     pub fn with(&self, later: &Self) -> Self {
-        let newer = |before: &Option<String>, after: &Option<String>| after.clone().or_else(|| before.clone());
+        let newer =
+            |before: &Option<String>, after: &Option<String>| after.clone().or_else(|| before.clone());
         Self {
             model: newer(&self.model, &later.model),
             serial: newer(&self.serial, &later.serial),

@@ -6,8 +6,7 @@ use super::meter::{Believed, Meter};
 use super::passage::{Moment, Passage, Running};
 
 /// Where meters begin anew: five to nine digits, 32 bits with and without sign.
-const WRAPS: [u64; 7] =
-    [1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 1 << 31, 1 << 32, 100_000];
+const WRAPS: [u64; 7] = [1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 1 << 31, 1 << 32, 100_000];
 
 /// Of the whole range of a meter, the part before its end in which a fall can be a wrap.
 const WRAP_PART: u64 = 100;
@@ -149,7 +148,8 @@ fn fell(meter: &Meter, value: u64, evidence: &Evidence, rules: &Rules) -> Step {
     }
     let small = value < meter.value / RESET_PART;
     if restarted && small && value <= passage.bound_since_restart(rules.per_minute_max) {
-        let words = format!("it fell from {} to {value} over a restart: reset, or another board", meter.value);
+        let words =
+            format!("it fell from {} to {value} over a restart: reset, or another board", meter.value);
         return doubtful(meter, value, evidence, Found::review(Class::Reset, Some(value), words));
     }
     let why = match passage.running {
@@ -197,7 +197,8 @@ fn returned(meter: &Meter, value: u64, evidence: &Evidence, rules: &Rules) -> Op
     }
     let strange = meter.sure.saturating_sub(believed.sure);
     let sure = since_then.saturating_sub(strange);
-    let words = format!("it is back at {value}, where it had come to; what was read in between was not its count");
+    let words =
+        format!("it is back at {value}, where it had come to; what was read in between was not its count");
     let found = if strange > 0 {
         Found::review(Class::Returned, Some(since_then), words)
     } else {

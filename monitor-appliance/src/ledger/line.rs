@@ -119,6 +119,12 @@ impl Line {
         }
     }
 
+    /// Whether it has readings.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.moment.is_some()
+    }
+
     /// Which device.
     #[must_use]
     pub fn device(&self) -> &DeviceId {
@@ -182,7 +188,9 @@ impl Line {
         let mut taken = self.steps(observation, evidence, rules);
         doubt_siblings(&mut taken);
         let gone = before.as_ref().is_some_and(|before| {
-            let told = |old: &Meter| taken.iter().any(|one| one.old.as_ref().is_some_and(|o| o.number == old.number));
+            let told = |old: &Meter| {
+                taken.iter().any(|one| one.old.as_ref().is_some_and(|o| o.number == old.number))
+            };
             before.meters.iter().any(|old| old.leads && old.reading == before.reading && !told(old))
         });
         let mut found = self.apply(taken);
@@ -200,13 +208,21 @@ impl Line {
             self.enter_meters(before.reading, number);
             number += 1;
         }
-        let mode = self.mode(before.is_none(), on_time.is_some(), !found.is_empty(), !missed.is_empty(), closing, rules);
+        let mode = self.mode(
+            before.is_none(),
+            on_time.is_some(),
+            !found.is_empty(),
+            !missed.is_empty(),
+            closing,
+            rules,
+        );
         let Some((mode, after)) = mode.zip(self.snapshot()) else { return entries };
         let mut entry = after.entry(self, mode);
         entry.closes = on_time.map(|deadline| deadline.month.clone());
         let before_entry = before.as_ref().and_then(|before| before.entry);
         let before_reading = before.as_ref().map(|before| before.reading);
-        entry.findings = found.into_iter().map(|one| one.written(before_reading, before_entry, number)).collect();
+        entry.findings =
+            found.into_iter().map(|one| one.written(before_reading, before_entry, number)).collect();
         entries.push(entry);
         self.written(&after, number);
         if let Some(before) = &before {
@@ -256,9 +272,7 @@ impl Line {
         rules: &Rules,
     ) -> Option<&'static str> {
         let now = self.moment?.at;
-        let long_ago = || {
-            self.entered.is_none_or(|at| now < at || now.duration_since(at) >= rules.every)
-        };
+        let long_ago = || self.entered.is_none_or(|at| now < at || now.duration_since(at) >= rules.every);
         match () {
             () if on_time => Some("month-end"),
             () if first => Some("first"),
@@ -346,7 +360,10 @@ impl Line {
             let judged = judge(&old, value.value, evidence, rules);
             over_epochs(&old, value.value, judged, evidence, relation)
         } else {
-            let words = format!("read from {} since the machine or its board is another one, before from {}", value.source, old.source);
+            let words = format!(
+                "read from {} since the machine or its board is another one, before from {}",
+                value.source, old.source
+            );
             Step { found: Found::review(Class::Source, None, words), ..opened }
         };
         (Some(old), step)
@@ -366,7 +383,8 @@ impl Line {
             Some(old) => (old.number, old.sure.saturating_add(step.sure), old.leads, old.beside),
             None => {
                 self.last_meter = self.last_meter.saturating_add(1);
-                let led = |meter: &Meter| meter.leads && meter.name == value.name && meter.epoch == self.epoch;
+                let led =
+                    |meter: &Meter| meter.leads && meter.name == value.name && meter.epoch == self.epoch;
                 let leads = !self.meters.iter().any(led) && !taken.iter().any(|one| led(&one.new));
                 (self.last_meter, 0, leads, None)
             }
@@ -413,7 +431,8 @@ impl Line {
             self.meters.push(new);
         }
         self.replaces.clear();
-        let led: BTreeSet<String> = self.current().filter(|meter| meter.leads).map(|meter| meter.name.clone()).collect();
+        let led: BTreeSet<String> =
+            self.current().filter(|meter| meter.leads).map(|meter| meter.name.clone()).collect();
         // What led a name stays until another meter leads it.
         self.meters.retain(|meter| meter.epoch == self.epoch || (meter.leads && !led.contains(&meter.name)));
         found.extend(opened.into_iter().filter_map(|number| self.opened_beside(number)));
@@ -457,14 +476,20 @@ impl Line {
             if now.duration_since(lead.at) < rules.source_patience {
                 continue;
             }
-            let Some(next) = self.meters.iter_mut().filter(read).min_by_key(|meter| meter.number) else { continue };
+            let Some(next) = self.meters.iter_mut().filter(read).min_by_key(|meter| meter.number) else {
+                continue;
+            };
             next.leads = true;
             let together = next.beside.filter(|(together, _)| *together == lead.reading);
             let sure = next.sure.saturating_sub(together.map_or(0, |(_, sure)| sure));
             let next = next.clone();
-            let words = format!("{} has not answered for long; {} counts from now on", lead.source, next.source);
+            let words =
+                format!("{} has not answered for long; {} counts from now on", lead.source, next.source);
             let one = if together.is_some() {
-                Found::noted(Class::Source, format!("{words}; both were read together, so that nothing is missing"))
+                Found::noted(
+                    Class::Source,
+                    format!("{words}; both were read together, so that nothing is missing"),
+                )
             } else {
                 Found::review(
                     Class::Source,

@@ -28,7 +28,9 @@ impl MeterValue {
         let name = self.name.replace('_', "-");
         !(name.starts_with("since-power-on")
             || name.contains("remaining")
-            || ["-counter", "-status", "-percent", "-life"].iter().any(|end| name.ends_with(end) && name != "marker-life"))
+            || ["-counter", "-status", "-percent", "-life"]
+                .iter()
+                .any(|end| name.ends_with(end) && name != "marker-life"))
     }
 }
 
@@ -109,7 +111,10 @@ impl Meter {
     /// Whether a count is of this meter.
     #[must_use]
     pub fn reads(&self, value: &MeterValue, epoch: u32) -> bool {
-        self.epoch == epoch && self.name == value.name && self.source == value.source && self.unit == value.unit
+        self.epoch == epoch
+            && self.name == value.name
+            && self.source == value.source
+            && self.unit == value.unit
     }
 
     /// Its last reading. The entry is 0 while it stands in none.

@@ -139,7 +139,10 @@ impl MonthEnd {
     pub fn next(&self, now: Timestamp) -> Option<Deadline> {
         let first = self.zone.to_datetime(now).date().first_of_month();
         let after = first.last_of_month().tomorrow().ok();
-        [Some(first), after].into_iter().flatten().find_map(|date| self.of_month(date).filter(|end| end.at > now))
+        [Some(first), after]
+            .into_iter()
+            .flatten()
+            .find_map(|date| self.of_month(date).filter(|end| end.at > now))
     }
 
     /// Whether a deadline comes within a day.

@@ -29,7 +29,7 @@ pub enum Running {
     Restarted,
     /// The machine tells no uptime.
     Unknown,
-    /// The second reading is the older one, by the machine's own clock.
+    /// The second reading is the older one, by a clock that can be relied on or by the machine's own.
     Older,
 }
 
@@ -52,7 +52,13 @@ impl Passage {
     pub fn between(before: &Moment, after: &Moment) -> Self {
         let by_clock = after.at.duration_since(before.at).as_secs();
         let forward = u64::try_from(by_clock).unwrap_or(0);
-        let passage = |running, secs, clock_off| Self { running, secs, uptime_secs: after.uptime_secs, clock_off };
+        let passage =
+            |running, secs, clock_off| Self { running, secs, uptime_secs: after.uptime_secs, clock_off };
+        // A clock that can be relied on does not go back.
+        let sure = before.clock_sure && after.clock_sure;
+        if sure && by_clock < 0 && by_clock.unsigned_abs() > TOLERATED_SECS {
+            return passage(Running::Older, 0, false);
+        }
         let (Some(up_before), Some(up_after)) = (before.uptime_secs, after.uptime_secs) else {
             return passage(Running::Unknown, forward, by_clock < 0);
         };
@@ -64,7 +70,7 @@ impl Passage {
                 return passage(Running::Restarted, forward, false);
             }
             // A machine that sleeps may stop its clock: only a clock that is not relied on is told of then.
-            let doubtful = ahead && !(before.clock_sure && after.clock_sure);
+            let doubtful = ahead && !sure;
             return passage(Running::On, ran, behind || doubtful);
         }
         let fell = up_before.saturating_sub(up_after);

@@ -59,12 +59,12 @@ impl Snapshot {
 
     /// What the meters stood at between this reading and a later one.
     pub(super) fn estimate(&self, later: &Self, at: Timestamp) -> Vec<LedgerMeter> {
-        let between = |before: u64, after: u64| {
-            interpolate((self.moment.at, before), (later.moment.at, after), at)
-        };
+        let between =
+            |before: u64, after: u64| interpolate((self.moment.at, before), (later.moment.at, after), at);
         let estimate = |meter: &Meter| {
             let before = self.meter(meter);
-            let after = later.read().find(|after| after.number == meter.number).map(|after| later.meter(after));
+            let after =
+                later.read().find(|after| after.number == meter.number).map(|after| later.meter(after));
             match after {
                 Some(after) if after.value >= before.value && after.leads == before.leads => LedgerMeter {
                     value: between(before.value, after.value),

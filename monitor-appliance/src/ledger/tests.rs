@@ -61,13 +61,20 @@ impl Visits {
             clock_sure: self.clock_sure,
             uptime_secs: u64::try_from(uptime_mins * 60).ok(),
         };
-        Observation { device: device(), address: "10.0.0.5".into(), identity: self.identity.clone(), moment, values }
+        Observation {
+            device: device(),
+            address: "10.0.0.5".into(),
+            identity: self.identity.clone(),
+            moment,
+            values,
+        }
     }
 
     /// A visit that many minutes after the start, so many minutes after the machine was switched on. Gives the new entries.
     fn visit(&mut self, minutes: i64, uptime_mins: i64, values: Vec<MeterValue>) -> Vec<LedgerEntry> {
         let observation = self.observation(minutes, uptime_mins, values);
-        let passed = self.month_end.passed(self.line.open_since(observation.moment.at), observation.moment.at);
+        let passed =
+            self.month_end.passed(self.line.open_since(observation.moment.at), observation.moment.at);
         let closing = Closing { passed, last_day: self.month_end.is_last_day(observation.moment.at) };
         let entries = self.line.take(&observation, self.next, &self.rules, &closing);
         for entry in &entries {

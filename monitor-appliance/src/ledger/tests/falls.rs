@@ -15,7 +15,9 @@ fn an_ordinary_day_is_sure_and_finds_nothing() {
 fn pages_that_were_forgotten_at_a_power_off_are_not_counted_twice() {
     // The series of the anchors: a plain sum of the rises gives 38.
     let mut visits = Visits::new();
-    for (hour, (uptime, total)) in [(600, 100), (660, 110), (5, 101), (65, 111), (5, 102), (65, 120)].into_iter().enumerate() {
+    for (hour, (uptime, total)) in
+        [(600, 100), (660, 110), (5, 101), (65, 111), (5, 102), (65, 120)].into_iter().enumerate()
+    {
         visits.total(i64::try_from(hour).unwrap() * 60, uptime, total);
     }
     assert_eq!(visits.position(), 20);
@@ -144,11 +146,14 @@ fn a_machine_without_identity_is_not_believed_over_a_restart() {
 fn a_clock_that_was_set_back_or_doubted_makes_the_day_unsure_not_the_count() {
     let mut visits = Visits::new();
     visits.total(600, 600, 1000);
+    visits.clock_sure = false;
     visits.total(60, 660, 1010);
     visits.found(Class::Clock, false);
     assert_eq!(visits.position(), 10);
+    visits.clock_sure = true;
+    visits.total(120, 720, 1010);
     // A machine that sleeps stops its clock: no reason to doubt one that is proven.
-    visits.total(1440, 700, 1020);
+    visits.total(1440, 1500, 1020);
     assert_eq!((visits.position(), visits.findings().len()), (20, 1));
 }
 

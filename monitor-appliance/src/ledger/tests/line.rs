@@ -26,7 +26,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => any::<bool>().prop_map(|keeps| Happening::Board { keeps }),
         1 => (0u64..300_000).prop_map(|to| Happening::Swap { to }),
         2 => Just(Happening::OtherSource),
-        1 => (0u64..20_000_000).prop_map(Happening::Garbage),
+        1 => (30_000_000u64..90_000_000).prop_map(Happening::Garbage),
         1 => (1i64..100).prop_map(|hours| Happening::Silence { hours }),
         1 => Just(Happening::ReadAgain),
         1 => Just(Happening::ReadOld),
@@ -56,7 +56,7 @@ impl Machine {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     /// The position never falls, and never exceeds what was printed: whatever else is claimed stands as a finding.
     #[test]
@@ -66,7 +66,7 @@ proptest! {
     ) {
         let mut visits = Visits::new();
         let mut machine = Machine { minutes: 0, booted: -10_000, count, printed: 0, identity: identity(), serials: 0, read: vec![] };
-        let mut last_position = 0;
+        let (mut last_position, mut strange) = (0, false);
         visits.total(0, 10_000, count);
         for happening in &happenings {
             let mut source = LIFE;
@@ -74,12 +74,10 @@ proptest! {
             let mut again = None;
             match happening {
                 Happening::Prints(pages) => machine.print(*pages),
-                // What it forgets it has printed before, within its last write.
+                // What it forgets was printed all the same.
                 Happening::PowerCycle { forgets } => {
                     machine.boot();
-                    let forgets = (*forgets).min(machine.printed).min(machine.count);
-                    machine.count -= forgets;
-                    machine.printed -= forgets;
+                    machine.count = machine.count.saturating_sub((*forgets).min(machine.printed));
                 }
                 Happening::Reset => { machine.boot(); machine.count = 0; machine.print(3); }
                 Happening::Board { keeps } => {
@@ -108,14 +106,14 @@ proptest! {
             let now = (machine.minutes, uptime, vec![total(source, garbage.unwrap_or(shown))]);
             let (minutes, uptime, values) = again.unwrap_or_else(|| now.clone());
             machine.read.push((minutes, uptime, values.clone()));
-            let is_garbage = garbage.is_some();
+            strange |= garbage.is_some();
             visits.visit(minutes, uptime, values);
             let position = visits.position();
             prop_assert!(position >= last_position, "the position fell");
             last_position = position;
-            let flagged = !visits.findings().is_empty();
-            prop_assert!(position <= machine.printed || is_garbage || flagged,
-                "{position} counted, {} printed, nothing found", machine.printed);
+            let reviewed = visits.findings().iter().any(|(_, review)| *review);
+            prop_assert!(position <= machine.printed || (strange && reviewed),
+                "{position} counted, {} printed", machine.printed);
         }
     }
 
@@ -156,7 +154,9 @@ fn a_quiet_day_makes_one_entry_and_a_busy_one_no_more() {
 
 #[test]
 fn counts_of_parts_and_since_power_on_are_no_meters() {
-    for name in ["since-power-on", "since_power_on-2", "toner_remaining", "drum_counter", "fuser_remaining_pages"] {
+    for name in
+        ["since-power-on", "since_power_on-2", "toner_remaining", "drum_counter", "fuser_remaining_pages"]
+    {
         assert!(!MeterValue { name: name.into(), ..total(LIFE, 1) }.is_meter(), "{name}");
     }
     for name in ["total", "total-2", "marker_life", "copy_color", "duplex", "paper_a4"] {

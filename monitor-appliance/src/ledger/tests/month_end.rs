@@ -84,8 +84,12 @@ fn several_missed_months_are_each_estimated() {
     visits.total(at, 600 + at, 10_200);
     let closed: Vec<_> = visits.entries.iter().filter_map(|(_, entry)| entry.closes.clone()).collect();
     assert_eq!(closed, ["2026-11", "2026-12", "2027-01"]);
-    let sure: Vec<_> =
-        visits.entries.iter().filter(|(_, entry)| entry.mode == "estimate").map(|(_, entry)| entry.meters[0].sure).collect();
+    let sure: Vec<_> = visits
+        .entries
+        .iter()
+        .filter(|(_, entry)| entry.mode == "estimate")
+        .map(|(_, entry)| entry.meters[0].sure)
+        .collect();
     assert!(sure.is_sorted() && *sure.last().unwrap() < 9200, "{sure:?}");
 }
 
