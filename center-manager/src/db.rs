@@ -5,6 +5,7 @@
 
 pub mod alarms;
 pub mod appliances;
+pub mod census;
 mod columns;
 pub mod devices;
 pub mod enrolment;
@@ -12,8 +13,10 @@ mod epochs;
 pub mod filed;
 pub mod inventory;
 pub mod journal;
+pub mod ledger;
 pub mod outbox;
 pub mod packages;
+pub mod parts;
 pub mod rollouts;
 pub mod rotations;
 pub mod standing;
@@ -38,6 +41,9 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/whole.sql"),
     include_str!("db/begins.sql"),
     include_str!("db/outlook.sql"),
+    include_str!("db/parts.sql"),
+    include_str!("db/census.sql"),
+    include_str!("db/ledger.sql"),
 ];
 
 /// What can go wrong with the fleet database.
@@ -140,6 +146,18 @@ pub enum DbError {
     Suspended {
         /// The id.
         agent: AgentId,
+    },
+    /// No finding of that number.
+    #[error("there is no finding {number}; `center-manager counters review --all` shows what there is")]
+    NoSuchFinding {
+        /// The number.
+        number: i64,
+    },
+    /// Nobody can tell what a finding comes to.
+    #[error("nothing is proposed for finding {number}; say what counts with `counters review correct {number} --pages COUNT`")]
+    NothingProposed {
+        /// The number.
+        number: i64,
     },
     /// No rollout of that number.
     #[error("there is no rollout {number}; `center-manager rollout list` shows what there is")]

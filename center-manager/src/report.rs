@@ -66,7 +66,7 @@ pub struct Row {
     /// Which attempt, from 1.
     pub attempt: u32,
     /// Where our last mail stands, as one word.
-    pub transport: &'static str,
+    pub transport: String,
     /// What the installer said, as one word.
     pub installer: &'static str,
 }

@@ -1,17 +1,23 @@
 //! Which mails to compose from what is due, how each is composed, and what a server's answer means for the outbox.
 //! Pure; [`crate::serve`] does the handing in.
 
+mod carriage;
+
+pub use carriage::{Carriage, CarriageError, Load, MAIL_OCTETS_MIN, carriage};
+
 use crate::db::outbox::{Due, OutboxId, Outgoing, Try};
 use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
+use mailbox::smtp::ServerReply;
 use mailbox::{OutgoingMail, RecipientOutcome, SendError};
 use mailfmt::crypto::{ChannelKey, Random};
 use mailfmt::envelope::{self, Addressee, Extras, Header, SealError};
 use mailfmt::mail::{Letter, compose};
 use mailfmt::message::receipt::Latest;
-use mailfmt::message::{Family, MessageError};
+use mailfmt::message::{Family, MessageError, UpdateOrder};
 use mailfmt::trust::SigningKey;
-use mailfmt::{AgentId, CenterId, Command, Digest, Limits, Message};
+use mailfmt::parts::Cutting;
+use mailfmt::{AgentId, CenterId, Command, Digest, Limits, Message, sequence};
 use std::sync::Arc;
 
 /// A mail that a server refuses as a whole is offered so often before it counts as refused: many providers use final
@@ -30,7 +36,8 @@ pub struct MailPlan {
 /// Puts recipients of one message together; `due` has them next to each other.
 #[must_use]
 pub fn plan(due: &[Due], recipients_per_mail: usize) -> Vec<MailPlan> {
-    due.chunk_by(|one, next| one.outbox == next.outbox)
+    // What a number follows stands in the mail once, so its recipients' numbers are of one epoch.
+    due.chunk_by(|one, next| one.outbox == next.outbox && sequence::epoch_of(one.sequence) == sequence::epoch_of(next.sequence))
         .flat_map(|group| group.chunks(recipients_per_mail.max(1)))
         .filter_map(|group| {
             group.first().map(|first| MailPlan { outbox: first.outbox, recipients: group.to_vec() })
@@ -73,6 +80,17 @@ pub struct From<'a> {
     pub latest: Option<&'a Latest>,
 }
 
+/// What follows an envelope.
+#[derive(Debug, Clone, Copy)]
+pub enum Behind<'a> {
+    /// Nothing.
+    Nothing,
+    /// An encrypted package, or a part of one.
+    Octets(&'a [u8]),
+    /// Nothing: the order says how its package is cut.
+    Cut(&'a Cutting),
+}
+
 /// Seals a message for its recipients and writes the mail around it. `sending` makes the mail's own Message-ID
 /// different from that of every other mail of the same message.
 ///
@@ -83,13 +101,16 @@ pub fn write_mail(
     sending: u32,
     recipients: &[(Due, ChannelKey)],
     from: From<'_>,
-    enclosure: Option<&[u8]>,
+    behind: Behind<'_>,
     random: &mut impl Random,
 ) -> Result<OutgoingMail, ComposeError> {
     let mut message = Message::parse(outgoing.family, outgoing.payload.as_bytes())?;
     if let Message::Receipt(receipt) = &mut message {
         // Only the date is fresh: a receipt that goes out again says the same of its report.
         receipt.latest = from.latest.cloned();
+    }
+    if let (Message::Command(Command::Update(order)), Behind::Cut(cutting)) = (&mut message, behind) {
+        order.parts = Some(cutting.clone());
     }
     let header =
         Header::new(&message, from.center.clone().into(), outgoing.id, outgoing.created, outgoing.expires)
@@ -98,7 +119,9 @@ pub fn write_mail(
         recipients.iter().map(|(due, key)| Addressee { key, sequence: due.sequence }).collect();
     let extras = Extras { signer: from.signer, follows: from.follows, begins: from.begins };
     let mut attachment = envelope::seal_with(&header, &message, &addressees, &extras, random)?;
-    attachment.extend(enclosure.unwrap_or_default());
+    if let Behind::Octets(octets) = behind {
+        attachment.extend(octets);
+    }
     let to = match recipients {
         [(only, _)] => Some(only.address.as_str()),
         _ => None,
@@ -111,21 +134,49 @@ pub fn write_mail(
     })
 }
 
+/// The order that stands in the outbox.
+///
+/// # Errors
+/// [`ComposeError`] when it is none.
+pub fn order(outgoing: &Outgoing) -> Result<UpdateOrder, ComposeError> {
+    match Message::parse(Family::Command, outgoing.payload.as_bytes())? {
+        Message::Command(Command::Update(order)) => Ok(order),
+        _ => Err(ComposeError::NotAnOrder),
+    }
+}
+
 /// Encrypts a package as its order says. The same order gives the same octets, so it is done once for all mails.
 ///
 /// # Errors
 /// [`ComposeError`] when the result is not what the order names.
-pub fn enclosure(outgoing: &Outgoing, package: &[u8]) -> Result<Vec<u8>, ComposeError> {
-    let Message::Command(Command::Update(order)) =
-        Message::parse(Family::Command, outgoing.payload.as_bytes())?
-    else {
-        return Err(ComposeError::NotAnOrder);
-    };
+pub fn enclosure(order: &UpdateOrder, package: &[u8]) -> Result<Vec<u8>, ComposeError> {
     let enclosure = mailfmt::package::enclose(package, &order.content_key);
     let right = u64::try_from(enclosure.len()) == Ok(order.enclosure_octets)
         && enclosure.len() <= Limits::default().package_octets
         && Digest::of(&enclosure) == order.enclosure;
     right.then_some(enclosure).ok_or(ComposeError::Enclosure)
+}
+
+/// The largest mail that the account takes, as far as this error tells: of a mail with `octets` that was refused for its size
+/// without a limit, half is the next guess.
+#[must_use]
+pub fn taught_limit(error: &SendError, octets: usize) -> Option<u64> {
+    let half = || u64::try_from(octets / 2).unwrap_or(u64::MAX).max(MAIL_OCTETS_MIN);
+    match error {
+        SendError::TooLarge { limit_octets, .. } => Some(*limit_octets),
+        SendError::Permanent(reply) if says_too_large(reply) => Some(half()),
+        _ => None,
+    }
+}
+
+/// Message too big for the system, or longer than the administration allows (RFC 3463, 3.4 and 3.3).
+#[must_use]
+pub fn says_too_large(reply: &ServerReply) -> bool {
+    match reply.enhanced.as_deref() {
+        Some("5.3.4" | "5.2.3") => true,
+        Some(_) => false,
+        None => reply.code == 552 && reply.text.to_ascii_lowercase().contains("size"),
+    }
 }
 
 /// When to try again after `attempts` tries before this one: the pause doubles every time, up to the longest.

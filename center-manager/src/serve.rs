@@ -4,6 +4,7 @@
 //! mail that was filed and not deleted comes again as a repeat, a mail that was sent and not noted goes out twice
 //! under one message id.
 
+mod carrying;
 mod handing;
 mod lock;
 mod reading;
@@ -110,7 +111,7 @@ pub struct Daemon {
     poison: Vec<String>,
     keys: Keys,
     signing: signing::Signing,
-    enclosure: handing::EnclosureCache,
+    enclosure: carrying::EnclosureCache,
     _lock: Lock,
 }
 
@@ -146,7 +147,7 @@ impl Daemon {
             poison: Vec::new(),
             keys: Keys::default(),
             signing,
-            enclosure: handing::EnclosureCache::default(),
+            enclosure: carrying::EnclosureCache::default(),
             _lock: lock,
         })
     }

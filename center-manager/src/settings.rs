@@ -5,9 +5,11 @@ mod first;
 pub use first::FirstSettingsFile;
 
 use crate::clones::OnClone;
+use crate::sending::MAIL_OCTETS_MIN;
 use jiff::SignedDuration;
 use mailbox::AccountSettings;
 use mailfmt::CenterId;
+use mailfmt::parts::Parity;
 use mailfmt::message::enrolment::FirstSettings;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -41,6 +43,14 @@ pub struct Settings {
     pub retry_pause_max: SignedDuration,
     /// Largest mail that is fetched and opened; 64 KiB to 64 MiB, 8 MiB if not set: reports carry no packages.
     pub mail_octets_max: usize,
+    /// Largest mail that is handed in, with base64; a package that is larger goes out in parts. 64 KiB to 64 MiB, 10,000,000 if not
+    /// set: what Postfix takes where nobody set anything (10,240,000), and hardly any provider takes less. The server's
+    /// own word (SIZE), an account's `mail_octets_max` and what is known of an appliance count where they are less.
+    pub mail_out_octets_max: u64,
+    /// Parity parts of a package in parts: `parity_parts` (0 to 16, 0 if not set) for every `parity_group` (1 to 120, 8 if not
+    /// set) parts. So many of a group may be lost without asking for them again. None if not set: what a mail server has
+    /// taken is seldom lost, and a lost part costs one question.
+    pub parity: Option<Parity>,
     /// What is done when two boxes report under one id: `alarm` (if not set) or `suspend`.
     pub on_clone: OnClone,
     /// First settings of enrolled appliances; `[first_settings]`, none if not set.
@@ -129,6 +139,15 @@ pub struct SettingsFile {
     /// See [`Settings::mail_octets_max`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail_max_octets: Option<u64>,
+    /// See [`Settings::mail_out_octets_max`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail_out_max_octets: Option<u64>,
+    /// See [`Settings::parity`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parity_parts: Option<u64>,
+    /// See [`Settings::parity`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parity_group: Option<u64>,
     /// See [`Settings::on_clone`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_clone: Option<OnClone>,
@@ -188,6 +207,9 @@ impl SettingsFile {
             retry_pause_secs: None,
             retry_pause_max_secs: None,
             mail_max_octets: None,
+            mail_out_max_octets: None,
+            parity_parts: None,
+            parity_group: None,
             on_clone: None,
             first_settings: None,
             accounts: vec![account],
@@ -215,6 +237,11 @@ impl SettingsFile {
         for (index, account) in self.accounts.iter().enumerate() {
             check_address(&format!("account[{index}].address"), &account.address)?;
         }
+        let small = |key, value, default, allowed| {
+            within(key, value, default, allowed).map(|value| u8::try_from(value).unwrap_or(u8::MAX))
+        };
+        let extra = small("parity_parts", self.parity_parts, 0, 0..=16)?;
+        let group = small("parity_group", self.parity_group, 8, 1..=120)?;
         let settings = Settings {
             center,
             address: self.address,
@@ -227,6 +254,13 @@ impl SettingsFile {
             receipt_expiry: span("receipt_expiry_secs", self.receipt_expiry_secs, 7 * DAY, 600..=90 * DAY)?,
             retry_pause: span("retry_pause_secs", self.retry_pause_secs, 30, 1..=3600)?,
             retry_pause_max: span("retry_pause_max_secs", self.retry_pause_max_secs, 3600, 1..=DAY)?,
+            mail_out_octets_max: within(
+                "mail_out_max_octets",
+                self.mail_out_max_octets,
+                10_000_000,
+                MAIL_OCTETS_MIN..=64 << 20,
+            )?,
+            parity: (extra > 0).then_some(Parity { group, extra }),
             on_clone: self.on_clone.unwrap_or_default(),
             first_settings: self.first_settings.unwrap_or_default().check()?,
             mail_octets_max: size("mail_max_octets", self.mail_max_octets, 8 << 20, 64 << 10..=64 << 20)?,

@@ -71,6 +71,10 @@ pub struct AccountSettings {
     /// False for a relay that takes mail without a login. Default true.
     #[serde(default = "yes")]
     pub smtp_login: bool,
+    /// Largest mail that is handed in here, in octets with base64. Absent: what the server announces (RFC 1870). To be set
+    /// where that is more than the way behind it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail_octets_max: Option<u64>,
 }
 
 fn yes() -> bool {

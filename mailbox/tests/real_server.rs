@@ -46,6 +46,7 @@ fn account(user: &str, fetch: Protocol, security: Security) -> Account {
         ca_file: Some(PathBuf::from(setting("MAILSERVER_CA"))),
         hello_name: None,
         smtp_login: true,
+        mail_octets_max: None,
     };
     Account::new(settings, Password::new(setting("MAILSERVER_PASSWORD")))
 }

@@ -86,6 +86,7 @@ fn account(port: u16, security: Security) -> Account {
         ca_file: None,
         hello_name: None,
         smtp_login: true,
+        mail_octets_max: None,
     };
     Account::new(settings, Password::new("top-secret".into()))
 }

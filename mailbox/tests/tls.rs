@@ -91,6 +91,7 @@ fn account(port: u16, security: Security, ca_file: Option<&Path>) -> Account {
         ca_file: ca_file.map(Into::into),
         hello_name: None,
         smtp_login: true,
+        mail_octets_max: None,
     };
     Account::new(settings, Password::new("secret".into()))
 }

@@ -1,5 +1,6 @@
 //! Where everything lies below an appliance's root directory.
 
+use mailfmt::Digest;
 use mailfmt::package::PackageId;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,9 @@ pub const ROOT_DEFAULT: &str = "/var/lib/monitor-appliance";
 
 /// Environment variable that names the root directory.
 pub const ROOT_VARIABLE: &str = "MONITOR_APPLIANCE_ROOT";
+
+/// How the name of a folder of parts ends.
+pub const PARTS_SUFFIX: &str = ".parts";
 
 /// Paths below one root directory. Only names; nothing is created or read.
 ///
@@ -21,6 +25,7 @@ pub const ROOT_VARIABLE: &str = "MONITOR_APPLIANCE_ROOT";
 /// releases/1.0.00-1/        one release: release.json and a file per module
 /// current                   symbolic link to the release that runs
 /// packages/<id>.mfp         signed packages, as decrypted by mail-agent
+/// packages/<hash>.parts/    parts of an encrypted package that have come, each named by its own hash
 /// packages/<id>.permit      what came with the order to let an older release follow
 /// updates/<id>/             working folder of one installation
 /// updates/order-<n>.aside/  settings as they were before its script, until it is kept or undone
@@ -107,6 +112,18 @@ impl Layout {
     #[must_use]
     pub fn package_file(&self, id: &PackageId) -> PathBuf {
         self.packages_dir().join(format!("{id}.mfp"))
+    }
+
+    /// The folder of the parts that have come of one encrypted package, by its hash.
+    #[must_use]
+    pub fn parts_dir(&self, enclosure: &Digest) -> PathBuf {
+        self.packages_dir().join(format!("{enclosure}{PARTS_SUFFIX}"))
+    }
+
+    /// The file of one part, by its hash.
+    #[must_use]
+    pub fn part_file(&self, enclosure: &Digest, part: &Digest) -> PathBuf {
+        self.parts_dir(enclosure).join(part.to_string())
     }
 
     /// The permit that came with the order of one package, if it may go back to an older release.

@@ -89,9 +89,11 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), MailAge
 pub async fn run_once(context: Context) -> Result<(), MailAgentError> {
     let mut agent = Agent::open(context)?;
     for _ in 0..2 {
+        agent.pursue_parts().await;
         agent.send_due().await;
         agent.look().await;
     }
+    agent.pursue_parts().await;
     agent.send_due().await;
     Ok(())
 }
@@ -151,6 +153,8 @@ struct Agent {
     /// The mail at which a session broke that read one by one, and whether the next one does so.
     suspect: Suspect,
     pruned: Option<Instant>,
+    /// When to look after packages that come in parts; `None` while none does.
+    pursue_at: Option<Timestamp>,
     progress: Progress,
     /// Folder name of the release that runs; what works is noted under its name.
     release: String,
@@ -177,6 +181,7 @@ impl Agent {
             time_asked: false,
             suspect: Suspect::None,
             pruned: None,
+            pursue_at: None,
             progress: Progress::default(),
             release: running_release(&context),
             context,
@@ -189,6 +194,7 @@ impl Agent {
             if let Err(error) = self.housekeep().await {
                 complain("old rows could not be deleted", &error);
             }
+            self.pursue_parts().await;
             self.send_due().await;
             if self.look_is_due().await {
                 self.look().await;
@@ -196,6 +202,16 @@ impl Agent {
             }
             self.rest().await;
         }
+    }
+
+    /// Goes on with packages that come in parts: asks for missing ones, or gives them up.
+    async fn pursue_parts(&mut self) {
+        let context = self.context.clone();
+        let pursued = self.store.read(move |store| filing::pursue(store, &context)).await;
+        self.pursue_at = pursued.unwrap_or_else(|error| {
+            complain("parts of a package cannot be looked after", &error);
+            Some(outbox::after(self.context.now(), self.context.settings.timers.backoff_max))
+        });
     }
 
     async fn send_due(&mut self) {
@@ -247,7 +263,8 @@ impl Agent {
             let ready = |accounts: &Accounts| matches!(accounts.choose(Instant::now()), Choice::Use(_));
             let look = wake.look <= now && ready(&self.inward);
             let send = wake.send.is_some_and(|send| send <= now) && ready(&self.outward);
-            if look || send || self.store.read(|store| store.data_version()).await.ok() != version {
+            let pursue = self.pursue_at.is_some_and(|at| at <= now);
+            if look || send || pursue || self.store.read(|store| store.data_version()).await.ok() != version {
                 return;
             }
         }

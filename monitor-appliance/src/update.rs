@@ -5,6 +5,7 @@
 //! is reported exactly once. Reporting is never a reason to undo.
 
 mod aside;
+mod collection;
 pub mod confinement;
 mod control;
 mod install;
@@ -15,6 +16,7 @@ mod swap;
 mod wait;
 
 pub use aside::Aside;
+pub use collection::{Collection, Patience, Pursuit};
 pub use confinement::Fence;
 pub use install::{install, install_next, work_once};
 pub use queue::next_order;

@@ -161,6 +161,7 @@ async fn empty(mail: &MailSite, address: &str) {
         ca_file: mail.ca_file.clone(),
         hello_name: None,
         smtp_login: true,
+        mail_octets_max: None,
     };
     let account = Account::new(settings, Password::new(mail.password.clone()));
     let mut session = FetchSession::open(&account, &Limits::default()).await.unwrap();

@@ -155,6 +155,7 @@ fn settings(args: &InitArgs) -> anyhow::Result<String> {
         ca_file: args.ca_file.as_ref().map(std::path::absolute).transpose()?,
         hello_name: None,
         smtp_login: !args.no_smtp_login,
+        mail_octets_max: None,
     };
     let file =
         SettingsFile { poll_secs: args.poll_secs, ..SettingsFile::new(&args.center, &args.address, account) };

@@ -179,7 +179,7 @@ fn status(args: &StatusArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exi
                 row.agent.to_string(),
                 row.mark.as_str().to_owned(),
                 row.attempt.to_string(),
-                row.transport.to_owned(),
+                row.transport.clone(),
                 if row.installer.is_empty() { "-".to_owned() } else { row.installer.to_owned() },
                 print::maybe(row.reason.as_ref().map(|reason| &reason.cause)),
             ]

@@ -5,7 +5,8 @@ use super::columns::{At, Id, count, parsed, uncount};
 use super::enrolment::{self, ContactStep, Desk};
 use super::outbox::{self, NewMail, Priority};
 use super::standing::{self, Heard};
-use super::{Db, DbError, devices, epochs, inventory, rotations};
+use super::census;
+use super::{Db, DbError, devices, epochs, inventory, ledger, parts, rotations};
 use crate::clones::{self, Boots, Finding, OnClone};
 use crate::enrolment::AdmissionTerms;
 use crate::filing::{Change, changes};
@@ -279,6 +280,7 @@ impl<R: Random> Filing<'_, R> {
                     let reading = devices::Reading { at, counters, supplies };
                     devices::add_reading(self.transaction, &origin, &device, address, &reading)?;
                 }
+                Change::Ledger(part) => ledger::file(self.transaction, &origin, part)?,
                 Change::Version(report) => self.version(arrived, report)?,
                 Change::Health(report) => self.health(arrived, report)?,
                 Change::Rotation(answer) => {
@@ -296,6 +298,7 @@ impl<R: Random> Filing<'_, R> {
                 Change::Inventory(report) => {
                     inventory::file(self.transaction, &origin, arrived.created, &report.devices)?;
                 }
+                Change::Census(report) => census::file(self.transaction, &origin, report)?,
             }
         }
         Ok(())
@@ -426,14 +429,20 @@ impl<R: Random> Filing<'_, R> {
             Report::Version(report) => rollout::on_version_report(self.transaction, &origin(), report),
             Report::UpdateResult(report) => rollout::on_update_result(self.transaction, &origin(), report),
             Report::Refused(report) => rollout::on_refused(self.transaction, &origin(), report),
+            Report::PartsMissing(report) => {
+                let Some(order) = &arrived.in_reply_to else { return Ok(()) };
+                let again = parts::send_again(self.transaction, &arrived.agent, order, report, self.now)?;
+                tracing::info!(agent = %arrived.agent, missing = report.missing.len(), again, "parts of a package did not come");
+                rollout::on_parts_missing(self.transaction, &origin(), report, again)
+            }
             Report::Fault(_)
             | Report::FaultCleared(_)
             | Report::Counters(_)
             | Report::Health(_)
             | Report::Inventory(_)
+            | Report::Census(_)
             | Report::CredentialRotated(_)
             | Report::Alarm(_)
-            | Report::PartsMissing(_)
             | Report::Unknown { .. } => Ok(()),
         }
     }
@@ -521,6 +530,11 @@ fn repeat(transaction: &Connection, arrived: &Arrived) -> Result<Option<Journale
     Ok(journaled)
 }
 
+/// Message too big for the system, or message length exceeds the administrative limit (RFC 3463, 3.4 and 3.3).
+fn says_too_large(status: &str) -> bool {
+    matches!(status.trim(), "5.3.4" | "5.2.3")
+}
+
 /// A delivery report names our message and mostly the address. Without an address it can be attributed only when
 /// the message had one recipient. Only what is on its way is marked: an answer is stronger than a bounce.
 fn mark_bounce(transaction: &Transaction<'_>, bounce: &Bounce, now: Timestamp) -> Result<usize, DbError> {
@@ -545,7 +559,12 @@ fn mark_bounce(transaction: &Transaction<'_>, bounce: &Bounce, now: Timestamp) -
         let agents: Vec<AgentId> =
             mark.query_map(parameters, |row| parsed(row, 0))?.collect::<Result<_, _>>()?;
         for agent in &agents {
-            rollout::on_transport(transaction, *message, agent, &outcome, now)?;
+            if bounce.status.as_deref().is_some_and(says_too_large) {
+                parts::learn_way_limit(transaction, message, agent)?;
+            }
+            if let Some(row) = parts::row_of(transaction, message)? {
+                parts::tell(transaction, row, agent, outcome.clone(), now)?;
+            }
         }
         marked = marked.saturating_add(agents.len());
     }

@@ -15,8 +15,9 @@ mod listing;
 pub use listing::{OutboxFilter, OutboxLine};
 
 use super::columns::{At, Id, count, maybe_parsed, parsed, time, uncount};
+use super::parts::{self, Cut};
 use super::{Db, DbError, epochs};
-use crate::rollout::{self, TransportOutcome};
+use crate::rollout::TransportOutcome;
 use jiff::Timestamp;
 use mailfmt::message::Family;
 use mailfmt::package::PackageId;
@@ -188,6 +189,10 @@ pub struct Outgoing {
     pub expires: Timestamp,
     /// Mails composed so far.
     pub sendings: u32,
+    /// How its package goes out; `None` while that is not decided, or where it has none.
+    pub cut: Option<Cut>,
+    /// The order that it is a part of, and which part, from 1.
+    pub part: Option<(OutboxId, u32)>,
 }
 
 impl std::fmt::Debug for Outgoing {
@@ -245,8 +250,20 @@ pub(crate) fn enqueue(
             At(mail.created),
             At(mail.expires),
         ])?;
-    let id = transaction.last_insert_rowid();
-    let first = count(epochs::first_number(transaction, mail.created)?);
+    let id = OutboxId(transaction.last_insert_rowid());
+    add_recipients(transaction, id, recipients, (mail.created, mail.not_before))?;
+    Ok(id)
+}
+
+/// Adds recipients to a message, each with the next sequence number of its channel; the times are those of the numbers and of
+/// the first try.
+fn add_recipients(
+    transaction: &Connection,
+    id: OutboxId,
+    recipients: &[AgentId],
+    (created, not_before): (Timestamp, Timestamp),
+) -> Result<(), DbError> {
+    let first = count(epochs::first_number(transaction, created)?);
     let mut next_sequence = transaction.prepare_cached(
         "UPDATE appliance SET sequence_out = max(sequence_out + 1, ?2),
              sequence_before = CASE WHEN sequence_out < ?2 THEN sequence_out ELSE sequence_before END
@@ -261,9 +278,29 @@ pub(crate) fn enqueue(
             .query_row(params![agent.as_str(), first], |row| row.get(0))
             .optional()?
             .map_or_else(|| Err(unreachable(transaction, agent)?), Ok)?;
-        insert.execute(params![id, agent.as_str(), sequence, At(mail.not_before), At(mail.created)])?;
+        insert.execute(params![id.0, agent.as_str(), sequence, At(not_before), At(created)])?;
     }
-    Ok(OutboxId(id))
+    Ok(())
+}
+
+/// Adds one recipient to a message that stands in the outbox already; nothing changes where it is there, or cannot be
+/// written to.
+pub(super) fn add_recipient(
+    transaction: &Connection,
+    id: OutboxId,
+    agent: &AgentId,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let is_there = transaction
+        .prepare_cached("SELECT 1 FROM outbox_recipient WHERE outbox = ?1 AND agent = ?2")?
+        .exists(params![id.0, agent.as_str()])?;
+    if is_there {
+        return Ok(());
+    }
+    match add_recipients(transaction, id, std::slice::from_ref(agent), (now, now)) {
+        Err(DbError::Suspended { .. } | DbError::NoSuchAppliance { .. }) => Ok(()),
+        result => result,
+    }
 }
 
 /// Why nothing can be sent to an appliance.
@@ -377,7 +414,8 @@ impl Db {
     /// [`DbError::Sql`].
     pub fn outgoing(&self, outbox: OutboxId) -> Result<Option<Outgoing>, DbError> {
         let mut statement = self.read().prepare_cached(
-            "SELECT id, message, family, payload, in_reply_to, package, created, expires, sendings
+            "SELECT id, message, family, payload, in_reply_to, package, created, expires, sendings,
+                    part_octets, part_parity, part_of, part_number
              FROM outbox WHERE id = ?1",
         )?;
         Ok(statement.query_row([outbox.0], read_outgoing).optional()?)
@@ -455,14 +493,7 @@ fn tell_rollouts(
         Try::Refused { detail } => TransportOutcome::Bounced { reason: detail.clone() },
         Try::Later { .. } => return Ok(()),
     };
-    let message = transaction
-        .prepare_cached("SELECT message FROM outbox WHERE id = ?1 AND family = 'command'")?
-        .query_row([outbox.0], |row| row.get::<_, Id>(0))
-        .optional()?;
-    match message {
-        Some(message) => rollout::on_transport(transaction, message.message(), agent, &outcome, now),
-        None => Ok(()),
-    }
+    parts::tell(transaction, outbox, agent, outcome, now)
 }
 
 fn read_delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
@@ -491,5 +522,7 @@ fn read_outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
         created: time(row, 6)?,
         expires: time(row, 7)?,
         sendings: row.get(8)?,
+        cut: parts::read_cut(row.get(9)?, row.get::<_, Option<String>>(10)?.as_deref()),
+        part: row.get::<_, Option<i64>>(11)?.map(OutboxId).zip(row.get(12)?),
     })
 }

@@ -47,16 +47,22 @@ pub(super) fn explain(rollout: &Rollout, target: &Target, known: &Known) -> Opti
 }
 
 /// Where our last mail to the target stands.
-pub(super) fn transport_word(target: &Target) -> &'static str {
+pub(super) fn transport_word(target: &Target) -> String {
     let (order, ask) = target.mails();
-    match ask.map(|ask| &ask.transport).or(order.map(|order| &order.transport)) {
+    if let Some(parts) = order.filter(|_| ask.is_none()).and_then(|order| order.parts)
+        && parts.sent < parts.of
+    {
+        return format!("parts {} of {}", parts.sent, parts.of);
+    }
+    let word = match ask.map(|ask| &ask.transport).or(order.map(|order| &order.transport)) {
         None => "planned",
         Some(Transport::Queued { .. }) => "queued",
         Some(Transport::Accepted { .. }) => "accepted",
         Some(Transport::Delayed { .. }) => "delayed",
         Some(Transport::Bounced { .. }) => "bounced",
         Some(Transport::Heard { .. }) => "answered",
-    }
+    };
+    word.to_owned()
 }
 
 /// What the installer said.
@@ -71,7 +77,16 @@ pub(super) fn installer_word(target: &Target) -> &'static str {
 }
 
 fn ordered(rollout: &Rollout, order: &Order) -> String {
-    let asking = |at: &Timestamp| minute(after(*at, rollout.timing.settle));
+    let asking = |at: &Timestamp| minute(after(order.handed_in().unwrap_or(*at), rollout.timing.settle));
+    if let (Some(since), Some(parts)) = (order.parts_wait_since(), order.parts)
+        && !matches!(order.transport, Transport::Bounced { .. })
+    {
+        let sent = format!("{} of {} parts of the package are handed in, the last at {}", parts.sent, parts.of, minute(since));
+        return match &order.progress {
+            Progress::Waiting { reason, .. } => format!("It is not done yet: {reason}. {sent}."),
+            _ => format!("{sent}."),
+        };
+    }
     match (&order.transport, &order.progress) {
         (Transport::Queued { since }, _) => {
             format!("The package waits in our outbox since {}.", minute(*since))

@@ -37,7 +37,7 @@ fn cells(row: &Row, update_to: &str) -> Vec<String> {
         text(&row.remarks),
         row.mark.as_str().to_owned(),
         row.attempt.to_string(),
-        row.transport.to_owned(),
+        row.transport.clone(),
         row.installer.to_owned(),
         cause,
         next,

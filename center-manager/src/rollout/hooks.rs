@@ -1,12 +1,14 @@
 //! Words from outside find their targets. Called by whoever files mail, inside its transaction.
 
-use super::ladder::{Progress, Transport, TransportOutcome};
+use super::ladder::{PartsSent, Progress, Transport, TransportOutcome};
 use super::target::{Target, TargetEvent};
 use super::terms::RolloutId;
 use crate::db::{DbError, rollouts};
-use crate::words::plain;
+use crate::words::{numbers, plain};
 use jiff::Timestamp;
-use mailfmt::message::report::{RefusedReport, UpdateOutcome, UpdateResultReport, VersionReportMessage};
+use mailfmt::message::report::{
+    PartsMissingReport, RefusedReport, UpdateOutcome, UpdateResultReport, VersionReportMessage,
+};
 use mailfmt::{AgentId, MessageId};
 use rusqlite::Transaction;
 
@@ -75,6 +77,47 @@ pub fn on_refused(tx: &Transaction<'_>, origin: &Origin, report: &RefusedReport)
     take(tx, id, &mut target, &event, origin.received)
 }
 
+/// An appliance misses parts of its package, of which `again` are sent once more.
+///
+/// # Errors
+/// [`DbError::Sql`].
+pub fn on_parts_missing(
+    tx: &Transaction<'_>,
+    origin: &Origin,
+    report: &PartsMissingReport,
+    again: u32,
+) -> Result<(), DbError> {
+    let Some(answers) = origin.in_reply_to else { return Ok(()) };
+    let Some((id, mut target)) = rollouts::target_of_mail(tx, answers, &origin.agent)? else { return Ok(()) };
+    let PartsMissingReport { here, of, ref missing, .. } = *report;
+    let missing = numbers(missing);
+    let event = TargetEvent::PartsMissing { answers, here, of, missing, again };
+    take(tx, id, &mut target, &event, origin.received)
+}
+
+/// Parts of the package behind one order were handed in for one appliance.
+///
+/// # Errors
+/// [`DbError::Sql`].
+pub fn on_parts(
+    tx: &Transaction<'_>,
+    order: MessageId,
+    agent: &AgentId,
+    parts: PartsSent,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let Some((id, mut target)) = rollouts::target_of_mail(tx, order, agent)? else { return Ok(()) };
+    let event = TargetEvent::Parts { message: order, parts };
+    if parts.sent == parts.of || parts.sent == 0 {
+        return take(tx, id, &mut target, &event, now);
+    }
+    // Neither history nor plan changes with each of a thousand parts.
+    if target.hear(&event, now) {
+        rollouts::save_target(tx, id, &target)?;
+    }
+    Ok(())
+}
+
 /// A mail server spoke about one message to one appliance; messages that are not a rollout's are left alone.
 ///
 /// # Errors
@@ -130,6 +173,13 @@ fn history(target: &Target, event: &TargetEvent) -> (&'static str, String) {
                 Some(Transport::Queued { .. } | Transport::Accepted { .. } | Transport::Heard { .. })
                 | None => ("accepted", mail.to_owned()),
             }
+        }
+        TargetEvent::Parts { parts: PartsSent { of, sent: 0, .. }, .. } => {
+            ("parts", format!("goes out in {of} parts"))
+        }
+        TargetEvent::Parts { parts: PartsSent { of, .. }, .. } => ("parts", format!("all {of} parts handed in")),
+        TargetEvent::PartsMissing { here, of, missing, again, .. } => {
+            ("parts", format!("{here} of {of} are there, missing {missing}; {again} sent again"))
         }
         TargetEvent::Result { .. } | TargetEvent::NotDone { .. } => {
             match target.mails().0.map(|order| &order.progress) {

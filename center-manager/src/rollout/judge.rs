@@ -2,8 +2,8 @@
 
 use super::after;
 use super::compare::Finding;
-use super::ladder::{Progress, Transport};
-use super::target::{Target, TargetState};
+use super::ladder::{PartsSent, Progress, Transport};
+use super::target::{Order, Target, TargetState};
 use super::terms::Rollout;
 use super::verdict::{Failure, Verdict};
 use jiff::Timestamp;
@@ -47,13 +47,24 @@ pub fn judge(rollout: &Rollout, target: &Target, now: Timestamp) -> Option<Verdi
         | Transport::Delayed { .. }
         | Transport::Heard { .. } => None,
     };
-    let transports = order.map(|order| &order.transport).into_iter().chain(ask.map(|ask| &ask.transport));
+    // Parts that go out one after the other show that our mail server takes them: each begins the limit anew.
+    let by_parts = |order: &Order| match (order.parts_wait_since(), order.parts, &order.transport) {
+        (_, _, transport @ Transport::Bounced { .. }) | (None, _, transport) => undeliverable(transport),
+        (Some(since), Some(parts), _) if over(since, rollout.timing.delivery_limit) => {
+            let hours = rollout.timing.delivery_limit.as_hours();
+            let PartsSent { sent, of, .. } = parts;
+            let reason = format!("our mail server took only {sent} of {of} parts of the package within {hours} h");
+            Some(Failure::Undeliverable { reason })
+        }
+        (Some(_), _, _) => None,
+    };
+    let mails = || order.and_then(by_parts).or_else(|| ask.and_then(|ask| undeliverable(&ask.transport)));
     let silent = || {
         let asked = ask?.transport.accepted_at()?;
         let silent = decided || over(asked, rollout.timing.answer_timeout);
         silent.then(|| said().unwrap_or(Failure::Silent))
     };
-    transports.into_iter().find_map(undeliverable).or_else(silent).map(Verdict::from)
+    mails().or_else(silent).map(Verdict::from)
 }
 
 fn said(progress: &Progress) -> Option<Failure> {

@@ -40,6 +40,17 @@ pub enum Transport {
     },
 }
 
+/// How many parts of a package our mail server took, where it does not fit into one mail. Times are the center's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartsSent {
+    /// How many there are.
+    pub of: u32,
+    /// How many were taken; fewer again while missing ones are sent once more.
+    pub sent: u32,
+    /// When that last changed.
+    pub at: Timestamp,
+}
+
 /// What the installer said. It explains; it proves nothing. Times are the center's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "progress", rename_all = "kebab-case")]

@@ -124,8 +124,7 @@ pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
                 match &target.state {
                     TargetState::Planned => send.push(target.agent.clone()),
                     TargetState::Ordered { order } => {
-                        let settled =
-                            order.transport.accepted_at().map(|at| after(at, rollout.timing.settle));
+                        let settled = order.handed_in().map(|at| after(at, rollout.timing.settle));
                         if settled.is_some_and(|settled| settled <= now) {
                             ask.push(target.agent.clone());
                         }
@@ -188,7 +187,11 @@ pub fn next_wake(rollout: &Rollout, targets: &Targets) -> Option<Timestamp> {
     };
     let due = targets.values().filter_map(|target| match &target.state {
         TargetState::Planned => Some(rollout.started),
-        TargetState::Ordered { order } => limit(&order.transport, rollout.timing.settle),
+        TargetState::Ordered { order } => match (order.parts_wait_since(), order.handed_in()) {
+            (Some(since), _) => Some(after(since, rollout.timing.delivery_limit)),
+            (None, Some(at)) => Some(after(at, rollout.timing.settle)),
+            (None, None) => limit(&order.transport, rollout.timing.settle),
+        },
         TargetState::Asked { ask, .. } => limit(&ask.transport, rollout.timing.answer_timeout),
         TargetState::Decided { .. } => None,
     });

@@ -1,7 +1,7 @@
 //! One target of a rollout: where it stands on the two ladders, and how a word from outside moves it.
 
 use super::compare::Finding;
-use super::ladder::{Progress, Transport, TransportOutcome};
+use super::ladder::{PartsSent, Progress, Transport, TransportOutcome};
 use super::verdict::Verdict;
 use jiff::Timestamp;
 use mailfmt::message::report::UpdateOutcome;
@@ -77,6 +77,28 @@ pub struct Order {
     pub transport: Transport,
     /// What the installer said.
     pub progress: Progress,
+    /// The parts of the package, where it goes out in parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<PartsSent>,
+}
+
+impl Order {
+    /// When our mail server had taken all of it; `None` while it has not, or when it came back.
+    #[must_use]
+    pub fn handed_in(&self) -> Option<Timestamp> {
+        let at = self.transport.accepted_at()?;
+        match self.parts {
+            Some(parts) if parts.sent < parts.of => None,
+            Some(parts) => Some(at.max(parts.at)),
+            None => Some(at),
+        }
+    }
+
+    /// Since when parts wait in our outbox; `None` when none does.
+    #[must_use]
+    pub fn parts_wait_since(&self) -> Option<Timestamp> {
+        self.parts.filter(|parts| parts.sent < parts.of).map(|parts| parts.at)
+    }
 }
 
 /// The version request to one target.
@@ -114,6 +136,26 @@ pub enum TargetEvent {
         message: MessageId,
         /// What became of it.
         outcome: TransportOutcome,
+    },
+    /// Parts of its package were handed in.
+    Parts {
+        /// The order.
+        message: MessageId,
+        /// How many.
+        parts: PartsSent,
+    },
+    /// It misses parts of its package.
+    PartsMissing {
+        /// The order.
+        answers: MessageId,
+        /// How many are there.
+        here: u32,
+        /// How many there are.
+        of: u32,
+        /// Which are missing, as words.
+        missing: String,
+        /// How many are sent again.
+        again: u32,
     },
     /// The installer of the rollout's package spoke.
     Result {
@@ -191,6 +233,15 @@ impl Target {
                     transport.hear(outcome, now);
                 }
             }
+            TargetEvent::Parts { message, parts } => {
+                let order = self.mails_mut().0.filter(|order| order.message == *message);
+                if let Some(order) = order {
+                    order.parts = Some(*parts);
+                }
+            }
+            TargetEvent::PartsMissing { answers, here, of, missing, again } => {
+                self.hear_parts_missing(*answers, (*here, *of), missing, *again, now);
+            }
             TargetEvent::Result { answers, created, outcome } => {
                 self.hear_result(*answers, *created, outcome, now);
             }
@@ -209,6 +260,7 @@ impl Target {
             at: now,
             transport: Transport::Queued { since: now },
             progress: Progress::Ordered,
+            parts: None,
         };
         self.first_ordered.get_or_insert(now);
         self.state = TargetState::Ordered { order };
@@ -311,6 +363,30 @@ impl Target {
             UpdateOutcome::Refused { reason } => Progress::Refused { reason: reason.clone(), at: now },
             UpdateOutcome::Undone { reason } => Progress::Undone { reason: reason.clone(), at: now },
         };
+    }
+
+    /// It has the order, and waits. A question that is on its way cannot have the right answer: it is put again when the
+    /// parts are there.
+    fn hear_parts_missing(
+        &mut self,
+        answers: MessageId,
+        (here, of): (u32, u32),
+        missing: &str,
+        again: u32,
+        now: Timestamp,
+    ) {
+        let Some(order) = self.mails_mut().0.filter(|order| order.message == answers) else { return };
+        order.transport.heard(now);
+        if !matches!(order.progress, Progress::Ordered | Progress::Waiting { .. }) {
+            return;
+        }
+        let sent = if again > 0 { "sent again" } else { "missing, and cannot be sent again" };
+        let reason = format!("{here} of {of} parts of the package are there; {missing} {sent}");
+        order.progress = Progress::Waiting { reason, at: now };
+        order.parts = Some(PartsSent { of, sent: of.saturating_sub(again), at: now });
+        if let TargetState::Asked { order, .. } = &self.state {
+            self.state = TargetState::Ordered { order: order.clone() };
+        }
     }
 
     fn hear_not_done(&mut self, answers: MessageId, reason: &str, now: Timestamp) {

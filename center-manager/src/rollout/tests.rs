@@ -514,3 +514,5 @@ fn a_rollout_of_an_expired_package_or_to_nobody_does_not_begin() {
     assert!(matches!(start(&mut center.db, &draft, center.now), Err(StartError::NoTargets)));
     assert_eq!(center.db.rollouts().unwrap().len(), 1);
 }
+
+mod parts;

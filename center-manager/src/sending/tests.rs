@@ -48,6 +48,8 @@ fn outgoing(message: &Message) -> Outgoing {
         created: now(),
         expires: later(3600),
         sendings: 0,
+        cut: None,
+        part: None,
     }
 }
 
@@ -96,7 +98,7 @@ fn one_mail_is_opened_by_each_of_its_recipients_and_names_none_of_them() {
     let recipients = with_keys((1..=3).map(|number| due(1, number)));
     let center = center();
     let mail =
-        write_mail(&outgoing(&message), 1, &recipients, from(&center), None, &mut Numbers::new(1)).unwrap();
+        write_mail(&outgoing(&message), 1, &recipients, from(&center), Behind::Nothing, &mut Numbers::new(1)).unwrap();
     assert_eq!(mail.recipients.len(), 3);
     let text = String::from_utf8(mail.raw.to_vec()).unwrap();
     assert!(!text.contains("agent1@") && !text.contains("AGENT"), "{text}");
@@ -113,7 +115,8 @@ fn the_package_travels_behind_the_envelope_as_it_was_ordered() {
     let package = vec![42; 100_000];
     let key = ContentKey::generate(&mut Numbers::new(5));
     let enclosed = mailfmt::package::enclose(&package, &key);
-    let order = |octets: u64| {
+    let order_of = |outgoing: &Outgoing| order(outgoing).unwrap();
+    let update = |octets: u64| {
         Message::Command(Command::Update(UpdateOrder {
             package: Digest::of(b"manifest"),
             target: SoftwareVersion::new("1.0.02-0").unwrap(),
@@ -124,21 +127,21 @@ fn the_package_travels_behind_the_envelope_as_it_was_ordered() {
             parts: None,
         }))
     };
-    let good = outgoing(&order(enclosed.len() as u64));
-    let behind = enclosure(&good, &package).unwrap();
+    let good = outgoing(&update(enclosed.len() as u64));
+    let behind = enclosure(&order_of(&good), &package).unwrap();
     let recipients = with_keys([due(1, 1)]);
     let center = center();
-    let mail = write_mail(&good, 1, &recipients, from(&center), Some(&behind), &mut Numbers::new(1)).unwrap();
+    let mail = write_mail(&good, 1, &recipients, from(&center), Behind::Octets(&behind), &mut Numbers::new(1)).unwrap();
     let Classified::Ours { attachment } = classify(&mail.raw, &Limits::default()) else { panic!("not ours") };
     let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
     assert_eq!(mailfmt::package::unwrap(parcel.enclosure, &key, &Limits::default()).unwrap(), package);
 
-    assert!(matches!(enclosure(&good, &package[1..]), Err(ComposeError::Enclosure)), "another file");
-    let wrong_length = outgoing(&order(7));
-    assert!(matches!(enclosure(&wrong_length, &package), Err(ComposeError::Enclosure)));
+    assert!(matches!(enclosure(&order_of(&good), &package[1..]), Err(ComposeError::Enclosure)), "another file");
+    let wrong_length = outgoing(&update(7));
+    assert!(matches!(enclosure(&order_of(&wrong_length), &package), Err(ComposeError::Enclosure)));
     assert!(!format!("{good:?}").contains(&key.expose_hex()), "the key is not printed");
     let ping = outgoing(&Message::Command(Command::Ping(Default::default())));
-    assert!(matches!(enclosure(&ping, &package), Err(ComposeError::NotAnOrder)));
+    assert!(matches!(order(&ping), Err(ComposeError::NotAnOrder)));
 }
 
 #[test]
@@ -148,7 +151,7 @@ fn a_message_sent_again_has_another_message_id_outside_and_the_same_inside() {
     let center = center();
     let id_line = |sending| {
         let mail =
-            write_mail(&outgoing(&message), sending, &recipients, from(&center), None, &mut Numbers::new(1))
+            write_mail(&outgoing(&message), sending, &recipients, from(&center), Behind::Nothing, &mut Numbers::new(1))
                 .unwrap();
         let text = String::from_utf8(mail.raw.to_vec()).unwrap();
         text.lines().find(|line| line.starts_with("Message-ID")).unwrap().to_owned()
@@ -217,7 +220,7 @@ fn what_goes_out_is_signed_and_tells_what_it_follows() {
     let from = From { signer: Some(&command_key), follows: Some(17), begins: None, ..from(&center) };
     let message = Message::Command(Command::Ping(Default::default()));
     let recipients = with_keys([due(1, 1)]);
-    let mail = write_mail(&outgoing(&message), 1, &recipients, from, None, &mut Numbers::new(1)).unwrap();
+    let mail = write_mail(&outgoing(&message), 1, &recipients, from, Behind::Nothing, &mut Numbers::new(1)).unwrap();
     let opened = opened(&mail.raw, &recipients[0].1);
     assert!(opened.is_signed_by(&Role::of(command_key.public())));
     assert!(!opened.is_signed_by(&Role::of(stranger.public())));
@@ -239,7 +242,7 @@ fn a_receipt_tells_the_latest_release_as_of_now_however_old_it_is() {
     let from = From { latest: Some(&latest), ..from(&center) };
     let recipients = with_keys([due(1, 1)]);
     let outgoing = outgoing(&Message::Receipt(receipt.clone()));
-    let mail = write_mail(&outgoing, 2, &recipients, from, None, &mut Numbers::new(1)).unwrap();
+    let mail = write_mail(&outgoing, 2, &recipients, from, Behind::Nothing, &mut Numbers::new(1)).unwrap();
     let told = opened(&mail.raw, &recipients[0].1).message().unwrap();
     assert_eq!(told, Message::Receipt(mailfmt::Receipt { latest: Some(latest), ..receipt }));
 }

@@ -1,17 +1,15 @@
 //! Handing in what is due: sealed at the moment of sending, many mails over one connection.
 
 use super::{Daemon, ServeError, chain, log_chain, random_number};
-use crate::db::outbox::{OutboxId, Outgoing, Try};
+use crate::db::outbox::{OutboxId, Try};
 use crate::sending::{self, MailPlan};
 use crate::system::{SystemRandom, now};
 use mailbox::accounts::{Choice, Failure};
 use mailbox::{OutgoingMail, Submission};
 use mailfmt::AgentId;
 use mailfmt::message::Family;
-use mailfmt::package::PackageId;
 use mailfmt::sequence::Origin;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -19,13 +17,7 @@ use tokio::sync::watch;
 /// this goes out twice, under the same message id.
 const NOTE_EVERY: usize = 64;
 
-/// The encrypted package that was last needed; a rollout sends the same one in mail after mail.
-#[derive(Debug, Default)]
-pub(super) struct EnclosureCache {
-    last: Option<(OutboxId, Arc<[u8]>)>,
-}
-
-type Tries = Vec<(OutboxId, AgentId, Try)>;
+pub(super) type Tries = Vec<(OutboxId, AgentId, Try)>;
 
 impl Daemon {
     /// Sends what is due, most urgent first, over the first account that works; how many mails went out, and whether
@@ -43,6 +35,7 @@ impl Daemon {
             return Ok((0, false));
         }
         let Some((nth, mut submission)) = self.connect().await else { return Ok((0, false)) };
+        let mail_octets = self.mail_octets_max(nth, &submission)?;
         let mut numbers = self.number(&plans)?;
         let mut tries = Tries::new();
         let (mut sent, mut overtaken) = (0usize, false);
@@ -58,14 +51,16 @@ impl Daemon {
             let sending = numbers.entry(plan.outbox).or_default();
             *sending = sending.saturating_add(1);
             let sending = *sending;
-            let Some(mail) = self.compose(plan, sending, &mut tries)? else { continue };
+            let Some(mail) = self.compose(plan, sending, mail_octets, &mut tries)? else { continue };
             match submission.send(&mail).await {
                 Ok(outcomes) => {
                     sent = sent.saturating_add(1);
+                    self.learn_way_limits(plan, &mail, &outcomes)?;
                     tries.extend(sending::answers(plan, &outcomes, now(), &self.settings));
                 }
                 Err(error) => {
                     log_chain("a mail could not be handed in", &error);
+                    self.learn_limit(nth, &mail, &error)?;
                     tries.extend(sending::failure(plan, &error, now(), &self.settings));
                     if submission.is_broken() {
                         self.sending.failed(nth, Failure::from(&error), Instant::now(), random_number());
@@ -126,6 +121,7 @@ impl Daemon {
         &mut self,
         plan: &MailPlan,
         sending: u32,
+        mail_octets: u64,
         tries: &mut Tries,
     ) -> Result<Option<OutgoingMail>, ServeError> {
         let Some(outgoing) = self.db.outgoing(plan.outbox)? else { return Ok(None) };
@@ -143,17 +139,7 @@ impl Daemon {
             // An appliance came or went in this moment; the next round has its keys.
             return Ok(None);
         }
-        let enclosure = match &outgoing.package {
-            None => None,
-            Some(package) => match self.enclosure(&outgoing, package) {
-                Ok(enclosure) => Some(enclosure),
-                Err(reason) => {
-                    tracing::error!(%package, reason, "a package cannot be sent");
-                    tries.extend(sending::unsendable(plan, &reason));
-                    return Ok(None);
-                }
-            },
-        };
+        let Some(following) = self.following(&outgoing, plan, mail_octets, tries)? else { return Ok(None) };
         let first = plan.recipients.first();
         let origin = first.map_or(Ok(Origin::default()), |due| self.db.origin(due.sequence))?;
         let latest = first.map(|due| self.signing.latest(&due.agent));
@@ -170,7 +156,7 @@ impl Daemon {
             sending,
             &recipients,
             from,
-            enclosure.as_deref(),
+            following.behind(),
             &mut SystemRandom,
         );
         match mail {
@@ -181,19 +167,5 @@ impl Daemon {
                 Ok(None)
             }
         }
-    }
-
-    fn enclosure(&mut self, outgoing: &Outgoing, package: &PackageId) -> Result<Arc<[u8]>, String> {
-        if let Some((outbox, enclosure)) = &self.enclosure.last
-            && *outbox == outgoing.outbox
-        {
-            return Ok(Arc::clone(enclosure));
-        }
-        let path = self.home.package(package);
-        let file =
-            std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        let enclosure: Arc<[u8]> = sending::enclosure(outgoing, &file).map_err(|error| chain(&error))?.into();
-        self.enclosure.last = Some((outgoing.outbox, Arc::clone(&enclosure)));
-        Ok(enclosure)
     }
 }

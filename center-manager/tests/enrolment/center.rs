@@ -7,7 +7,7 @@ use center_manager::db::filed::{Filed, Rules};
 use center_manager::db::outbox::Try;
 use center_manager::enrolment::AdmissionTerms;
 use center_manager::intake::{Keyring, Verdict, judge};
-use center_manager::sending::{From, write_mail};
+use center_manager::sending::{Behind, From, write_mail};
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::{ChannelKey, Credential, Direction};
 use mailfmt::enrolment::{ProvisionalCode, Session, session};
@@ -146,7 +146,7 @@ impl Center {
             };
             let to = due.address.clone();
             let outcome = (due.outbox, due.agent.clone(), Try::Accepted);
-            let mail = write_mail(&outgoing, 1, &[(due, key)], from, None, &mut self.random).unwrap();
+            let mail = write_mail(&outgoing, 1, &[(due, key)], from, Behind::Nothing, &mut self.random).unwrap();
             mails.push(Mail { to, raw: mail.raw.to_vec() });
             self.db.record_tries(&[outcome], self.now).unwrap();
         }

@@ -52,6 +52,7 @@ fn settings(address: &str, hello_name: Option<&str>) -> AccountSettings {
         ca_file: None,
         hello_name: hello_name.map(Into::into),
         smtp_login: true,
+        mail_octets_max: None,
     }
 }
 

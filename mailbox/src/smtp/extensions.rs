@@ -5,7 +5,7 @@
 pub struct Extensions {
     /// Several commands may be sent before the first reply (RFC 2920).
     pub pipelining: bool,
-    /// Largest mail in octets (RFC 1870), if the server names one.
+    /// Largest mail in octets: what the server names (RFC 1870) or the account's settings, whichever is less.
     pub size_octets_max: Option<u64>,
     /// SIZE is offered, with or without a number.
     pub size: bool,

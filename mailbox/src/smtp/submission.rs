@@ -86,8 +86,11 @@ impl Submission {
                 .map_err(|error| SendError::from_library(DURING, &error))?;
             Ok::<_, SendError>((connection, Extensions::parse(reply.message())))
         };
-        let (connection, extensions) =
+        let (connection, mut extensions) =
             timeout(limits.operation, start).await.map_err(|_| SendError::Timeout { during: DURING })??;
+        // What the operator knows of the way behind the server counts as if the server had said it.
+        extensions.size_octets_max =
+            extensions.size_octets_max.into_iter().chain(settings.mail_octets_max).min();
         let mut this =
             Self { connection, patience, extensions, limits: limits.clone(), broken: false, begun: false };
         if settings.smtp_login {

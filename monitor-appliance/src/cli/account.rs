@@ -179,6 +179,7 @@ impl AccountArguments {
             ca_file: self.ca_file()?,
             hello_name: None,
             smtp_login: true,
+            mail_octets_max: None,
         })
     }
 
@@ -242,6 +243,7 @@ impl AccountArguments {
             ca_file,
             hello_name: before.and_then(|account| account.hello_name.clone()),
             smtp_login: !self.no_smtp_login && before.is_none_or(|account| account.smtp_login),
+            mail_octets_max: None,
         }))
     }
 

@@ -1,6 +1,7 @@
 //! Filing one mail: its verdict and everything that follows from it, in one transaction.
 
 mod accepting;
+mod parts;
 
 use crate::alarm;
 use crate::clock::{ClockState, Evidence};
@@ -18,6 +19,7 @@ use accepting::accept;
 use mailfmt::lineage::Observation;
 use mailfmt::message::receipt::Latest;
 use mailfmt::{Command, MessageId};
+pub(super) use parts::pursue;
 use std::collections::{BTreeMap, HashSet};
 
 /// A mail could not be filed. It must stay in the mailbox and is tried again.
@@ -196,6 +198,10 @@ pub(super) fn file_one(
                 tracing::info!(message = %authentic.message, "a rotation waits until the update's script is over");
                 junk.seen.remove(&authentic.message);
                 return Ok(Filed::Later);
+            }
+            if let Command::Part(part) = &command {
+                store.change(|change| observe(change, context, &authentic))?;
+                return parts::file_part(store, context, &authentic, part, &enclosure, junk);
             }
             tracing::info!(message = %authentic.message, kind = command.kind(), "command accepted");
             // Its answer may tell how much junk there was.

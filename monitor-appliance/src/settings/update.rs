@@ -31,6 +31,11 @@ pub struct UpdateSettings {
     /// The same where mail did not work before either: nobody can tell whose fault it is, so it is given more time;
     /// 1 s to 30 days, default 1 day.
     pub mail_return_wait: Duration,
+    /// How long no further part of a package may come until the missing ones are asked for, doubled with every question up
+    /// to 6 h; 1 s to 1 day, default 5 min: longer than a look for mail and a slow server between two parts.
+    pub part_wait: Duration,
+    /// How often missing parts are asked for before the update is refused; 1 to 100, default 8 (about 15 h).
+    pub part_asks_max: u32,
     /// Old releases kept beside the running one; 1 to 10, default 2.
     pub releases_kept: usize,
     /// Octets of disk that stay free while an update is installed: room for the store, the outbox and logs; at least
@@ -53,6 +58,8 @@ impl Default for UpdateSettings {
             script_time_max: secs(3 * HOUR),
             proof_wait: secs(15 * 60),
             mail_return_wait: secs(DAY),
+            part_wait: secs(5 * 60),
+            part_asks_max: 8,
             releases_kept: 2,
             disk_reserve: 8 << 20,
             saved_files: ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"].map(PathBuf::from).to_vec(),
@@ -90,6 +97,8 @@ pub(super) struct FileUpdate {
     script_time_max_secs: Option<u64>,
     proof_wait_secs: Option<u64>,
     mail_return_wait_secs: Option<u64>,
+    part_wait_secs: Option<u64>,
+    part_asks_max: Option<u64>,
     releases_kept: Option<u64>,
     disk_reserve_octets: Option<u64>,
     saved_files: Option<Vec<PathBuf>>,
@@ -133,6 +142,10 @@ impl FileUpdate {
                 30 * DAY,
                 default.mail_return_wait,
             )?,
+            part_wait: secs("part_wait", self.part_wait_secs, DAY, default.part_wait)?,
+            part_asks_max: in_range("update.part_asks_max", self.part_asks_max, "questions", 1..=100)?
+                .and_then(|asks| u32::try_from(asks).ok())
+                .unwrap_or(default.part_asks_max),
             releases_kept: kept.and_then(|kept| usize::try_from(kept).ok()).unwrap_or(default.releases_kept),
             disk_reserve: reserve.unwrap_or(default.disk_reserve),
             saved_files,
@@ -151,6 +164,9 @@ impl FileUpdate {
             script_time_max_secs: secs(settings.script_time_max, default.script_time_max),
             proof_wait_secs: secs(settings.proof_wait, default.proof_wait),
             mail_return_wait_secs: secs(settings.mail_return_wait, default.mail_return_wait),
+            part_wait_secs: secs(settings.part_wait, default.part_wait),
+            part_asks_max: (settings.part_asks_max != default.part_asks_max)
+                .then_some(settings.part_asks_max.into()),
             releases_kept: (settings.releases_kept != default.releases_kept)
                 .then(|| u64::try_from(settings.releases_kept).unwrap_or(u64::MAX)),
             disk_reserve_octets: (settings.disk_reserve != default.disk_reserve)
@@ -198,6 +214,8 @@ mod tests {
         let settings = UpdateSettings {
             window: Some("22:00-05:00".parse().unwrap()),
             busy_look: Duration::from_secs(7),
+            part_wait: Duration::from_secs(9),
+            part_asks_max: 3,
             releases_kept: 4,
             saved_files: vec!["/etc/hosts".into()],
             ..UpdateSettings::default()
@@ -215,6 +233,7 @@ mod tests {
             ("window = \"evening\"", "update.window"),
             ("releases_kept = 0", "update.releases_kept"),
             ("busy_look_secs = 601", "update.busy_look_secs"),
+            ("part_asks_max = 0", "update.part_asks_max"),
             ("saved_files = [\"hosts\"]", "update.saved_files"),
         ] {
             let error = toml::from_str::<FileUpdate>(text).unwrap().check().unwrap_err();

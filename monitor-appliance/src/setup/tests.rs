@@ -29,6 +29,7 @@ fn account() -> mailbox::AccountSettings {
         ca_file: None,
         hello_name: None,
         smtp_login: true,
+        mail_octets_max: None,
     }
 }
 

@@ -60,7 +60,7 @@ fn read(row: &Row<'_>) -> Result<UpdateOrderRow, StoreError> {
         command: row::id(&text(1)?)?,
         package: text(2)?.parse().map_err(|_| damaged())?,
         target: text(3)?.parse().map_err(|_| damaged())?,
-        state: serde_json::from_str(&text(4)?).map_err(|_| damaged())?,
+        state: UpdateState::from_stored(&text(4)?).map_err(|_| damaged())?,
         moves: row.get(5)?,
         output: text(6)?,
         received: row::time(row.get(7)?, "update order")?,
@@ -70,7 +70,7 @@ fn read(row: &Row<'_>) -> Result<UpdateOrderRow, StoreError> {
 }
 
 fn write(state: &UpdateState) -> String {
-    serde_json::to_string(state).expect("a state has text keys and no failing serializers")
+    state.to_stored()
 }
 
 impl Store {
@@ -169,6 +169,14 @@ impl Change<'_> {
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn order_update(&self, order: &NewUpdateOrder) -> Result<bool, StoreError> {
+        self.order_update_as(order, &UpdateState::Received)
+    }
+
+    pub(super) fn order_update_as(
+        &self,
+        order: &NewUpdateOrder,
+        state: &UpdateState,
+    ) -> Result<bool, StoreError> {
         let stored = self
             .transaction
             .prepare_cached(
@@ -179,7 +187,7 @@ impl Change<'_> {
                 order.command.to_string(),
                 order.package.to_string(),
                 order.target.as_str(),
-                write(&UpdateState::Received),
+                write(state),
                 order.received.as_millisecond(),
             ))?;
         Ok(stored > 0)

@@ -25,7 +25,7 @@ pub fn next_order(orders: &[UpdateOrderRow], now: Timestamp) -> Option<&UpdateOr
         (Turn::Installer { .. }, UpdateState::Staged { .. } | UpdateState::ScriptRun { .. }) => Some(1),
         (Turn::Installer { at: None }, _) => Some(2),
         (Turn::Installer { at }, _) if is_due(at, now) => Some(3),
-        (Turn::Installer { .. } | Turn::NextRestart | Turn::Nobody, _) => None,
+        (Turn::Installer { .. } | Turn::MailAgent | Turn::NextRestart | Turn::Nobody, _) => None,
     };
     // The first of equals is the oldest.
     orders.iter().filter(|order| urgency(order).is_some()).min_by_key(urgency)

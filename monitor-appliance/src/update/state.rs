@@ -1,8 +1,10 @@
 //! The state of one update, and the one way to move it.
 //!
 //! A state names what is done next; it is stored before that is begun, and every such piece of work may be begun
-//! again after a kill. `update-install` owns the states up to [`UpdateState::ScriptRun`], the supervisor the rest.
+//! again after a kill. `mail-agent` owns [`UpdateState::Collecting`], `update-install` the states up to
+//! [`UpdateState::ScriptRun`], the supervisor the rest.
 
+use super::collection::Collection;
 use super::wait::{Wait, WaitFor, WaitLimits};
 use jiff::Timestamp;
 use mailfmt::message::report::UpdateOutcome;
@@ -11,6 +13,9 @@ use serde::{Deserialize, Serialize};
 /// How far one update came, stored as JSON.
 ///
 /// ```text
+/// Collecting (the parts of the package come)
+///    |
+///    v
 /// Received -> Verified -> Staged -> ScriptRun -> Checked -> Swapped -> OnTrial -> Committed
 ///    |  |        |  ^      |  |         |           |          |          |
 ///    |  |        v  |      |  v         |           |          '----------+-> RollingBack -> Undone
@@ -19,10 +24,16 @@ use serde::{Deserialize, Serialize};
 ///    v             v                    v
 ///  Refused (nothing was begun)       Undone (nothing was swapped)
 /// ```
-/// An order is stored together with its package, which comes whole in one mail or from a stick.
+/// An order is stored together with its package, where that comes whole in one mail or from a stick; where it comes in
+/// parts, they are collected first, and `Collecting` may end `Refused`, too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum UpdateState {
+    /// The package comes in parts, and they are not complete; each part that has come is stored.
+    Collecting {
+        /// How far they have come.
+        parts: Collection,
+    },
     /// The package file is stored; it is opened next.
     Received,
     /// Acceptable here; the new release is built next, unless something is in the way.
@@ -155,6 +166,20 @@ pub enum Proving {
 /// What can happen to an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpdateEvent {
+    /// Another part was stored, or one that was stored is lost.
+    PartsChanged {
+        /// How many are here now.
+        here: u32,
+        /// When the missing ones are asked for.
+        ask_at: Timestamp,
+    },
+    /// The missing parts were asked for.
+    PartsAsked {
+        /// When they are asked for again.
+        ask_at: Timestamp,
+    },
+    /// The package was put together from its parts and stored.
+    PartsComplete,
     /// The package was opened: signed, fresh, for this appliance.
     Accepted,
     /// The target runs here already.
@@ -226,6 +251,18 @@ impl UpdateState {
         let name = self.name();
         let misfit = |event| Err(Misfit { state: name, event: Box::new(event) });
         match self {
+            Self::Collecting { parts } => match event {
+                E::PartsChanged { here, ask_at } => {
+                    Ok(Self::Collecting { parts: Collection { here, ask_at, ..parts } })
+                }
+                E::PartsAsked { ask_at } => {
+                    let asked = parts.asked.saturating_add(1);
+                    Ok(Self::Collecting { parts: Collection { asked, ask_at, ..parts } })
+                }
+                E::PartsComplete => Ok(Self::Received),
+                E::Failed { reason } => Ok(Self::Refused { reason }),
+                other => misfit(other),
+            },
             Self::Received => match event {
                 E::Accepted => Ok(Self::Verified { wait: None }),
                 E::Blocked { why, now, limits, retry_at } => {
@@ -301,6 +338,7 @@ impl UpdateState {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Collecting { .. } => "waiting for parts",
             Self::Received => "received",
             Self::Verified { .. } => "verified",
             Self::Waiting { .. } => "waiting",
@@ -320,6 +358,7 @@ impl UpdateState {
     #[must_use]
     pub fn in_words(&self) -> String {
         let doing = match self {
+            Self::Collecting { parts } => return parts.in_words(),
             Self::Received => "checks the package",
             Self::Verified { .. } => "builds the new release beside the running one",
             Self::Waiting { wait, .. } | Self::Checked { wait: Some(wait), .. } => {
@@ -346,7 +385,8 @@ impl UpdateState {
             Self::RollingBack { reason, .. } | Self::Refused { reason } | Self::Undone { reason } => {
                 Some(reason)
             }
-            Self::Received
+            Self::Collecting { .. }
+            | Self::Received
             | Self::Verified { .. }
             | Self::Waiting { .. }
             | Self::Staged { .. }
@@ -363,7 +403,8 @@ impl UpdateState {
     pub fn waits(&self) -> Option<&Wait> {
         match self {
             Self::Waiting { wait, .. } | Self::Checked { wait: Some(wait), .. } => Some(wait),
-            Self::Received
+            Self::Collecting { .. }
+            | Self::Received
             | Self::Verified { .. }
             | Self::Staged { .. }
             | Self::ScriptRun { .. }
@@ -387,7 +428,8 @@ impl UpdateState {
             | Self::Swapped { swap, .. }
             | Self::OnTrial { swap, .. }
             | Self::RollingBack { swap, .. } => Some(swap),
-            Self::Received
+            Self::Collecting { .. }
+            | Self::Received
             | Self::Verified { .. }
             | Self::Waiting { .. }
             | Self::Committed
@@ -403,7 +445,8 @@ impl UpdateState {
             Self::Committed => Some(UpdateOutcome::Installed),
             Self::Refused { reason } => Some(UpdateOutcome::Refused { reason: reason.clone() }),
             Self::Undone { reason } => Some(UpdateOutcome::Undone { reason: reason.clone() }),
-            Self::Received
+            Self::Collecting { .. }
+            | Self::Received
             | Self::Verified { .. }
             | Self::Waiting { .. }
             | Self::Staged { .. }
@@ -419,6 +462,7 @@ impl UpdateState {
     #[must_use]
     pub fn turn(&self) -> Turn {
         match self {
+            Self::Collecting { .. } => Turn::MailAgent,
             Self::Received | Self::Verified { .. } | Self::Staged { .. } | Self::ScriptRun { .. } => {
                 Turn::Installer { at: None }
             }
@@ -442,12 +486,56 @@ impl UpdateState {
             | Self::ScriptRun { .. }
             | Self::Swapped { .. }
             | Self::OnTrial { .. } => true,
-            Self::Waiting { .. }
+            Self::Collecting { .. }
+            | Self::Waiting { .. }
             | Self::Checked { .. }
             | Self::RollingBack { .. }
             | Self::Committed
             | Self::Refused { .. }
             | Self::Undone { .. } => false,
+        }
+    }
+}
+
+/// How [`UpdateState::Collecting`] is stored: as a wait that a version reads which does not know of parts, and which refuses
+/// the update then, since it finds no package. So the release before goes on with the store when an update is taken back.
+#[derive(Serialize, Deserialize)]
+struct StoredCollection {
+    state: String,
+    wait: Wait,
+    parts: Collection,
+}
+
+impl UpdateState {
+    /// The text that is stored.
+    #[must_use]
+    pub fn to_stored(&self) -> String {
+        let text = match self {
+            Self::Collecting { parts } => serde_json::to_string(&StoredCollection {
+                state: "waiting".to_owned(),
+                wait: Wait {
+                    why: WaitFor::Script,
+                    since: parts.ask_at,
+                    report_at: parts.give_up_at,
+                    give_up_at: Some(parts.give_up_at),
+                    reported: false,
+                    tries: parts.asked,
+                },
+                parts: parts.clone(),
+            }),
+            other => serde_json::to_string(other),
+        };
+        text.expect("a state has text keys and no failing serializers")
+    }
+
+    /// Reads what [`UpdateState::to_stored`] of this or an earlier version wrote.
+    ///
+    /// # Errors
+    /// When it is nothing of that kind.
+    pub fn from_stored(text: &str) -> Result<Self, serde_json::Error> {
+        match serde_json::from_str::<StoredCollection>(text) {
+            Ok(StoredCollection { parts, .. }) => Ok(Self::Collecting { parts }),
+            Err(_) => serde_json::from_str(text),
         }
     }
 }
@@ -458,6 +546,8 @@ pub const STARTS_MAX: u32 = 5;
 /// Whose turn it is to move an update on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
+    /// `mail-agent`: parts of its package come.
+    MailAgent,
     /// `update-install` is to be run, not before `at`.
     Installer {
         /// When; `None` means now.

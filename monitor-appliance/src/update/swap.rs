@@ -216,6 +216,9 @@ pub fn tidy(context: &Context, store: &Store, now: SystemTime) {
         ];
         needed.extend(paths.iter().filter_map(|path| path.file_name()).map(OsString::from));
         needed.extend(Aside::of(layout, row.id).name().map(OsString::from));
+        if let UpdateState::Collecting { parts } = &row.state {
+            needed.extend(layout.parts_dir(&parts.enclosure).file_name().map(OsString::from));
+        }
     }
     remove_old(&layout.packages_dir(), &needed, now);
     remove_old(&layout.updates_dir(), &needed, now);

@@ -91,6 +91,7 @@ impl Site {
                 ca_file: None,
                 hello_name: None,
                 smtp_login: false,
+                mail_octets_max: None,
             }),
             password: Some("sesame".to_owned().into()),
             ..Answers::default()

@@ -89,6 +89,7 @@ impl Field {
                 ca_file: mail.ca_file.clone(),
                 hello_name: None,
                 smtp_login: true,
+                mail_octets_max: None,
             }),
             password: Some(mail.password.clone().into()),
             release: Some(FirstRelease {

@@ -184,5 +184,6 @@ fn account(
         ca_file: Some(site.ca_file()?),
         hello_name: None,
         smtp_login: true,
+        mail_octets_max: None,
     })
 }

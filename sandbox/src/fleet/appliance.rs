@@ -5,7 +5,7 @@ use crate::world::{Door, Pace, Protection};
 use mailbox::{AccountSettings, Protocol, Security, Server};
 use mailfmt::{ModuleVersion, SoftwareVersion};
 use monitor_appliance::replace_file::replace_file;
-use monitor_appliance::settings::{DeviceEntry, Settings, SnmpAccess, Timers};
+use monitor_appliance::settings::{DeviceEntry, FaultSettings, Settings, SnmpAccess, Timers, TrapSettings};
 use monitor_appliance::setup::{Answers, Existing, FirstRelease, set_up};
 use monitor_appliance::snmp::Secret;
 use monitor_appliance::{Context, Layout, ShutdownHandle};
@@ -44,7 +44,19 @@ impl Appliance {
         };
         set_up(&layout, &answers, Existing::Replace)?;
         let written = Settings::load(&layout.settings_file())?;
-        let paced = Settings { timers: timers(settings.pace), reboot_command: Vec::new(), ..written };
+        let paced = Settings {
+            timers: timers(settings.pace),
+            reboot_command: Vec::new(),
+            // Many appliances share one machine, and their printers jam as often as the load wants.
+            traps: TrapSettings { receive: false, ..TrapSettings::default() },
+            faults: FaultSettings {
+                recurring_calls_at: 0,
+                lasting_minutes: 0,
+                flapping_minutes: 0,
+                ..FaultSettings::default()
+            },
+            ..written
+        };
         replace_file(&layout.settings_file(), paced.write().as_bytes(), 0o600)?;
         Ok(Self { context: Context::load(layout.root())?, running: None })
     }
@@ -99,6 +111,7 @@ fn account(settings: &FleetSettings, number: u32) -> AccountSettings {
         ca_file: mail.ca_file.clone(),
         hello_name: None,
         smtp_login: true,
+        mail_octets_max: None,
     }
 }
 

@@ -37,6 +37,7 @@ fn account(office: &PostOffice, fetch: Protocol, security: Security) -> (Account
         ca_file: Some(ca_file.path().to_owned()),
         hello_name: None,
         smtp_login: true,
+        mail_octets_max: None,
     };
     (Account::new(settings, Password::new(SECRET.to_owned())), ca_file)
 }

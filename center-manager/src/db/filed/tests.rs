@@ -57,7 +57,7 @@ impl World {
                 };
                 let recipients = [(due, key.clone())];
                 let mail =
-                    crate::sending::write_mail(&outgoing, 1, &recipients, from, None, &mut Numbers::new(3))
+                    crate::sending::write_mail(&outgoing, 1, &recipients, from, crate::sending::Behind::Nothing, &mut Numbers::new(3))
                         .unwrap();
                 let limits = Limits::default();
                 let mailfmt::mail::Classified::Ours { attachment } =

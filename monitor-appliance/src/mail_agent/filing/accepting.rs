@@ -1,6 +1,6 @@
 //! Accepted commands, each carried out or put into the store as a duty of another module.
 
-use super::{FilingError, entry};
+use super::{FilingError, entry, parts};
 use crate::clock::Evidence;
 use crate::commands::{self, StoredDevice};
 use crate::context::Context;
@@ -41,6 +41,9 @@ pub(super) fn accept(
             Ok(())
         }),
         Command::Update(order) => {
+            if let Some(cutting) = &order.parts {
+                return parts::file_order(store, context, &entry, order, cutting);
+            }
             match commands::ordered_package(order, enclosure, &context.settings.limits) {
                 Ok(package) => file_order(store, context, &entry, order, &package),
                 Err(reason) => {
@@ -74,7 +77,7 @@ pub(super) fn accept(
                 Err(error) => Err(error.into()),
             }
         }
-        // The judge refuses unknown kinds.
+        // A part is filed before it comes here, and the judge refuses unknown kinds.
         Command::Part(_) | Command::Unknown { .. } => {
             let reason = crate::judge::RefusedReason::UnknownKind;
             let report = commands::refusal(command.kind(), &reason, &health::running_version(context));
@@ -122,7 +125,11 @@ fn answer_health(store: &mut Store, context: &Context, entry: &JournalEntry) -> 
     })
 }
 
-fn file_answer(store: &mut Store, entry: &JournalEntry, answer: &Outgoing) -> Result<(), FilingError> {
+pub(super) fn file_answer(
+    store: &mut Store,
+    entry: &JournalEntry,
+    answer: &Outgoing,
+) -> Result<(), FilingError> {
     store.change(|change| {
         if change.journal(entry)? {
             change.enqueue(answer)?;
@@ -157,7 +164,7 @@ fn file_order(
 }
 
 /// The permit to go back lies beside the package; one of an order before does not count for this one.
-fn put_permit(context: &Context, order: &UpdateOrder) -> Result<(), ReleaseError> {
+pub(super) fn put_permit(context: &Context, order: &UpdateOrder) -> Result<(), ReleaseError> {
     let path = context.layout.permit_file(&order.package);
     if let Some(permit) = &order.permit {
         return replace_file(&path, permit.as_octets(), 0o600);
@@ -170,7 +177,7 @@ fn put_permit(context: &Context, order: &UpdateOrder) -> Result<(), ReleaseError
     }
 }
 
-fn refused_order(context: &Context, order: &UpdateOrder, reason: String) -> Report {
+pub(super) fn refused_order(context: &Context, order: &UpdateOrder, reason: String) -> Report {
     Report::UpdateResult(UpdateResultReport {
         package: order.package,
         target: order.target.clone(),

@@ -52,10 +52,22 @@ fn checked() -> Vec<UpdateEvent> {
     vec![UpdateEvent::Accepted, built, UpdateEvent::ScriptSucceeded, UpdateEvent::CheckPassed]
 }
 
+fn collection() -> Collection {
+    Collection {
+        enclosure: mailfmt::Digest::of(b"whole"),
+        here: 2,
+        of: 7,
+        asked: 1,
+        ask_at: at(60),
+        give_up_at: at(9_000),
+    }
+}
+
 /// One of every state.
 fn all_states() -> Vec<UpdateState> {
     let wait = Wait::another(None, busy(), at(0), limits());
     vec![
+        UpdateState::Collecting { parts: collection() },
         UpdateState::Received,
         UpdateState::Verified { wait: None },
         UpdateState::Waiting { wait: wait.clone(), retry_at: Some(at(1)) },
@@ -153,7 +165,7 @@ fn an_update_that_is_over_takes_no_more_events() {
 
 #[test]
 fn the_swap_cannot_be_reached_without_the_script_and_the_check() {
-    let before = all_states().into_iter().take(6);
+    let before = all_states().into_iter().take(7);
     for state in before {
         for event in [swap_begins(), UpdateEvent::TrialBegins { now: at(0) }, UpdateEvent::TrialPassed] {
             assert!(state.clone().step(event).is_err(), "{state:?}");
@@ -171,8 +183,8 @@ fn every_state_but_the_last_ones_has_somebody_whose_turn_it_is() {
 #[test]
 fn every_state_is_stored_and_read_back_the_same() {
     for state in all_states() {
-        let text = serde_json::to_string(&state).unwrap();
-        assert_eq!(serde_json::from_str::<UpdateState>(&text).unwrap(), state, "{text}");
+        let text = state.to_stored();
+        assert_eq!(UpdateState::from_stored(&text).unwrap(), state, "{text}");
     }
 }
 
@@ -192,4 +204,28 @@ fn orders_stored_by_the_version_before_are_read() {
     let on_trial = format!(r#"{{"state":"on-trial","swap":{swap},"since":"2026-01-02T03:04:05Z"}}"#);
     assert_eq!(turn(&on_trial), Turn::Supervisor);
     assert_eq!(turn(&format!(r#"{{"state":"swapped","swap":{swap}}}"#)), Turn::Supervisor);
+}
+
+#[test]
+fn parts_that_come_are_counted_and_complete_they_are_a_received_package() {
+    let state = UpdateState::Collecting { parts: collection() };
+    let state = state.step(UpdateEvent::PartsChanged { here: 5, ask_at: at(70) }).unwrap();
+    let state = state.step(UpdateEvent::PartsAsked { ask_at: at(200) }).unwrap();
+    let UpdateState::Collecting { parts } = &state else { panic!("{state:?}") };
+    assert_eq!((parts.here, parts.of, parts.asked, parts.ask_at), (5, 7, 2, at(200)));
+    let words =
+        "waits for the parts of its package: 5 of 7 are here, the missing ones were asked for 2 times";
+    assert_eq!(state.in_words(), words);
+    assert_eq!(state.turn(), Turn::MailAgent);
+    assert!(state.clone().step(UpdateEvent::Accepted).is_err());
+    assert_eq!(state.clone().step(UpdateEvent::PartsComplete).unwrap(), UpdateState::Received);
+    assert!(matches!(state.step(failed()).unwrap().outcome(), Some(UpdateOutcome::Refused { .. })));
+}
+
+#[test]
+fn a_version_that_knows_no_parts_reads_an_order_that_waits_for_them_as_one_that_the_installer_looks_at() {
+    let text = UpdateState::Collecting { parts: collection() }.to_stored();
+    let earlier: UpdateState = serde_json::from_str(&text).unwrap();
+    assert!(matches!(earlier, UpdateState::Waiting { .. }));
+    assert_eq!(earlier.turn(), Turn::Installer { at: None });
 }
