@@ -7,12 +7,14 @@ mod alerts;
 mod codes;
 mod counter_name;
 mod device_id;
+mod document;
 mod host;
 mod identity;
 mod markers;
 mod oid;
 pub mod oids;
 mod parts;
+mod recording;
 mod source;
 mod text;
 mod trays;
@@ -25,11 +27,13 @@ pub use codes::{
 };
 pub use counter_name::{BadCounterName, CounterName};
 pub(crate) use device_id::DeviceId;
+pub use document::Document;
 pub use host::{Host, SYS_SERVICES, Storage, StorageKind};
 pub use identity::DeviceIdentity;
 pub use markers::{Capacity, Counter, Level, Supply, SupplyNote};
 pub use oid::{BadOid, Oid, Value};
 pub use parts::{PartLife, ServiceCode};
+pub use recording::{RecordingError, parse_recording, read_recording};
 pub use source::{Source, Way};
 pub(crate) use text::{Charsets, HP_ROMAN_8, decode};
 pub use trays::{Cover, Input, Output};
@@ -152,6 +156,9 @@ pub fn interpret_pinned(walk: &Walk, profiles: &Profiles, pins: &BTreeMap<Counte
         alerts,
         status: alerts::status(walk),
         console,
+        reasons: Vec::new(),
+        pjl_code: None,
+        ways: BTreeMap::new(),
         host: host::host(walk),
         incomplete: walk.failed().to_vec(),
     }

@@ -2,13 +2,14 @@
 //!
 //! Every figure is counted or timed here, never written down beforehand; [`Figure`] prints it as one JSON line.
 
+mod accuracy;
 mod attacks;
 mod delta;
 mod discovery;
 mod envelope;
 mod flood;
-mod forecast;
 mod footprint;
+mod forecast;
 mod ingest;
 mod package;
 mod powercut;
@@ -18,6 +19,7 @@ pub(crate) use stranger::inside as stranger_inside;
 
 use clap::ValueEnum;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The benches by name.
@@ -43,8 +45,51 @@ pub(crate) enum Name {
     Powercut,
     /// From a code on paper to an appliance with twenty registered devices, by somebody who types.
     Stranger,
+    /// How right recorded devices are read; paths behind it name folders of recordings.
+    Accuracy,
     /// Looking for printers: forty of them, none, and such that take none of the first credentials.
     Discovery,
+}
+
+/// What may stand behind `bench`: names, and for one of them paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Operand {
+    /// A bench.
+    Name(Name),
+    /// A folder of recordings for `accuracy`.
+    Path(PathBuf),
+}
+
+impl Operand {
+    fn name(&self) -> Option<Name> {
+        match self {
+            Self::Name(name) => Some(*name),
+            Self::Path(_) => None,
+        }
+    }
+
+    fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Name(_) => None,
+            Self::Path(path) => Some(path.clone()),
+        }
+    }
+}
+
+impl std::str::FromStr for Operand {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(name) = Name::from_str(text, false) {
+            return Ok(Self::Name(name));
+        }
+        if text.contains('/') || std::path::Path::new(text).is_dir() {
+            return Ok(Self::Path(PathBuf::from(text)));
+        }
+        let known = Name::value_variants().iter().filter_map(Name::to_possible_value);
+        let known: Vec<String> = known.map(|value| value.get_name().to_owned()).collect();
+        Err(format!("neither a bench nor a folder; the benches are {}", known.join(", ")))
+    }
 }
 
 /// Runs the named benches, all without a name, and prints their figures last. One that cannot run here does not keep
@@ -53,11 +98,18 @@ pub(crate) enum Name {
 /// # Errors
 /// When one of them failed; what the others measured is printed all the same.
 pub(crate) fn run(
-    names: &[Name],
+    operands: &[Operand],
     points: Option<u64>,
     runtime: &tokio::runtime::Runtime,
 ) -> anyhow::Result<()> {
     let now = now();
+    let names: Vec<Name> = operands.iter().filter_map(Operand::name).collect();
+    let paths: Vec<PathBuf> = operands.iter().filter_map(Operand::path).collect();
+    anyhow::ensure!(
+        paths.is_empty() || names.contains(&Name::Accuracy),
+        "only the bench `accuracy` takes paths: {}",
+        paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    );
     let mut figures = Vec::new();
     let mut failed = Vec::new();
     for name in Name::value_variants() {
@@ -77,6 +129,7 @@ pub(crate) fn run(
             Name::Powercut => powercut::run(points),
             Name::Stranger => stranger::run(),
             Name::Discovery => discovery::run(now, runtime),
+            Name::Accuracy => accuracy::run(&paths),
         };
         match measured {
             Ok(measured) => figures.extend(measured),
@@ -104,6 +157,7 @@ impl Name {
             Self::Forecast => "1,600 simulated printers with levels in steps of 1, 10, 20 and 25 %",
             Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
+            Self::Accuracy => "recorded devices, each value beside what others read",
             Self::Discovery => "254 addresses with forty printers, with none, and with twelve that are shy",
             Self::Stranger => "a new box, a code on paper, a real mail server, and somebody who types",
         }

@@ -26,9 +26,9 @@ enum Command {
     Fleet(fleet_command::FleetArguments),
     /// Measure; one JSON line per figure comes last.
     Bench {
-        /// Which benches; all without a name.
-        #[arg(value_enum)]
-        names: Vec<bench::Name>,
+        /// Which benches; all without a name. Behind `accuracy` folders of recordings may follow.
+        #[arg(value_name = "NAME|PATH")]
+        names: Vec<bench::Operand>,
         /// Cuts that `powercut` makes, of all kinds and in both ways together; as many as take ten minutes if not given.
         #[arg(long)]
         points: Option<u64>,
