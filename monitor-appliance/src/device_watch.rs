@@ -11,6 +11,7 @@ mod convert;
 mod knocks;
 mod listening;
 mod roster;
+mod second_ways;
 mod visit;
 
 pub use billing::{Observed, enter};
@@ -18,7 +19,7 @@ pub use convert::{counters, device_id, supplies};
 pub use visit::{Due, Memory, Told, next_visit};
 
 use crate::context::Context;
-use crate::device::interpret;
+use crate::device::{DeviceIdentity, interpret};
 use crate::discovery::DeviceKind;
 use crate::faults::{FaultClasses, FaultRules, Observation};
 use crate::heartbeat::{Progress, beat};
@@ -35,6 +36,7 @@ use jiff::Timestamp;
 use knocks::Knocks;
 use mailbox::PasswordError;
 use mailfmt::message::DeviceId;
+use second_ways::SecondWays;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,6 +87,7 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), DeviceW
         stale: Mutex::default(),
         found: Notify::new(),
         knocks: Knocks::default(),
+        second_ways: SecondWays::default(),
         rules: Arc::new(fault_rules(&context)),
         proved: AtomicBool::new(false),
         limits: ReadLimits::default(),
@@ -198,6 +201,7 @@ struct Watch {
     found: Notify,
     /// Wakes the loop of a device that has sent a trap.
     knocks: Knocks,
+    second_ways: SecondWays,
     rules: Arc<FaultRules>,
     /// Whether it was noted that a device answered.
     proved: AtomicBool,
@@ -287,9 +291,13 @@ impl Watch {
         if walk.is_ok() {
             self.prove_once(now).await?;
         }
+        let (address, ways) = (&target.address, &self.context.settings.second_ways);
         let told = match walk {
             Ok(walk) => {
-                let reading = interpret(&walk, &self.profiles);
+                let mut reading = interpret(&walk, &self.profiles);
+                if due == Due::Everything {
+                    self.second_ways.complete(address, &mut reading, &self.profiles, ways, now).await;
+                }
                 if due == Due::Everything
                     && let Some(id) = device_id(&reading.identity)
                     && memory.id() != Some(&id)
@@ -300,6 +308,24 @@ impl Watch {
                 after.take(due, Observation::Answered(&reading), "", now)
             }
             Err(error) => {
+                let instead = self.second_ways.instead(address, &self.profiles, ways, now).await;
+                if let Some(mut reading) = instead {
+                    match (memory.id(), device_id(&reading.identity)) {
+                        // The same machine, in IPP's spelling: it stays registered as SNMP told it.
+                        (Some(known), Some(told)) if known.serial == told.serial => {
+                            reading.identity = DeviceIdentity::default();
+                        }
+                        (_, Some(id)) => {
+                            self.settle(entry, id, DeviceKind::Printer, now).await?;
+                            after = self.remember(&target.address).await?;
+                        }
+                        (_, None) => reading.identity = DeviceIdentity::default(),
+                    }
+                    let told = after.take(due, Observation::Answered(&reading), "", now);
+                    self.keep(told, now).await?;
+                    *memory = after;
+                    return Ok(());
+                }
                 if memory.answering {
                     tracing::warn!(
                         device = target.address,

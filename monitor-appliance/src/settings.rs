@@ -10,6 +10,7 @@ mod ledger;
 mod ranges;
 mod script;
 mod update;
+mod ways;
 
 pub use faults::{FaultSettings, TrapSettings};
 pub use file::{is_device_address, is_mail_address};
@@ -17,6 +18,7 @@ pub use ledger::LedgerSettings;
 pub use ranges::{Discovery, RangeEntry, check_credentials};
 pub use script::ScriptSettings;
 pub use update::{UpdateSettings, WatchdogSettings};
+pub use ways::SecondWaySettings;
 
 use crate::snmp::{AuthProtocol, PrivacyProtocol, Secret};
 use jiff::SignedDuration;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub faults: FaultSettings,
     /// Whether and where traps of devices are waited for.
     pub traps: TrapSettings,
+    /// Which ways are tried where SNMP tells little.
+    pub second_ways: SecondWaySettings,
     /// Bounds for what comes from outside.
     pub limits: mailfmt::Limits,
     /// Bounds of one connection to a mail server.

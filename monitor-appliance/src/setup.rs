@@ -13,7 +13,8 @@ use crate::layout::Layout;
 use crate::release::ReleaseError;
 use crate::replace_file::replace_file;
 use crate::settings::{
-    AccountEntry, DeviceEntry, Discovery, LedgerSettings, RangeEntry, Retention, Settings, SettingsError, Timers,
+    AccountEntry, DeviceEntry, Discovery, LedgerSettings, RangeEntry, Retention, Settings, SettingsError,
+    Timers,
 };
 use crate::store::StoreError;
 use crate::trust::{self, TrustError};
@@ -241,6 +242,7 @@ fn blank(introduction: &Introduction) -> Settings {
         freshness: crate::settings::FRESHNESS_DEFAULT,
         faults: crate::settings::FaultSettings::default(),
         traps: crate::settings::TrapSettings::default(),
+        second_ways: crate::settings::SecondWaySettings::default(),
         discovery: Discovery::default(),
         mail_limits: mailbox::Limits::default(),
     }

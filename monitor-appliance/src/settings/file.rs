@@ -6,6 +6,7 @@ use super::ledger::FileLedger;
 use super::ranges::{FileDiscovery, FileRange, RANGES_MAX};
 use super::script::FileScript;
 use super::update::{FileUpdate, FileWatchdog};
+use super::ways::FileSecondWays;
 use super::{
     AccountEntry, DeviceEntry, FRESHNESS_DEFAULT, Retention, Settings, SettingsError, Timers, shape,
 };
@@ -49,6 +50,8 @@ pub(super) struct FileSettings {
     faults: FileFaults,
     #[serde(default, skip_serializing_if = "is_default")]
     traps: FileTraps,
+    #[serde(default, skip_serializing_if = "is_default")]
+    second_ways: FileSecondWays,
     #[serde(default, skip_serializing_if = "is_default")]
     limits: FileLimits,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -429,6 +432,7 @@ impl FileSettings {
             ledger: self.ledger.check()?,
             faults: self.faults.check()?,
             traps: self.traps.check(),
+            second_ways: self.second_ways.check(),
             limits,
             mail_limits,
             update: self.update.check()?,
@@ -463,6 +467,7 @@ impl FileSettings {
             ledger: FileLedger::of(&settings.ledger),
             faults: FileFaults::of(&settings.faults),
             traps: FileTraps::of(&settings.traps),
+            second_ways: FileSecondWays::of(&settings.second_ways),
             limits: FileLimits::of(&settings.limits),
             update: FileUpdate::of(&settings.update),
             script: FileScript::of(&settings.script),
