@@ -1,6 +1,6 @@
 //! Which profiles apply to a device.
 
-use super::file::Condition;
+use super::file::{Condition, OneOrMore};
 use super::wanted::{Care, Wanted};
 use super::{Profile, Profiles};
 use crate::device::{DeviceId, Oid, Value, Walk, decode, oids};
@@ -223,10 +223,17 @@ impl Facts<'_> {
     }
 
     fn meets(&self, condition: &Condition) -> bool {
-        let fits = |pattern: &super::Pattern, text: Option<&str>| text.is_some_and(|text| pattern.fits(text));
+        // A text that is not known fits nothing, and nobody can say that it is none of these either.
+        let fits = |patterns: &Option<OneOrMore<super::Pattern>>, text: Option<&str>, wanted: bool| {
+            patterns.as_ref().is_none_or(|patterns| {
+                text.is_some_and(|text| patterns.0.iter().any(|pattern| pattern.fits(text)) == wanted)
+            })
+        };
         let Some(object) = &condition.object else {
-            return condition.model.as_ref().is_none_or(|pattern| fits(pattern, self.model))
-                && condition.description.as_ref().is_none_or(|pattern| fits(pattern, self.description));
+            return fits(&condition.model, self.model, true)
+                && fits(&condition.not_model, self.model, false)
+                && fits(&condition.description, self.description, true)
+                && fits(&condition.not_description, self.description, false);
         };
         let value = object.find(self.walk).map(|(_, value)| value).filter(|value| **value != Value::Other);
         let number = value.and_then(Value::as_i64);

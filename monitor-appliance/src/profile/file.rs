@@ -113,14 +113,42 @@ pub(super) struct CounterRule {
 
 /// A condition on what the device says.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Condition {
     pub(super) object: Option<Object>,
     pub(super) is: Option<Vec<i64>>,
     pub(super) not: Option<Vec<i64>>,
     pub(super) answers: Option<bool>,
-    pub(super) model: Option<Pattern>,
-    pub(super) description: Option<Pattern>,
+    pub(super) model: Option<OneOrMore<Pattern>>,
+    pub(super) not_model: Option<OneOrMore<Pattern>>,
+    pub(super) description: Option<OneOrMore<Pattern>>,
+    pub(super) not_description: Option<OneOrMore<Pattern>>,
+}
+
+/// One entry, or a list of them.
+#[derive(Debug, Clone)]
+pub(super) struct OneOrMore<T>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Either<T> {
+            type Value = OneOrMore<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text, or a list of texts")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                T::deserialize(serde::de::value::StrDeserializer::new(text)).map(|one| OneOrMore(vec![one]))
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(list)).map(OneOrMore)
+            }
+        }
+        deserializer.deserialize_any(Either(std::marker::PhantomData))
+    }
 }
 
 /// Counters in rows of a table.
@@ -128,7 +156,7 @@ pub(super) struct Condition {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Table {
     pub(super) value: Object,
-    pub(super) code: Option<Object>,
+    pub(super) code: Option<OneOrMore<Object>>,
     pub(super) label: Option<Object>,
     #[serde(default)]
     pub(super) label_text: Encoding,
@@ -147,7 +175,7 @@ pub(super) struct RowCounter {
     #[serde(deserialize_with = "known_name")]
     pub(super) name: CounterName,
     #[serde(default)]
-    pub(super) codes: Vec<i64>,
+    pub(super) codes: Vec<RowCode>,
     #[serde(default)]
     pub(super) labels: Vec<Pattern>,
     #[serde(default)]
@@ -162,6 +190,37 @@ pub(super) struct RowCounter {
     #[serde(default = "yes")]
     pub(super) zero: bool,
     pub(super) text: Option<Pattern>,
+}
+
+/// A code as written: a number, or, of several columns, a text of numbers and `*` with dots between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RowCode(pub(super) Vec<Option<i64>>);
+
+impl RowCode {
+    pub(super) fn fits(&self, code: &[i64]) -> bool {
+        self.0.len() == code.len()
+            && self.0.iter().zip(code).all(|(wanted, part)| wanted.is_none_or(|wanted| wanted == *part))
+    }
+
+    /// The code that a number, or a text, stands for.
+    pub(super) fn of(written: &Number) -> Option<Self> {
+        let part = |part: &str| if part == "*" { Some(None) } else { part.parse().ok().map(Some) };
+        match written {
+            Number::Number(number) => Some(Self(vec![Some(*number)])),
+            Number::Text(text) => text.split('.').map(part).collect::<Option<Vec<_>>>().map(Self),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for RowCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bad = || {
+            serde::de::Error::custom(
+                "a code is a number, or a text such as \"1.*.3\", with `*` for any one number",
+            )
+        };
+        Self::of(&Number::deserialize(deserializer)?).ok_or_else(bad)
+    }
 }
 
 /// A row index as written: numbers and `*` with dots between.

@@ -261,6 +261,7 @@ impl Piece<'_> {
                 return no("`each` uses a column that the table does not name");
             }
         }
+        let columns = table.code.as_ref().map_or(0, |codes| codes.0.len());
         for RowCounter { name, codes, labels, rows, minus, sum, all, text, .. } in &table.counter {
             let problem = if codes.is_empty() && labels.is_empty() && rows.is_empty() {
                 "says neither `codes` nor `labels` nor `rows`"
@@ -268,6 +269,8 @@ impl Piece<'_> {
                 "has `codes`, but the table names no column `code`"
             } else if !labels.is_empty() && table.label.is_none() {
                 "has `labels`, but the table names no column `label`"
+            } else if codes.iter().any(|code| code.0.len() != columns) {
+                "has a code with more or fewer numbers than there are columns `code`"
             } else if *all && !sum {
                 "has `all` without `sum`"
             } else if minus.iter().any(
@@ -287,18 +290,17 @@ impl Piece<'_> {
 
     fn conditions(&self, when: &[Condition], span: &Range<usize>) -> Result<(), ProfileError> {
         let sound = |condition: &Condition| {
-            let asks = [condition.is.is_some(), condition.not.is_some(), condition.answers.is_some()];
-            let asks = asks.into_iter().filter(|asked| *asked).count();
-            match &condition.object {
-                Some(_) => asks == 1 && condition.model.is_none() && condition.description.is_none(),
-                None => asks == 0 && condition.model.is_some() != condition.description.is_some(),
-            }
+            let count = |asked: &[bool]| asked.iter().filter(|asked| **asked).count();
+            let Condition { object, is, not, answers, model, not_model, description, not_description } =
+                condition;
+            let asks = count(&[is.is_some(), not.is_some(), answers.is_some()]);
+            let texts = count(&[model, not_model, description, not_description].map(Option::is_some));
+            if object.is_some() { asks == 1 && texts == 0 } else { asks == 0 && texts == 1 }
         };
         if when.iter().all(sound) {
             return Ok(());
         }
-        let problem =
-            "a condition is an `object` with one of `is`, `not`, `answers`; or a `model`; or a `description`";
+        let problem = "a condition is an `object` with one of `is`, `not`, `answers`; or one of `model`, `not-model`, `description`, `not-description`";
         Err(self.mistake(Some(span.clone()), problem.to_owned()))
     }
 

@@ -3,10 +3,11 @@
 use super::Pattern;
 use super::choose::Facts;
 use super::counters::{Counted, cell, number, unit};
-use super::file::{RowCounter, RowIndex, Table};
+use super::file::{RowCode, RowCounter, RowIndex, Table};
 use super::object::Number;
 use super::texts::read_text;
 use crate::device::{CounterName, Oid, ROWS_MAX, Source, Value, Walk};
+use std::collections::BTreeMap;
 
 /// Most rows looked at in one private table.
 const TABLE_ROWS_MAX: usize = 4 * ROWS_MAX;
@@ -15,7 +16,7 @@ const TABLE_ROWS_MAX: usize = 4 * ROWS_MAX;
 struct Row {
     index: Vec<u32>,
     value: Value,
-    code: Option<i64>,
+    code: Option<Vec<i64>>,
     label: Option<String>,
 }
 
@@ -37,7 +38,9 @@ fn rows(table: &Table, walk: &Walk) -> Vec<Row> {
     walk.column(table.value.oid.arcs())
         .take(TABLE_ROWS_MAX)
         .map(|(index, value)| Row {
-            code: table.code.as_ref().and_then(|column| code(walk.cell(column.oid.arcs(), index)?)),
+            code: table.code.as_ref().and_then(|columns| {
+                columns.0.iter().map(|column| code(walk.cell(column.oid.arcs(), index)?)).collect()
+            }),
             label: table
                 .label
                 .as_ref()
@@ -72,7 +75,9 @@ impl Group<'_> {
 
 fn counter(table: &Table, rule: &RowCounter, rows: &[Row]) -> Option<Counted> {
     let text = rule.text.as_ref();
-    let ways = [by_code(rule, rows), by_label(rule, rows), by_row(rule, rows)];
+    // A row without a number is no row: machines say -1 for what they cannot count.
+    let counting: Vec<&Row> = rows.iter().filter(|row| number(&row.value, text).is_some()).collect();
+    let ways = [by_code(rule, &counting), by_label(rule, &counting), by_row(rule, &counting)];
     let (groups, wanted) = ways.into_iter().find(|(groups, _)| !groups.is_empty())?;
     if rule.all && groups.len() < wanted {
         return None;
@@ -105,22 +110,37 @@ fn counter(table: &Table, rule: &RowCounter, rows: &[Row]) -> Option<Counted> {
     })
 }
 
-fn by_code<'a>(rule: &RowCounter, rows: &'a [Row]) -> (Vec<Group<'a>>, usize) {
-    let group = |code: &i64| Group { rows: rows.iter().filter(|row| row.code == Some(*code)).collect() };
-    (rule.codes.iter().map(group).filter(|group| !group.rows.is_empty()).collect(), rule.codes.len())
+/// The rows of each code; of one that stands for several codes, the rows of each.
+fn by_code<'a>(rule: &RowCounter, rows: &[&'a Row]) -> (Vec<Group<'a>>, usize) {
+    let mut groups = Vec::new();
+    for wanted in &rule.codes {
+        let mut found: BTreeMap<&[i64], Vec<&Row>> = BTreeMap::new();
+        for row in rows {
+            if let Some(code) = row.code.as_deref().filter(|code| wanted.fits(code)) {
+                found.entry(code).or_default().push(row);
+            }
+        }
+        if rule.sum {
+            groups.extend(found.into_values().map(|rows| Group { rows }));
+        } else {
+            groups.push(Group { rows: found.into_values().flatten().collect() });
+        }
+    }
+    groups.retain(|group| !group.rows.is_empty());
+    (groups, rule.codes.len())
 }
 
-fn by_label<'a>(rule: &RowCounter, rows: &'a [Row]) -> (Vec<Group<'a>>, usize) {
+fn by_label<'a>(rule: &RowCounter, rows: &[&'a Row]) -> (Vec<Group<'a>>, usize) {
     let mut groups = Vec::new();
     for pattern in &rule.labels {
         let fits = |row: &&Row| row.label.as_deref().is_some_and(|label| pattern.fits(label));
-        let fitting: Vec<&Row> = rows.iter().filter(fits).collect();
+        let fitting: Vec<&Row> = rows.iter().copied().filter(fits).collect();
         if !rule.sum {
             groups.push(Group { rows: fitting });
             continue;
         }
         // Rows of one label are one thing; those of another label that fits, too, are another.
-        let mut by_label: std::collections::BTreeMap<String, Vec<&Row>> = std::collections::BTreeMap::new();
+        let mut by_label: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
         for row in fitting {
             by_label.entry(row.label.as_deref().unwrap_or_default().to_lowercase()).or_default().push(row);
         }
@@ -130,10 +150,10 @@ fn by_label<'a>(rule: &RowCounter, rows: &'a [Row]) -> (Vec<Group<'a>>, usize) {
     (groups, rule.labels.len())
 }
 
-fn by_row<'a>(rule: &RowCounter, rows: &'a [Row]) -> (Vec<Group<'a>>, usize) {
+fn by_row<'a>(rule: &RowCounter, rows: &[&'a Row]) -> (Vec<Group<'a>>, usize) {
     let mut groups = Vec::new();
     for wanted in &rule.rows {
-        let mut fitting = rows.iter().filter(|row| wanted.fits(&row.index));
+        let mut fitting = rows.iter().copied().filter(|row| wanted.fits(&row.index));
         if rule.sum {
             groups.extend(fitting.map(|row| Group { rows: vec![row] }));
         } else {
@@ -146,9 +166,14 @@ fn by_row<'a>(rule: &RowCounter, rows: &'a [Row]) -> (Vec<Group<'a>>, usize) {
 }
 
 fn taken_away(table: &Table, minus: &Number, rows: &[Row], text: Option<&Pattern>) -> Option<(u64, Oid)> {
+    let of_code =
+        |row: &Row| RowCode::of(minus).zip(row.code.as_ref()).is_some_and(|(wanted, code)| wanted.fits(code));
+    let several = table.code.as_ref().is_some_and(|columns| columns.0.len() > 1);
     let fits = |row: &&Row| match minus {
-        Number::Number(code) => row.code == Some(*code),
-        Number::Text(index) => RowIndex::parse(index).is_some_and(|wanted| wanted.fits(&row.index)),
+        Number::Text(index) if !several => {
+            RowIndex::parse(index).is_some_and(|wanted| wanted.fits(&row.index))
+        }
+        _ => of_code(row),
     };
     let group = Group { rows: rows.iter().filter(fits).collect() };
     let (value, index) = group.settle(text)?;
@@ -167,8 +192,8 @@ fn each(table: &Table, template: &str, rows: &[Row]) -> Vec<Counted> {
     for row in rows {
         let called = match place {
             "{label}" => row.label.clone(),
-            "{code}" => row.code.map(|code| code.to_string()),
-            _ => Some(row.index.iter().map(ToString::to_string).collect::<Vec<_>>().join("_")),
+            "{code}" => row.code.as_deref().map(joined),
+            _ => Some(joined(&row.index)),
         };
         let name = called
             .and_then(|called| CounterName::from_label(head, &called))
@@ -187,4 +212,8 @@ fn each(table: &Table, template: &str, rows: &[Row]) -> Vec<Counted> {
     }
     found.retain(|counted| !twice.contains(&counted.name));
     found
+}
+
+fn joined<T: ToString>(numbers: &[T]) -> String {
+    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("_")
 }

@@ -12,6 +12,10 @@ pub struct Wanted {
     pub scalars: Vec<Oid>,
     /// Columns, or objects of unknown instance: everything below, as bounded as any table.
     pub columns: Vec<Oid>,
+    /// Those of both lists that stay the same until the device restarts: names, codes and labels of counters.
+    pub steady: Vec<Oid>,
+    /// Those of both lists that tell who the device is.
+    pub identity: Vec<Oid>,
 }
 
 impl Wanted {
@@ -39,7 +43,12 @@ impl Wanted {
         }
         for table in file.table.iter().map(toml::Spanned::get_ref) {
             set.column(&table.value);
-            table.code.iter().chain(&table.label).for_each(|column| set.column(column));
+            table
+                .code
+                .iter()
+                .flat_map(|codes| &codes.0)
+                .chain(&table.label)
+                .for_each(|column| set.column(column));
             conditions(&mut set, &table.when);
         }
         for records in file.records.iter().map(toml::Spanned::get_ref) {
