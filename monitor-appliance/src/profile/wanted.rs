@@ -12,10 +12,6 @@ pub struct Wanted {
     pub scalars: Vec<Oid>,
     /// Columns, or objects of unknown instance: everything below, as bounded as any table.
     pub columns: Vec<Oid>,
-    /// Those of both lists that stay the same until the device restarts: names, codes and labels of counters.
-    pub steady: Vec<Oid>,
-    /// Those of both lists that tell who the device is.
-    pub identity: Vec<Oid>,
 }
 
 impl Wanted {
