@@ -16,6 +16,7 @@
 
 mod class;
 mod epoch;
+mod finding;
 mod judge;
 mod line;
 mod meter;

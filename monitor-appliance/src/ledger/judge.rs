@@ -175,7 +175,8 @@ fn wrap(before: u64, value: u64, passage: &Passage, rules: &Rules) -> Option<(u6
 fn doubtful(meter: &Meter, value: u64, evidence: &Evidence, found: Option<Found>) -> Step {
     let believed = meter.believed.clone().or_else(|| {
         let moment = Moment { at: meter.at, clock_sure: true, uptime_secs: None };
-        Some(Believed { high: meter.high, sure: meter.sure, moment })
+        let (point, reading) = (meter.point(), meter.reading);
+        Some(Believed { high: meter.high, sure: meter.sure, moment, point, reading })
     });
     // An old memory says nothing any more.
     let believed = believed.filter(|believed| {

@@ -3,6 +3,7 @@
 use super::Rules;
 use super::class::Class;
 use super::epoch::{Identity, Relation};
+use super::finding::Finding;
 use super::judge::{Evidence, Found, Step, judge};
 use super::meter::{Meter, MeterValue, Observation};
 use super::month_end::{Deadline, ON_TIME};
@@ -10,7 +11,7 @@ use super::passage::{Moment, Passage, Running};
 use super::snapshot::Snapshot;
 use jiff::Timestamp;
 use mailfmt::message::DeviceId;
-use mailfmt::message::ledger::{LedgerEntry, LedgerEpoch, LedgerFinding, LedgerPoint};
+use mailfmt::message::ledger::{LedgerEntry, LedgerEpoch};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -295,6 +296,10 @@ impl Line {
         for meter in self.meters.iter_mut().filter(|meter| meter.reading == reading) {
             meter.entry = Some(number);
         }
+        let believed = self.meters.iter_mut().filter_map(|meter| meter.believed.as_mut());
+        for believed in believed.filter(|believed| believed.reading == reading) {
+            believed.point.entry = number;
+        }
     }
 
     /// Judges every count of a reading.
@@ -424,7 +429,7 @@ impl Line {
                 if let Some(one) = step.found {
                     name.doubts = name.doubts.saturating_add(u32::from(one.review));
                     let from = old.or_else(|| self.replaces.iter().find(|old| old.name == new.name).cloned());
-                    found.push(Finding::new(from.as_ref(), &new, step.sure, one));
+                    found.push(Finding::of_step(from.as_ref(), &new, step.sure, one));
                 }
             }
             self.meters.retain(|meter| meter.number != new.number);
@@ -565,42 +570,4 @@ fn sort(closing: &Closing, now: Timestamp) -> (Option<&Deadline>, Vec<&Deadline>
     let on_time = closing.passed.last().filter(|deadline| in_time(deadline));
     let missed = closing.passed.iter().filter(|deadline| !in_time(deadline)).collect();
     (on_time, missed)
-}
-
-/// A finding whose entries have no numbers yet.
-struct Finding {
-    from_reading: u64,
-    finding: LedgerFinding,
-}
-
-impl Finding {
-    fn new(from: Option<&Meter>, to: &Meter, sure: u64, found: Found) -> Self {
-        let from = from.unwrap_or(to);
-        Self {
-            from_reading: from.reading,
-            finding: LedgerFinding {
-                meter: to.number,
-                class: found.class.as_str().to_owned(),
-                review: found.review,
-                from: from.point(),
-                to: to.point(),
-                sure,
-                proposed: found.proposed,
-                words: found.words,
-            },
-        }
-    }
-
-    /// With the numbers of its two entries.
-    fn written(self, before_reading: Option<u64>, before_entry: Option<u64>, entry: u64) -> LedgerFinding {
-        let mut finding = self.finding;
-        if before_reading == Some(self.from_reading) && finding.from.entry == 0 {
-            finding.from.entry = before_entry.unwrap_or_default();
-        }
-        if finding.from == finding.to {
-            finding.from.entry = entry;
-        }
-        finding.to = LedgerPoint { entry, ..finding.to };
-        finding
-    }
 }

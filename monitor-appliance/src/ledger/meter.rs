@@ -105,6 +105,10 @@ pub struct Believed {
     pub sure: u64,
     /// When it was read.
     pub moment: Moment,
+    /// That reading.
+    pub point: LedgerPoint,
+    /// Its number.
+    pub reading: u64,
 }
 
 impl Meter {

@@ -126,6 +126,9 @@ fn one_reading_that_cannot_be_leaves_no_trace_in_the_count() {
         assert_eq!(findings.len(), 2, "{findings:?}");
         assert!(findings[0].1);
         assert_eq!(findings[1], ("returned".to_owned(), false));
+        // It names the reading that it goes on from, so that what was found in between is settled.
+        let returned = &visits.entries.last().unwrap().1.findings[0];
+        assert_eq!((returned.from.entry, returned.from.value, returned.to.entry), (1, 100_000, 3));
         assert_eq!(visits.position(), 30);
     }
 }
