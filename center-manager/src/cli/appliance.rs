@@ -1,6 +1,7 @@
 //! `center-manager appliance`.
 
 mod add;
+mod mail_limit;
 mod standing;
 
 pub(super) use add::check_tags;
@@ -39,6 +40,8 @@ pub enum ApplianceCommand {
     Readmit(standing::ReadmitArgs),
     /// Note a new mail address or customer of an appliance.
     Move(standing::MoveArgs),
+    /// Note the largest mail that gets through to an appliance; larger packages go to it in parts.
+    MailLimit(mail_limit::MailLimitArgs),
     /// Agree on new credentials, by mail.
     Rotate(standing::RotateArgs),
     /// Remove an appliance; its history stays, its id is not used again.
@@ -101,6 +104,9 @@ struct Shown {
     open_faults: usize,
     versions: Option<String>,
     health: Option<HealthReport>,
+    /// The largest mail that gets through to it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_octets_max: Option<u64>,
     credential_since: Option<Timestamp>,
     rotations: Vec<RotationLine>,
     forks: Vec<Fork>,
@@ -120,6 +126,7 @@ pub(super) fn run(
         ApplianceCommand::Suspend(args) => standing::suspend(args, context, out),
         ApplianceCommand::Readmit(args) => standing::readmit(args, context, out),
         ApplianceCommand::Move(args) => standing::relocate(args, context, out),
+        ApplianceCommand::MailLimit(args) => mail_limit::set(args, context, out),
         ApplianceCommand::Rotate(args) => standing::rotate(args, context, out),
         ApplianceCommand::Remove(args) => remove(args, context, out),
         ApplianceCommand::Tag(args) => tag(args, context, out),
@@ -161,6 +168,7 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
         versions: db.known_version(&args.agent)?.map(|known| known.table.write()),
         health: db.health(&args.agent)?.map(|(_, health)| health),
         credential_since: db.credential_since(&args.agent)?,
+        mail_octets_max: db.mail_limit(&args.agent)?,
         rotations: db.rotations(&args.agent, ROTATIONS_SHOWN)?,
         forks: db.forks(&args.agent)?,
         alarms: db.alarms(Some(&args.agent), false)?,
@@ -180,6 +188,9 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
     line("Customer", appliance.customer.clone())?;
     line("Tags", appliance.tags.join(" "))?;
     line("State", appliance.state.to_string())?;
+    if let Some(octets) = shown.mail_octets_max {
+        line("Largest mail", format!("{octets} octets; larger packages go out in parts"))?;
+    }
     if let Some(suspension) = &appliance.suspension {
         let since = crate::report::minute(suspension.since);
         line("Suspended", format!("since {since}: {}", suspension.reason))?;

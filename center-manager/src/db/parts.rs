@@ -101,8 +101,9 @@ impl Db {
     /// [`DbError::Sql`].
     pub fn account_limit(&self, account: &str, now: Timestamp) -> Result<Option<u64>, DbError> {
         let since = now.saturating_sub(BELIEVED).unwrap_or(Timestamp::MIN);
-        let mut statement =
-            self.read().prepare_cached("SELECT octets FROM account_limit WHERE account = ?1 AND learned > ?2")?;
+        let mut statement = self
+            .read()
+            .prepare_cached("SELECT octets FROM account_limit WHERE account = ?1 AND learned > ?2")?;
         let found = statement.query_row(params![account, At(since)], |row| row.get(0)).optional()?;
         Ok(found.map(uncount))
     }
@@ -308,7 +309,8 @@ pub(super) fn learn_way_limit(
                      ELSE json_extract(o.payload, '$.body.enclosure_octets') END
          FROM outbox o LEFT JOIN outbox f ON f.id = o.part_of WHERE o.message = ?1",
     )?;
-    let octets = statement.query_row([Id::of(message)], |row| row.get::<_, Option<i64>>(0)).optional()?.flatten();
+    let octets =
+        statement.query_row([Id::of(message)], |row| row.get::<_, Option<i64>>(0)).optional()?.flatten();
     let Some(octets) = octets.map(uncount) else { return Ok(()) };
     // In base64, four octets stand for three; half of that.
     lower(transaction, agent, octets.saturating_mul(2) / 3)

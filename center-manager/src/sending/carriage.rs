@@ -89,7 +89,8 @@ pub fn carriage(load: &Load, limits: &Limits) -> Result<Carriage, CarriageError>
         let payload = payload.saturating_add(payload / 4);
         ENVELOPE.saturating_add(payload).saturating_add(load.recipients.saturating_mul(KEY_BLOCK))
     };
-    let behind = |payload: usize| u64::try_from(attachment.saturating_sub(envelope(payload))).unwrap_or(u64::MAX);
+    let behind =
+        |payload: usize| u64::try_from(attachment.saturating_sub(envelope(payload))).unwrap_or(u64::MAX);
     if load.enclosure_octets <= behind(load.order_octets) {
         return Ok(Carriage::Whole);
     }
@@ -98,7 +99,8 @@ pub fn carriage(load: &Load, limits: &Limits) -> Result<Carriage, CarriageError>
         return Err(small);
     }
     let parts = load.enclosure_octets.div_ceil(most).max(1);
-    let part_octets = u32::try_from(load.enclosure_octets.div_ceil(parts)).unwrap_or(u32::MAX).max(PART_OCTETS_MIN);
+    let part_octets =
+        u32::try_from(load.enclosure_octets.div_ceil(parts)).unwrap_or(u32::MAX).max(PART_OCTETS_MIN);
     let shape = Shape::new(load.enclosure_octets, part_octets, load.parity, limits).map_err(|source| {
         let Load { enclosure_octets, mail_octets, .. } = *load;
         CarriageError::Cutting { enclosure_octets, mail_octets, source }
@@ -126,14 +128,19 @@ mod tests {
     #[test]
     fn what_fits_goes_whole_and_what_does_not_in_as_few_parts_as_fit() {
         assert_eq!(decided(7_000_000, 10_000_000), Ok(Carriage::Whole));
-        let Ok(Carriage::Parts { shape, part_octets, .. }) = decided(20_000_000, 10_000_000) else { panic!() };
+        let Ok(Carriage::Parts { shape, part_octets, .. }) = decided(20_000_000, 10_000_000) else {
+            panic!()
+        };
         assert_eq!((shape.parts(), part_octets), (3, 6_666_667));
     }
 
     #[test]
     fn a_limit_that_nothing_fits_into_is_told_with_what_to_set() {
         let error = decided(20_000, 6_000).unwrap_err();
-        assert!(error.to_string().contains("6000 octets") && error.to_string().contains("mail_out_max_octets"), "{error}");
+        assert!(
+            error.to_string().contains("6000 octets") && error.to_string().contains("mail_out_max_octets"),
+            "{error}"
+        );
         let error = decided(60_000_000, MAIL_OCTETS_MIN).unwrap_err();
         assert!(matches!(error, CarriageError::Cutting { .. }), "{error}");
     }

@@ -123,6 +123,14 @@ impl PostOffice {
         mailbox.map(|mailbox| mailbox.mails().into_iter().map(|mail| mail.raw).collect()).unwrap_or_default()
     }
 
+    /// Takes all mails out of a mailbox, as a provider's hand would; oldest first.
+    pub fn take_mails(&self, address: &str) -> Vec<Arc<[u8]>> {
+        let Some(mailbox) = self.office.store.existing(address) else { return Vec::new() };
+        let taken = mailbox.mails();
+        mailbox.remove(|mail| taken.iter().any(|known| known.uid == mail.uid));
+        taken.into_iter().map(|mail| mail.raw).collect()
+    }
+
     /// Waits until at least `count` mails lie in a mailbox. Tells whether that was so before `limit` was over.
     pub async fn wait_for_mails(&self, address: &str, count: usize, limit: std::time::Duration) -> bool {
         let Some(mailbox) = self.office.store.existing(address) else { return count == 0 };

@@ -53,7 +53,8 @@ fn part_of(center: &Center, outbox: OutboxId) -> Option<u32> {
 
 fn miss(center: &mut Center, number: usize, missing: &[u32]) -> u32 {
     let order = center.messages().0.unwrap();
-    let report = PartsMissingReport { package: center.inspection.id, here: 3, of: 5, missing: missing.to_vec() };
+    let report =
+        PartsMissingReport { package: center.inspection.id, here: 3, of: 5, missing: missing.to_vec() };
     let origin = center.origin(number, Some(order));
     let now = center.now;
     center
@@ -85,7 +86,8 @@ fn every_part_is_a_message_of_its_own_behind_the_order_and_all_have_to_be_handed
     assert_eq!(stored.cut, Some(Cut::Parts { part_octets: PART_OCTETS, parity: None }));
     let third = center.db.outgoing(queue[6].0).unwrap().unwrap();
     assert_eq!(third.part, Some((outgoing.outbox, 3)));
-    let Ok(Message::Command(Command::Part(part))) = Message::parse(third.family, third.payload.as_bytes()) else {
+    let Ok(Message::Command(Command::Part(part))) = Message::parse(third.family, third.payload.as_bytes())
+    else {
         panic!("{}", third.payload)
     };
     assert_eq!((part.number, part.of, Some(part.sha256)), (3, 5, parts.cutting().hash(3)));
@@ -237,5 +239,9 @@ fn a_limit_of_the_way_counts_for_the_next_package_and_only_falls() {
     center.db.learn_account_limit("main", 700_000, now).unwrap();
     assert_eq!(center.db.account_limit("main", now).unwrap(), Some(700_000));
     let much_later = now + SignedDuration::from_hours(24 * 31);
-    assert_eq!(center.db.account_limit("main", much_later).unwrap(), None, "then a larger mail is tried again");
+    assert_eq!(
+        center.db.account_limit("main", much_later).unwrap(),
+        None,
+        "then a larger mail is tried again"
+    );
 }

@@ -211,6 +211,10 @@ fn junk_is_counted_told_in_the_health_report_and_never_answered() {
 }
 
 fn package() -> (Vec<u8>, ContentKey, UpdateOrder) {
+    package_of(b"#!/bin/sh\n".to_vec())
+}
+
+fn package_of(file: Vec<u8>) -> (Vec<u8>, ContentKey, UpdateOrder) {
     let mut random = |buffer: &mut [u8]| buffer.fill(5);
     let limits = Limits::default();
     let draft = PackageDraft {
@@ -226,7 +230,7 @@ fn package() -> (Vec<u8>, ContentKey, UpdateOrder) {
             version: "1.0.00".parse().unwrap(),
             date: jiff::civil::date(2026, 1, 1),
             kind: mailfmt::package::ModuleKind::Script,
-            file: b"#!/bin/sh\n".to_vec(),
+            file,
             carried: true,
         }],
         applies: Default::default(),
@@ -323,5 +327,6 @@ fn a_mail_for_another_appliance_changes_nothing_but_the_count_of_junk() {
     assert_eq!(ours.store().tally(Tally::Junk).unwrap(), 1);
 }
 
+mod parts;
 mod time;
 mod trust;
