@@ -14,8 +14,10 @@ mod markers;
 mod oid;
 pub mod oids;
 mod parts;
+mod software;
 mod recording;
 mod source;
+mod supply_text;
 mod text;
 mod trays;
 mod walk;
@@ -36,6 +38,9 @@ pub use parts::{PartLife, ServiceCode};
 pub use recording::{RecordingError, parse_recording, read_recording};
 pub use source::{Source, Way};
 pub(crate) use text::{Charsets, HP_ROMAN_8, decode};
+pub use software::{
+    HR_SW_INSTALLED_NAME, HR_SW_RUN_NAME, HR_SW_RUN_PATH, HR_SW_RUN_STATUS, Program, SOFTWARE_MAX, Software, software,
+};
 pub use trays::{Cover, Input, Output};
 pub use walk::{FailedPart, Part, Walk};
 

@@ -15,6 +15,7 @@ mod supplies;
 mod tables;
 mod texts;
 mod wanted;
+mod wishes;
 
 pub mod edge;
 
@@ -26,9 +27,11 @@ pub use parse::ProfileError;
 pub use pattern::{BadPattern, Pattern};
 pub(crate) use texts::Field;
 pub use wanted::{Care, Wanted};
+pub use wishes::ProfileWishes;
 
 use crate::device::Oid;
 use file::File;
+use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, LazyLock};
 
 /// The profiles that came with this program, as one bundle.
@@ -106,6 +109,7 @@ impl Profile {
 pub struct Profiles {
     profiles: Arc<Vec<Profile>>,
     probes: Arc<Vec<Oid>>,
+    edition: u64,
 }
 
 impl Profiles {
@@ -156,7 +160,13 @@ impl Profiles {
             .collect();
         probes.sort();
         probes.dedup();
-        Self { profiles: Arc::new(profiles), probes: Arc::new(probes) }
+        let mut hasher = Sha256::new();
+        for profile in &profiles {
+            hasher.update(profile.name.as_bytes());
+            hasher.update(profile.text.as_bytes());
+        }
+        let edition = hasher.finalize().first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets));
+        Self { profiles: Arc::new(profiles), probes: Arc::new(probes), edition }
     }
 
     /// All profiles, by name.

@@ -59,6 +59,10 @@ const NAMES: &[&str] = &[
     "labels",
 ];
 
+/// Where scans go; each counted as a whole, and by colour.
+const SCANS: &[&str] =
+    &["scan_send", "scan_box", "scan_copy", "scan_fax", "scan_other", "scan_mail", "scan_folder", "scan_usb", "scan_host"];
+
 /// Functions of a machine, each counted by `_total` and by colour.
 const FUNCTIONS: &[&str] = &["print", "copy", "fax", "other", "document"];
 
@@ -82,7 +86,7 @@ pub enum BadCounterName {
 
 fn known() -> String {
     format!(
-        "the names are {}; {} with {}, and perhaps _large or _small; and what begins with {}",
+        "the names are {}; {}_ and scans such as scan_mail_ with {}, and perhaps _large or _small; and what begins with {}",
         NAMES.join(", "),
         FUNCTIONS.join("_, "),
         MODES.join(", "),
@@ -180,6 +184,7 @@ fn is_of_function(name: &str) -> bool {
     let name = name.strip_suffix("_large").or_else(|| name.strip_suffix("_small")).unwrap_or(name);
     FUNCTIONS
         .iter()
+        .chain(SCANS)
         .filter_map(|function| name.strip_prefix(function)?.strip_prefix('_'))
         .any(|mode| MODES.contains(&mode))
 }

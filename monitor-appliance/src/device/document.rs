@@ -54,6 +54,10 @@ struct SupplyRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     class: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    part_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<String>,
     #[serde(flatten)]
     level: LevelFields,
@@ -184,7 +188,11 @@ impl Document {
             alerts: reading.alerts.iter().map(|row| AlertRow::of(row, alert(row))).collect(),
             status: Status::of(reading),
             sources,
-            incomplete: reading.incomplete.iter().map(|part| format!("{}: {}", part.part, part.reason)).collect(),
+            incomplete: reading
+                .incomplete
+                .iter()
+                .map(|part| format!("{}: {}", part.part, part.reason))
+                .collect(),
         }
     }
 }
@@ -243,6 +251,8 @@ impl SupplyRow {
             kind: supply.supply_type.map(|kind| rfc_spelling(&kind.to_string())),
             colorant: supply.colorant.clone(),
             class: supply.class.map(|class| rfc_spelling(&class.to_string())),
+            part_number: supply.part_number.clone(),
+            serial: supply.serial.clone(),
             unit: supply.unit.map(|unit| rfc_spelling(&unit.to_string())),
             level: LevelFields::of(supply.level, supply.max, supply.percent),
         }
@@ -252,9 +262,10 @@ impl SupplyRow {
 impl InputRow {
     fn of(input: &Input) -> Self {
         let percent = match (input.level, input.max) {
-            (Some(Level::Units(level)), Some(Capacity::Units(max))) if level <= max => {
-                (u64::from(level) * 100).checked_div(u64::from(max)).and_then(|share| u8::try_from(share).ok())
-            }
+            (Some(Level::Units(level)), Some(Capacity::Units(max))) if level <= max => (u64::from(level)
+                * 100)
+                .checked_div(u64::from(max))
+                .and_then(|share| u8::try_from(share).ok()),
             _ => None,
         };
         Self {
@@ -294,8 +305,10 @@ impl AlertRow {
 impl Status {
     fn of(reading: &Reading) -> Self {
         let printer = reading.status.first();
-        let device = |state: DeviceState| Named { value: state.number(), text: rfc_spelling(&state.to_string()) };
-        let state = |state: PrinterState| Named { value: state.number(), text: rfc_spelling(&state.to_string()) };
+        let device =
+            |state: DeviceState| Named { value: state.number(), text: rfc_spelling(&state.to_string()) };
+        let state =
+            |state: PrinterState| Named { value: state.number(), text: rfc_spelling(&state.to_string()) };
         Self {
             device_status: printer.and_then(|printer| printer.device).map(device),
             printer_status: printer.and_then(|printer| printer.printer).map(state),

@@ -246,23 +246,31 @@ fn serial_in_sys_descr(descr: &str) -> Option<String> {
     some_text(descr[at..].split([',', ';', ' ']).next()?)
 }
 
-/// The hardware address to know a device by: of the first interface that has one given by its maker, else of the first
-/// that has one at all. Which interface is in use does not count: the address must stay when a cable is pulled.
+/// The hardware address to know a device by: of the first interface that has an IP address of the LAN, else of the first whose
+/// address its maker gave, else of the first that has one at all. Whether an interface is up does not count: the address must
+/// stay when a cable is pulled for a moment.
 fn mac(walk: &Walk, chosen: &Chosen) -> Option<String> {
     let unicast =
         |octets: &&[u8]| octets.len() == 6 && octets[0] & 1 == 0 && octets.iter().any(|octet| *octet != 0);
-    let mut addresses = walk
+    let addresses: Vec<(u32, &[u8])> = walk
         .column(oids::IF_PHYS_ADDRESS)
         .take(ROWS_MAX)
-        .filter_map(|(_, value)| value.as_octets())
-        .filter(unicast);
-    let given_by_maker = |octets: &&[u8]| octets[0] & 2 == 0;
+        .filter_map(|(index, value)| Some((*index.first()?, value.as_octets().filter(unicast)?)))
+        .collect();
+    let on_lan = walk
+        .column(oids::IP_AD_ENT_IF_INDEX)
+        .take(ROWS_MAX)
+        .filter(|(address, _)| !matches!(address, [0 | 127, ..] | [169, 254, ..]))
+        .filter_map(|(_, interface)| u32::try_from(interface.as_i64()?).ok())
+        .filter_map(|interface| addresses.iter().find(|(index, _)| *index == interface))
+        .min_by_key(|(index, _)| *index);
+    let given_by_maker = || addresses.iter().find(|(_, octets)| octets[0] & 2 == 0);
     let private = chosen.mac(walk);
-    let private = private.as_ref().map(<[u8; 6]>::as_slice).filter(unicast);
-    let best = match addresses.next() {
-        Some(first) => std::iter::once(first).chain(addresses).find(given_by_maker).unwrap_or(first),
-        None => private?,
-    };
+    let best = on_lan
+        .or_else(given_by_maker)
+        .or(addresses.first())
+        .map(|(_, octets)| *octets)
+        .or(private.as_ref().map(<[u8; 6]>::as_slice).filter(unicast))?;
     Some(best.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":"))
 }
 

@@ -4,6 +4,7 @@ use super::codes::{SupplyClass, SupplyType, Unit};
 use super::counter_name::CounterName;
 use super::oid::{Oid, Value};
 use super::source::Source;
+use super::supply_text::Said;
 use super::text::{Charsets, text};
 use super::walk::Walk;
 use super::{ROWS_MAX, number, oids};
@@ -198,6 +199,12 @@ pub struct Supply {
     /// The device's own text.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub description: Option<String>,
+    /// The maker's part number, where the device's text says so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub part_number: Option<String>,
+    /// The supply's own serial number, where the device's text says so: another one is another supply.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub serial: Option<String>,
     /// Unit of maximum and level.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unit: Option<Unit>,
@@ -213,32 +220,6 @@ pub struct Supply {
     /// What is odd about the numbers.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<SupplyNote>,
-}
-
-impl Supply {
-    /// A supply of which only level and maximum are known.
-    pub(crate) fn of_levels(
-        device_index: u32,
-        index: u32,
-        level: Option<Level>,
-        max: Option<Capacity>,
-    ) -> Self {
-        let (percent, notes) = judge(level, max);
-        Self {
-            device_index,
-            index,
-            supply_type: None,
-            class: None,
-            colorant_index: None,
-            colorant: None,
-            description: None,
-            unit: None,
-            max,
-            level,
-            percent,
-            notes,
-        }
-    }
 }
 
 /// Every supply row, whichever of its columns the device gives.
@@ -262,6 +243,8 @@ fn supply(walk: &Walk, charsets: &Charsets, index: &[u32]) -> Option<Supply> {
     let (percent, notes) = judge(level, max);
     let colorant_index = number(walk, oids::PRT_MARKER_SUPPLIES_COLORANT_INDEX, index)
         .and_then(|colorant| u32::try_from(colorant).ok());
+    let said = text(walk, charsets, oids::PRT_MARKER_SUPPLIES_DESCRIPTION, index);
+    let Said { description, part_number, serial } = said.as_deref().map(Said::of).unwrap_or_default();
     Some(Supply {
         device_index,
         index: row,
@@ -271,7 +254,9 @@ fn supply(walk: &Walk, charsets: &Charsets, index: &[u32]) -> Option<Supply> {
         colorant: colorant_index.filter(|colorant| *colorant > 0).and_then(|colorant| {
             text(walk, charsets, oids::PRT_MARKER_COLORANT_VALUE, &[device_index, colorant])
         }),
-        description: text(walk, charsets, oids::PRT_MARKER_SUPPLIES_DESCRIPTION, index),
+        description,
+        part_number,
+        serial,
         unit: number(walk, oids::PRT_MARKER_SUPPLIES_SUPPLY_UNIT, index).map(Unit::from_number),
         max,
         level,
@@ -292,6 +277,8 @@ impl Supply {
             colorant_index: None,
             colorant: None,
             description: None,
+            part_number: None,
+            serial: None,
             unit: None,
             max,
             level,

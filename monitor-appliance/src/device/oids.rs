@@ -17,6 +17,8 @@ pub const SYS_NAME: &[u32] = &[1, 3, 6, 1, 2, 1, 1, 5];
 
 /// `ifPhysAddress`.
 pub const IF_PHYS_ADDRESS: &[u32] = &[1, 3, 6, 1, 2, 1, 2, 2, 1, 6];
+/// `ipAdEntIfIndex` (RFC 4293, older form for IPv4): which interface has an address; the row index is the address.
+pub const IP_AD_ENT_IF_INDEX: &[u32] = &[1, 3, 6, 1, 2, 1, 4, 20, 1, 2];
 
 // HOST-RESOURCES-MIB, RFC 2790.
 

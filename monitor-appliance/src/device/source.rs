@@ -136,7 +136,11 @@ mod tests {
 
     #[test]
     fn a_source_of_several_objects_survives_being_written() {
-        for text in ["1.3.6.1.4.1.9.1.0", "1.3.6.1.4.1.9.1.0 + 1.3.6.1.4.1.9.2.0 - 1.3.6.1.4.1.9.3.0", "pjl:PAGECOUNT"] {
+        for text in [
+            "1.3.6.1.4.1.9.1.0",
+            "1.3.6.1.4.1.9.1.0 + 1.3.6.1.4.1.9.2.0 - 1.3.6.1.4.1.9.3.0",
+            "pjl:PAGECOUNT",
+        ] {
             let source: Source = text.parse().unwrap();
             assert_eq!(source.to_string(), text);
         }

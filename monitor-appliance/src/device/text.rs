@@ -2,16 +2,54 @@
 
 use super::oids;
 use super::walk::Walk;
+use encoding_rs::Encoding;
 use std::collections::BTreeMap;
 
 /// Longest text kept, in characters: the longest the MIBs allow (DisplayString, RFC 2579).
 pub(super) const CHARS_MAX: usize = 255;
 
-/// `IANACharset` numbers that are decoded (IANA character sets; RFC 3805 `prtLocalizationCharacterSet`).
-const ISO_8859_1: i32 = 4;
-const ISO_8859_5: i32 = 8;
-const ISO_8859_9: i32 = 12;
+/// `IANACharset` of HP's own set, which no library decodes.
 pub(crate) const HP_ROMAN_8: i32 = 2004;
+
+/// The other character sets that are decoded, by `IANACharset` number (IANA character sets; RFC 3805
+/// `prtLocalizationCharacterSet`).
+fn encoding(charset: i32) -> Option<&'static Encoding> {
+    Some(match charset {
+        4 => encoding_rs::WINDOWS_1252, // ISO 8859-1 is a part of it
+        5 => encoding_rs::ISO_8859_2,
+        6 => encoding_rs::ISO_8859_3,
+        7 => encoding_rs::ISO_8859_4,
+        8 => encoding_rs::ISO_8859_5,
+        9 => encoding_rs::ISO_8859_6,
+        10 => encoding_rs::ISO_8859_7,
+        11 => encoding_rs::ISO_8859_8,
+        12 => encoding_rs::WINDOWS_1254, // ISO 8859-9 is a part of it
+        13 => encoding_rs::ISO_8859_10,
+        17 | 2024 => encoding_rs::SHIFT_JIS,
+        18 => encoding_rs::EUC_JP,
+        36 | 38 => encoding_rs::EUC_KR,
+        109 => encoding_rs::ISO_8859_13,
+        110 => encoding_rs::ISO_8859_14,
+        111 => encoding_rs::ISO_8859_15,
+        112 => encoding_rs::ISO_8859_16,
+        113 | 2025 => encoding_rs::GBK,
+        114 => encoding_rs::GB18030,
+        2026 => encoding_rs::BIG5,
+        2084 => encoding_rs::KOI8_R,
+        2088 => encoding_rs::KOI8_U,
+        2250 => encoding_rs::WINDOWS_1250,
+        2251 => encoding_rs::WINDOWS_1251,
+        2252 => encoding_rs::WINDOWS_1252,
+        2253 => encoding_rs::WINDOWS_1253,
+        2254 => encoding_rs::WINDOWS_1254,
+        2255 => encoding_rs::WINDOWS_1255,
+        2256 => encoding_rs::WINDOWS_1256,
+        2257 => encoding_rs::WINDOWS_1257,
+        2258 => encoding_rs::WINDOWS_1258,
+        2109 | 2259 => encoding_rs::WINDOWS_874,
+        _ => return None,
+    })
+}
 
 /// The character set of each printer's localized texts, by `hrDeviceIndex`.
 #[derive(Debug, Default)]
@@ -49,13 +87,13 @@ pub(super) fn text(walk: &Walk, charsets: &Charsets, column: &[u32], index: &[u3
 /// Decodes what a device calls text: UTF-8 where it is UTF-8, else the character set it told, else with replacement
 /// characters. NULs and spaces at the ends go, control characters inside become spaces, and an empty text is none.
 pub(crate) fn decode(octets: &[u8], charset: Option<i32>) -> Option<String> {
-    let decoded = match (std::str::from_utf8(octets), charset) {
+    let decoded: String = match (std::str::from_utf8(octets), charset) {
         (Ok(text), _) => text.to_owned(),
-        (Err(_), Some(ISO_8859_1)) => octets.iter().map(|&octet| char::from(octet)).collect(),
-        (Err(_), Some(ISO_8859_5)) => octets.iter().map(|&octet| iso_8859_5(octet)).collect(),
-        (Err(_), Some(ISO_8859_9)) => octets.iter().map(|&octet| iso_8859_9(octet)).collect(),
         (Err(_), Some(HP_ROMAN_8)) => octets.iter().map(|&octet| hp_roman_8(octet)).collect(),
-        (Err(_), _) => String::from_utf8_lossy(octets).into_owned(),
+        (Err(_), charset) => match charset.and_then(encoding) {
+            Some(encoding) => encoding.decode_without_bom_handling(octets).0.into_owned(),
+            None => String::from_utf8_lossy(octets).into_owned(),
+        },
     };
     let end = decoded.find('\0').unwrap_or(decoded.len());
     // Some devices pad in front with NULs: then the text is what follows them.
@@ -70,29 +108,6 @@ pub(crate) fn decode(octets: &[u8], charset: Option<i32>) -> Option<String> {
         .collect();
     let clean = clean.trim_end();
     (!clean.is_empty()).then(|| clean.to_owned())
-}
-
-fn iso_8859_5(octet: u8) -> char {
-    match octet {
-        0xA1..=0xAC | 0xAE..=0xEF | 0xF1..=0xFC | 0xFE..=0xFF => {
-            char::from_u32(0x0360 + u32::from(octet)).unwrap_or(char::REPLACEMENT_CHARACTER)
-        }
-        0xF0 => '№',
-        0xFD => '§',
-        other => char::from(other),
-    }
-}
-
-fn iso_8859_9(octet: u8) -> char {
-    match octet {
-        0xD0 => 'Ğ',
-        0xDD => 'İ',
-        0xDE => 'Ş',
-        0xF0 => 'ğ',
-        0xFD => 'ı',
-        0xFE => 'ş',
-        other => char::from(other),
-    }
 }
 
 /// Upper half of HP Roman-8 from 0xA0 on (RFC 1345, `hp-roman8`).
@@ -130,6 +145,8 @@ mod tests {
         assert_eq!(decode(b"Schw\xCCrze", Some(2004)).as_deref(), Some("Schwärze"));
         assert_eq!(decode(b"\xC7\xD5\xE0\xDD\xEB\xD9", Some(8)).as_deref(), Some("Черный"));
         assert_eq!(decode(b"ka\xF0\xFDt", Some(12)).as_deref(), Some("kağıt"));
+        assert_eq!(decode(b"Ma\xB3o toneru", Some(5)).as_deref(), Some("Mało toneru"));
+        assert_eq!(decode(b"\x83g\x83i\x81[", Some(17)).as_deref(), Some("トナー"));
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl Supplies {
 impl PrivateSupply {
     fn into_supply(self) -> Supply {
         let percent_of = self.max == Some(Capacity::Units(100));
-        let mut supply = Supply::of_levels(1, self.index, self.level, self.max);
+        let mut supply = Supply::leveled(self.index, self.level, self.max);
         supply.description = self.description;
         supply.unit = percent_of.then_some(Unit::Percent);
         if self.nearly_empty {

@@ -12,6 +12,10 @@ pub struct Wanted {
     pub scalars: Vec<Oid>,
     /// Columns, or objects of unknown instance: everything below, as bounded as any table.
     pub columns: Vec<Oid>,
+    /// Those of both lists that stay the same until the device restarts: names, codes and labels of counters.
+    pub steady: Vec<Oid>,
+    /// Those of both lists that tell who the device is.
+    pub identity: Vec<Oid>,
 }
 
 impl Wanted {
@@ -24,6 +28,8 @@ impl Wanted {
         {
             if let TextSource::Object(TextObject { object, .. }) = source {
                 set.object(object);
+                set.steady.insert(object.oid.clone());
+                set.identity.insert(object.oid.clone());
             }
         }
         let conditions = |set: &mut Set, when: &[super::file::Condition]| {
@@ -44,7 +50,10 @@ impl Wanted {
                 .iter()
                 .flat_map(|codes| &codes.0)
                 .chain(&table.label)
-                .for_each(|column| set.column(column));
+                .for_each(|column| {
+                    set.column(column);
+                    set.steady.insert(column.oid.clone());
+                });
             conditions(&mut set, &table.when);
         }
         for records in file.records.iter().map(toml::Spanned::get_ref) {
@@ -79,9 +88,21 @@ impl Wanted {
     pub(super) fn join(mut self, other: &Self) -> Self {
         self.scalars.extend_from_slice(&other.scalars);
         self.columns.extend_from_slice(&other.columns);
-        let mut set =
-            Set { scalars: self.scalars.into_iter().collect(), columns: self.columns.into_iter().collect() };
-        std::mem::take(&mut set).wanted()
+        self.steady.extend_from_slice(&other.steady);
+        self.identity.extend_from_slice(&other.identity);
+        let set = Set {
+            scalars: self.scalars.into_iter().collect(),
+            columns: self.columns.into_iter().collect(),
+            steady: self.steady.into_iter().collect(),
+            identity: self.identity.into_iter().collect(),
+        };
+        set.wanted()
+    }
+
+    /// Whether nothing is wanted.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.scalars.is_empty() && self.columns.is_empty()
     }
 }
 
@@ -89,6 +110,8 @@ impl Wanted {
 struct Set {
     scalars: BTreeSet<Oid>,
     columns: BTreeSet<Oid>,
+    steady: BTreeSet<Oid>,
+    identity: BTreeSet<Oid>,
 }
 
 impl Set {
@@ -106,7 +129,7 @@ impl Set {
 
     /// What stands below a wanted column comes with it.
     fn wanted(self) -> Wanted {
-        let Self { scalars, columns } = self;
+        let Self { scalars, columns, steady, identity } = self;
         let below = |oid: &Oid, other: &Oid| oid != other && oid.arcs().starts_with(other.arcs());
         Wanted {
             scalars: scalars
@@ -118,6 +141,8 @@ impl Set {
                 .filter(|oid| !columns.iter().any(|column| below(oid, column)))
                 .cloned()
                 .collect(),
+            steady: steady.into_iter().collect(),
+            identity: identity.into_iter().collect(),
         }
     }
 }

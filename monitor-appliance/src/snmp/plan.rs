@@ -1,7 +1,9 @@
 //! What is asked of a device: its parts, each a few columns that are read side by side.
 
 use super::layout::Role;
-use crate::device::{Part, SYS_SERVICES, oids};
+use crate::device::{
+    HR_SW_INSTALLED_NAME, HR_SW_RUN_NAME, HR_SW_RUN_PATH, HR_SW_RUN_STATUS, Part, SYS_SERVICES, oids,
+};
 
 /// One part and its columns. A scalar object is a column with one row.
 pub(super) struct PartPlan {
@@ -94,7 +96,7 @@ pub(super) const FULL: &[PartPlan] = &[
             oids::PRT_MARKER_COLORANT_VALUE,
         ],
     ),
-    all_rows(Part::Interfaces, &[oids::IF_PHYS_ADDRESS]),
+    all_rows(Part::Interfaces, &[oids::IF_PHYS_ADDRESS, oids::IP_AD_ENT_IF_INDEX]),
     all_rows(
         Part::Inputs,
         &[
@@ -134,6 +136,27 @@ pub(super) const FULL: &[PartPlan] = &[
     all_rows(Part::Host, &[oids::HR_PROCESSOR_LOAD]),
 ];
 
+/// How a computer fares: memory, disks, load, what runs, what is installed.
+pub(super) const COMPUTER: &[PartPlan] = &[
+    first_row(
+        Part::System,
+        &[oids::SYS_DESCR, oids::SYS_OBJECT_ID, oids::SYS_NAME, oids::HR_SYSTEM_UPTIME, oids::HR_MEMORY_SIZE],
+    ),
+    all_rows(
+        Part::Host,
+        &[
+            oids::HR_STORAGE_TYPE,
+            oids::HR_STORAGE_DESCR,
+            oids::HR_STORAGE_ALLOCATION_UNITS,
+            oids::HR_STORAGE_SIZE,
+            oids::HR_STORAGE_USED,
+        ],
+    ),
+    all_rows(Part::Host, &[oids::HR_PROCESSOR_LOAD]),
+    all_rows(Part::Host, &[HR_SW_RUN_NAME, HR_SW_RUN_PATH, HR_SW_RUN_STATUS]),
+    all_rows(Part::Host, &[HR_SW_INSTALLED_NAME]),
+];
+
 /// The alert table alone.
 pub(super) const ALERT_TABLE: PartPlan = all_rows(Part::Alerts, ALERTS);
 
@@ -170,6 +193,7 @@ const STEADY: &[&[u32]] = &[
     oids::PRT_MARKER_SUPPLIES_SUPPLY_UNIT,
     oids::PRT_MARKER_COLORANT_VALUE,
     oids::IF_PHYS_ADDRESS,
+    oids::IP_AD_ENT_IF_INDEX,
     oids::PRT_INPUT_TYPE,
     oids::PRT_INPUT_CAPACITY_UNIT,
     oids::PRT_INPUT_MAX_CAPACITY,
@@ -216,7 +240,7 @@ pub(super) const IDENTITY: &[PartPlan] = &[
     first_row(Part::System, SYSTEM),
     all_rows(Part::General, GENERAL),
     all_rows(Part::Status, DEVICES),
-    all_rows(Part::Interfaces, &[oids::IF_PHYS_ADDRESS]),
+    all_rows(Part::Interfaces, &[oids::IF_PHYS_ADDRESS, oids::IP_AD_ENT_IF_INDEX]),
     first_row(Part::Host, &[oids::HR_STORAGE_TYPE]),
 ];
 

@@ -136,11 +136,10 @@ fn counters(device: &Device, tally: &mut Tally) {
         else {
             continue;
         };
-        let named = fields(sources).find(|(name, source)| {
-            let name = name.strip_prefix("counters.");
-            source.as_str() == Some(oid) && name.is_some_and(|name| !read[name].is_null())
-        });
-        let found = named.and_then(|(name, _)| read[name.trim_start_matches("counters.")].as_u64());
+        let named = fields(sources).filter(|(_, source)| source.as_str() == Some(oid));
+        let values = named.filter_map(|(name, _)| read[name.strip_prefix("counters.")?].as_u64());
+        let values: Vec<u64> = values.collect();
+        let found = values.iter().find(|found| **found == value).or(values.first()).copied();
         tally.compare(Kind::Labelled, format!("{}: {label} ({oid})", device.name), Some(value), found);
     }
     // A number must come from objects that are there; what only the machine's page shows cannot have been read.

@@ -105,6 +105,14 @@ fn the_address_does_not_change_with_the_interface_in_use() {
     let walk: Walk = [loopback.clone(), bridge.clone(), wired].into_iter().collect();
     assert_eq!(mac(&walk).as_deref(), Some("00:17:c8:65:e2:b9"));
     assert_eq!(mac(&[loopback.clone(), bridge].into_iter().collect()).as_deref(), Some("02:42:01:02:03:04"));
+    let lan = |octets: [u32; 4]| Oid::new(&[&[1, 3, 6, 1, 2, 1, 4, 20, 1, 2], octets.as_slice()].concat());
+    let wireless = address(1, [0xf8, 0xda, 0x0c, 0x2d, 0xe3, 0xaa]);
+    let used = address(2, [0x3c, 0x2a, 0xf4, 0x10, 0xd2, 0x78]);
+    let with_address = (lan([192, 168, 0, 104]), Value::Integer(2));
+    let own = (lan([127, 0, 0, 1]), Value::Integer(1));
+    let walk = [wireless.clone(), used.clone(), with_address, own.clone()].into_iter().collect();
+    assert_eq!(mac(&walk).as_deref(), Some("3c:2a:f4:10:d2:78"), "the interface on the LAN");
+    assert_eq!(mac(&[wireless, used, own].into_iter().collect()).as_deref(), Some("f8:da:0c:2d:e3:aa"));
     assert_eq!(mac(&[loopback].into_iter().collect()), None);
 }
 
