@@ -9,6 +9,9 @@
  * program that makes change number `cut_at` does not make it: from then on every program of the run ends, by SIGKILL, at
  * its next change. What POSIX promises is all that is kept: file content since the last fsync of the file, and
  * names since the last fsync of their folder, are taken back (see take_back in powercut.rs for the other half).
+ *
+ * From change number `stop_from` on, every change waits before it is made until `go` has come to its number: so long nothing
+ * below the folder changes, and whoever waits for it in `stopped` sees what a cut at this change would leave.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -35,6 +38,9 @@ struct state {
     _Atomic uint32_t dark;    /* 1 from then on */
     _Atomic uint32_t lock;    /* thread id of the holder */
     _Atomic uint64_t serial;  /* numbers what is kept in the shadow */
+    _Atomic uint64_t stop_from; /* the first change that waits; 0: none does */
+    _Atomic uint64_t stopped; /* the change that waits */
+    _Atomic uint64_t go;      /* the last change that need not wait */
 };
 
 static struct state *state;
@@ -119,7 +125,11 @@ static int path_of(int fd, char *path) {
 static void change(void) {
     take_lock();
     if (atomic_load(&state->dark)) darkness();
-    uint64_t number = atomic_fetch_add(&state->changes, 1) + 1;
+    uint64_t number = atomic_fetch_add(&state->changes, 1) + 1, from = atomic_load(&state->stop_from);
+    if (from && number >= from) {
+        atomic_store(&state->stopped, number);
+        while (atomic_load(&state->go) < number) usleep(100);
+    }
     if (number == atomic_load(&state->cut_at)) {
         atomic_store(&state->dark, 1);
         darkness();

@@ -29,7 +29,7 @@ enum Command {
         /// Which benches; all without a name. Behind `accuracy` folders of recordings may follow.
         #[arg(value_name = "NAME|PATH")]
         names: Vec<bench::Operand>,
-        /// Cuts that `powercut` makes, of all kinds and in both ways together; as many as take ten minutes if not given.
+        /// Cuts that `powercut` makes, of all kinds and in both ways together; at every durable change if not given.
         #[arg(long)]
         points: Option<u64>,
     },

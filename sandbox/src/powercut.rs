@@ -12,15 +12,19 @@ mod ground;
 mod image;
 mod litter;
 mod power;
+mod recording;
+mod run;
 mod take_back;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use appliance::ApplianceCuts;
 pub use center::CenterCuts;
 pub use cuts::{Cut, Way, both_ways, make, spread};
 pub use image::Kind;
 pub use power::{Circuit, Shim};
+pub use recording::Recording;
 pub use take_back::{Change, Lost, PowerError};
 pub use tally::{End, Outcome, Tally};

@@ -1,43 +1,43 @@
 //! The power of an appliance goes in the middle of an update, and comes back.
+//!
+//! One update is recorded: it waits before every durable change until all that is on its disk was seen, which is what a cut
+//! at this change leaves; what would be lost of it follows from what was synced. Then an appliance is laid out from each
+//! of these images and must recover. Some cuts are made in earnest besides, on appliances of their own: they must leave what
+//! was seen right before, and end as its image does.
 
-use super::cuts::{Cut, Way, count_at_once};
+use super::cuts::{Cut, Way};
 use super::ground::{Ground, copy_tree};
-use super::image::{Image, Kind, NEW_VERSION, NEXT_VERSION, order_on_site};
-use super::litter::litter;
+use super::image::{Image, Kind};
+use super::recording::{Recording, locked, record, see};
+use super::run::{Rest, Run, STORE};
+use super::tree::{Contents, Kept, Seen, Shared, Tree};
 use super::{Circuit, End, Outcome};
-use crate::world::FIRST_VERSION;
-use anyhow::{Context as _, bail, ensure};
-use mailfmt::message::report::UpdateOutcome;
-use mailfmt::package::PackageId;
-use mailfmt::{Message, Report};
-use monitor_appliance::release::{Release, Releases, SUPERVISOR, hash_file, residents};
+use anyhow::{Context as _, ensure};
+use monitor_appliance::Store;
+use monitor_appliance::release::SUPERVISOR;
 use monitor_appliance::store::UpdateOrderRow;
-use monitor_appliance::supervisor::processes::{
-    PACKAGE_MARK, ROOT_MARK, kill_marked, running_file, spawn_group,
-};
-use monitor_appliance::{Layout, Store};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-/// Long enough for an update with its trial on a slow machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Folders of an appliance's root, and files in it, into which nothing writes in place.
+const SHARED: [&str; 2] = ["releases", SUPERVISOR];
 
-/// Time between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(40);
+/// Files of the store that programs which start believe.
+const STORE_FILES: [&str; 2] = [STORE, "store.db-wal"];
 
-/// How often a supervisor that ends is started again, as the service manager does.
-const RESTARTS_MAX: u32 = 10;
-
-/// Changes of the log that are told of a cut that went wrong.
-const CHANGES_TOLD: usize = 12;
+/// Differences that are told of two disks that should be the same.
+const DIFFERENCES_TOLD: usize = 8;
 
 /// Appliances whose power goes while a package of one kind is installed.
 pub struct ApplianceCuts {
     ground: Ground,
     image: Image,
-    serial: Mutex<u32>,
+    contents: Mutex<Contents>,
+    kept: Kept,
+    shared: Shared,
+    serial: AtomicU32,
 }
 
 impl ApplianceCuts {
@@ -48,50 +48,91 @@ impl ApplianceCuts {
     pub fn prepare(kind: Kind) -> anyhow::Result<Self> {
         let mut ground = Ground::prepare(1)?;
         let image = Image::make(&mut ground, kind, 1)?;
-        Ok(Self { ground, image, serial: Mutex::new(0) })
+        let mut contents = Contents::new(&ground.folder.join("contents"))?;
+        let shared = SHARED.map(|name| image.root.join(name));
+        let shared = Shared::of(&contents.see(&[&image.root])?, &shared);
+        let kept = contents.kept().clone();
+        Ok(Self { ground, image, contents: Mutex::new(contents), kept, shared, serial: AtomicU32::new(0) })
     }
 
-    /// Lets the update go through undisturbed, on as many appliances at once as will later be cut; how many durable
-    /// changes it takes to its end at most. Signs of life are among them, so it is more where there is much else to do.
+    /// Lets the update go through once, and sees what is on the disk before every durable change that it makes to its end.
     ///
     /// # Errors
     /// When it is not installed.
-    pub fn count(&self, at_once: usize) -> anyhow::Result<u64> {
-        count_at_once(at_once, || self.count_one())
-    }
-
-    fn count_one(&self) -> anyhow::Result<u64> {
-        let mut run = self.lay("undisturbed")?;
-        run.start(true)?;
-        run.wait_for_rest().with_context(|| run.log_tail())?;
-        let changes = run.circuit.changes()?;
+    pub fn record(&self) -> anyhow::Result<Recording> {
+        let (mut run, circuit) = self.lay("recorded")?;
+        circuit.stop_from(1)?;
+        let address = run.address.clone();
+        let copy = run.folder.join("copy");
+        std::fs::create_dir(&copy)?;
+        let stops = record(
+            &circuit,
+            &self.contents,
+            || self.ground.office.mails(&address),
+            |stops| {
+                run.start(true)?;
+                // The store itself is left alone: who opens it may change it.
+                let (root, mut looked) = (run.root.clone(), 0);
+                let mut orders = || -> anyhow::Result<Vec<UpdateOrderRow>> {
+                    looked = stops.count();
+                    stops.copy_newest(&root, &STORE_FILES, &copy)?;
+                    Ok(Store::open(&copy.join(STORE))?.update_orders_newest(10)?)
+                };
+                run.wait_for_rest_in(|| orders().ok())?;
+                Ok(looked)
+            },
+        );
         run.end();
+        let stops = stops.with_context(|| run.log_tail())?;
         let Rest { end, reason, lost, doubled } = run.look_closely()?;
         ensure!(
             (&end, lost, doubled) == (&End::New, 0, 0),
             "undisturbed, it ended as {end:?}: {reason}\n{}",
             run.log_tail()
         );
+        if let Some(last) = stops.last() {
+            let found = self.kept.that_cannot_move(&last.tree, &run.root)?;
+            ensure!(
+                found.is_empty(),
+                "what was recorded cannot recover elsewhere: {found:?} say where it was"
+            );
+        }
+        let recording = Recording::of(&circuit, &self.kept, address, stops)?;
         std::fs::remove_dir_all(&run.folder)?;
-        Ok(changes)
+        Ok(recording)
     }
 
-    /// Cuts the power once. What goes wrong is told in the outcome, with where its files are.
+    /// Lays an appliance out from an image and lets it recover. What goes wrong is told in the outcome.
+    #[must_use]
+    pub fn recover(&self, recording: &Recording, image: usize, cut: Cut) -> Outcome {
+        let seen = recording.image(image);
+        let run = seen.and_then(|seen| {
+            let name = format!("image-{}-{}", cut.point, cut.way.word());
+            self.lay_image(&name, seen, (&recording.root, &recording.address))
+        });
+        match run {
+            Ok(mut run) => self.finish(&mut run, cut, |run| run.recover(&self.image)),
+            Err(error) => Outcome::broken(format!("no appliance: {error:#}")),
+        }
+    }
+
+    /// Cuts the power in earnest, as close to `cut` as it comes. The disk must be as it was seen right before, and what
+    /// recovers from that image must end in the same way. What goes wrong is told in the outcome.
     #[must_use]
     pub fn cut(&self, cut: Cut) -> Outcome {
-        let broken = |why: String| Outcome {
-            end: End::Broken(why.clone()),
-            found: End::Broken(why),
-            reason: String::new(),
-            lost: 0,
-            doubled: 0,
-            recovered: Duration::ZERO,
-        };
-        let mut run = match self.lay(&format!("{}-{}", cut.point, cut.way.word())) {
-            Ok(run) => run,
-            Err(error) => return broken(format!("no appliance: {error:#}")),
-        };
-        let outcome = run.play(cut, &self.image).unwrap_or_else(|error| broken(format!("{error:#}")));
+        match self.lay(&format!("{}-{}", cut.point, cut.way.word())) {
+            Ok((mut run, circuit)) => self.finish(&mut run, cut, |run| self.play(run, &circuit, cut)),
+            Err(error) => Outcome::broken(format!("no appliance: {error:#}")),
+        }
+    }
+
+    fn finish(
+        &self,
+        run: &mut Run,
+        cut: Cut,
+        play: impl FnOnce(&mut Run) -> anyhow::Result<Outcome>,
+    ) -> Outcome {
+        let outcome = play(run).unwrap_or_else(|error| Outcome::broken(format!("{error:#}")));
         run.end();
         if outcome.is_good() {
             // Should it stay, there is only less room.
@@ -101,313 +142,104 @@ impl ApplianceCuts {
         run.tell(cut, outcome)
     }
 
+    fn play(&self, run: &mut Run, circuit: &Circuit, cut: Cut) -> anyhow::Result<Outcome> {
+        circuit.cut_at(cut.point)?;
+        circuit.stop_from(cut.point)?;
+        run.start(true)?;
+        let change = run.wait_for_stop()?;
+        let address = run.address.clone();
+        let before = see(circuit, &self.contents, || self.ground.office.mails(&address))?;
+        circuit.go_on(change)?;
+        run.wait_for_darkness()?;
+        run.end();
+        self.compare(circuit, &before.tree, "the image of the cut")?;
+        let mut image = before.clone();
+        let [root, shadow] = circuit.folders();
+        if cut.way == Way::Lost {
+            image.tree = Arc::new(before.tree.taken_back(&self.kept, shadow)?);
+            circuit.take_back()?;
+            self.compare(circuit, &image.tree, "the image of what is left")?;
+        }
+        let name = format!("{}-{}-image", cut.point, cut.way.word());
+        let mut twin = self.lay_image(&name, &image, (root, &address))?;
+        let outcome = run.recover(&self.image)?;
+        run.end();
+        let other = self.finish(&mut twin, cut, |twin| twin.recover(&self.image));
+        ensure!(
+            (&outcome.found, &outcome.end) == (&other.found, &other.end),
+            "it was {:?} and ended {:?}, but its image was {:?} and ended {:?}",
+            outcome.found,
+            outcome.end,
+            other.found,
+            other.end
+        );
+        Ok(outcome)
+    }
+
+    fn compare(&self, circuit: &Circuit, image: &Tree, what: &str) -> anyhow::Result<()> {
+        let disk = locked(&self.contents).see(&circuit.folders())?;
+        let [root, _] = circuit.folders();
+        let differences = image.differences(&disk, root);
+        let told: Vec<_> = differences.iter().take(DIFFERENCES_TOLD).collect();
+        ensure!(differences.is_empty(), "{what} is not what is on the disk: {told:#?}");
+        Ok(())
+    }
+
     /// Keeps all files after the end.
     pub fn keep(&mut self) {
         self.ground.keep();
     }
 
-    /// A copy of the appliance, with a mailbox of its own.
-    fn lay(&self, name: &str) -> anyhow::Result<Run> {
-        let number = {
-            let mut serial = self.serial.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            *serial += 1;
-            *serial
-        };
-        let folder = self.ground.folder.join(format!("{number:04}-{name}"));
-        let root = folder.join("root");
-        copy_tree(&self.image.root, &root, &["releases", SUPERVISOR])?;
-        let address = format!("run{number:04}@site.example");
+    /// An appliance that does not run, with an empty folder and a mailbox of its own.
+    fn open(&self, name: &str, mails: &[Arc<[u8]>]) -> anyhow::Result<Run> {
+        let number = self.serial.fetch_add(1, Ordering::Relaxed) + 1;
+        let folder = self.ground.folder.join(format!("{number:05}-{name}"));
+        std::fs::create_dir(&folder)?;
+        let address = format!("run{number:05}@site.example");
         self.ground.office.add_mailbox(&address, &self.ground.stage.mail.password);
-        for mail in &self.image.mails {
+        for mail in mails {
             ensure!(self.ground.office.inject(&address, mail), "no mailbox {address}");
         }
-        let settings = root.join("appliance.toml");
-        let text = std::fs::read_to_string(&settings)?;
-        ensure!(text.contains(&self.image.address), "the settings name no address");
-        std::fs::write(&settings, text.replace(&self.image.address, &address))?;
-        Ok(Run {
-            circuit: Circuit::new(&self.ground.shim, &root, &folder)?,
-            program: self.ground.stage.programs.path("monitor-appliance"),
-            package: self.image.package,
-            folder,
-            root,
-            supervisor: None,
-            under_power: false,
-            restarts: 0,
-        })
+        let program = self.ground.stage.programs.path("monitor-appliance");
+        Ok(Run::new(folder, address, program, self.image.package))
+    }
+
+    /// A copy of the appliance before the update, on a circuit.
+    fn lay(&self, name: &str) -> anyhow::Result<(Run, Arc<Circuit>)> {
+        let mut run = self.open(name, &self.image.mails)?;
+        copy_tree(&self.image.root, &run.root, &SHARED)?;
+        set_address(&run.root, &self.image.address, &run.address)?;
+        let circuit = Arc::new(Circuit::new(&self.ground.shim, &run.root, &run.folder)?);
+        run.circuit = Some(Arc::clone(&circuit));
+        Ok((run, circuit))
+    }
+
+    /// A copy of what was seen of another appliance, which had its root and its address.
+    fn lay_image(&self, name: &str, seen: &Seen, (root, address): (&Path, &str)) -> anyhow::Result<Run> {
+        let run = self.open(name, &seen.mails)?;
+        self.kept.lay(&seen.tree, root, &run.root, &self.shared)?;
+        set_address(&run.root, address, &run.address)?;
+        Ok(run)
     }
 }
 
-/// One appliance.
-struct Run {
-    circuit: Circuit,
-    /// The command line's program.
-    program: PathBuf,
-    package: PackageId,
-    folder: PathBuf,
-    root: PathBuf,
-    supervisor: Option<Child>,
-    /// Whether its power goes.
-    under_power: bool,
-    restarts: u32,
+fn set_address(root: &Path, old: &str, new: &str) -> anyhow::Result<()> {
+    let settings = root.join("appliance.toml");
+    let text = std::fs::read_to_string(&settings)?;
+    ensure!(text.contains(old), "the settings name no address");
+    Ok(std::fs::write(&settings, text.replace(old, new))?)
 }
 
-/// Where an appliance came to rest.
-struct Rest {
-    end: End,
-    /// Why it is not the new version.
-    reason: String,
-    /// Orders and reports.
-    lost: u32,
-    /// Orders and reports.
-    doubled: u32,
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-impl Run {
-    fn play(&mut self, cut: Cut, image: &Image) -> anyhow::Result<Outcome> {
-        self.circuit.cut_at(cut.point)?;
-        self.start(true)?;
-        self.wait_for_darkness()?;
-        self.end();
-        if cut.way == Way::Lost {
-            self.circuit.take_back()?;
-        }
-        let found = self.what_runs();
-        let begun = Instant::now();
-        self.start(false)?;
-        self.wait_for_rest()?;
-        let recovered = begun.elapsed();
-        let Rest { mut end, reason, lost, doubled } = self.look_closely()?;
-        if let (End::Old | End::New, Err(error)) = (&end, self.update_again(image, &end)) {
-            end = End::Broken(format!("the update after it: {error:#}"));
-        }
-        Ok(Outcome { end, found, reason, lost, doubled, recovered })
-    }
-
-    /// Starts the supervisor as the service manager does: the proven one.
-    fn start(&mut self, under_power: bool) -> anyhow::Result<()> {
-        let proven = Releases::below(&self.root).proven_supervisor();
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.join("log.txt"))?;
-        let mut command = Command::new(&proven);
-        // Without the mark of what a supervisor starts: one on trial ends all others that have it.
-        command.arg("--root").arg(&self.root).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        if under_power {
-            self.circuit.connect(&mut command);
-        }
-        let supervisor =
-            spawn_group(&mut command).with_context(|| format!("cannot start {}", proven.display()))?;
-        (self.supervisor, self.under_power) = (Some(supervisor), under_power);
-        Ok(())
-    }
-
-    /// Ends everything at once.
-    fn end(&mut self) {
-        if let Some(mut supervisor) = self.supervisor.take() {
-            let _ = supervisor.kill();
-            let _ = supervisor.wait();
-        }
-        kill_marked(ROOT_MARK, &self.root, PATIENCE);
-        for folder in std::fs::read_dir(self.root.join("updates")).into_iter().flatten().flatten() {
-            kill_marked(PACKAGE_MARK, &folder.path(), PATIENCE);
+impl Outcome {
+    /// Nothing came of it; why, for a person.
+    pub(super) fn broken(why: String) -> Self {
+        Self {
+            end: End::Broken(why.clone()),
+            found: End::Broken(why),
+            reason: String::new(),
+            lost: 0,
+            doubled: 0,
+            recovered: Duration::ZERO,
         }
     }
-
-    /// A supervisor that ended is started again, a few times.
-    fn look_after_supervisor(&mut self) -> anyhow::Result<()> {
-        let Some(supervisor) = &mut self.supervisor else { return Ok(()) };
-        let Some(status) = supervisor.try_wait()? else { return Ok(()) };
-        if self.circuit.is_dark()? && self.under_power {
-            return Ok(());
-        }
-        self.restarts += 1;
-        ensure!(self.restarts <= RESTARTS_MAX, "the supervisor ends again and again: {status}");
-        self.start(self.under_power)
-    }
-
-    fn wait_for_darkness(&mut self) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        while !self.circuit.is_dark()? {
-            self.look_after_supervisor()?;
-            ensure!(begun.elapsed() < PATIENCE, "it never made that many changes");
-            std::thread::sleep(LOOK_EVERY);
-        }
-        Ok(())
-    }
-
-    /// Waits until the order is over and every module runs.
-    fn wait_for_rest(&mut self) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        let mut store = None;
-        let mut why = "it has no store";
-        while begun.elapsed() < PATIENCE {
-            std::thread::sleep(LOOK_EVERY);
-            self.look_after_supervisor()?;
-            if store.is_none() {
-                store = Store::open(&self.root.join("store.db")).ok();
-            }
-            let Some(store) = &store else { continue };
-            // Locked for a moment is no matter.
-            let Ok(orders) = store.update_orders_newest(10) else { continue };
-            let package = self.package;
-            why = match orders.iter().find(|row| row.package == package) {
-                None => "the order is lost",
-                Some(row) if row.state.outcome().is_none() => "the order is not over",
-                Some(_) if !orders.iter().all(|row| row.state.outcome().is_some()) => {
-                    "another order is not over"
-                }
-                Some(_) if !self.modules_run()? => "not every module runs",
-                Some(_) => return Ok(()),
-            };
-        }
-        bail!("after {} s {why}", PATIENCE.as_secs())
-    }
-
-    fn modules_run(&self) -> anyhow::Result<bool> {
-        let (folder, release) = Releases::below(&self.root).current()?;
-        let runs = |name: &str| !running_file(&folder.join(name)).is_empty();
-        // The supervisor runs from the proven copy, which is replaced last.
-        let proven = Releases::below(&self.root).proven_supervisor();
-        let supervisor = running_file(&proven);
-        let same = hash_file(&proven)? == supervisor_of(&release)?;
-        Ok(same && !supervisor.is_empty() && residents(&release).all(|module| runs(module.name.as_str())))
-    }
-
-    /// What `current` leads to, and whether all of it is whole.
-    fn what_runs(&self) -> End {
-        let whole = || -> anyhow::Result<End> {
-            let releases = Releases::below(&self.root);
-            let name = releases.current_name()?;
-            releases.check(&name)?;
-            let (folder, release) = releases.current()?;
-            for module in residents(&release) {
-                let about = std::fs::metadata(folder.join(module.name.as_str()))?;
-                let mode = std::os::unix::fs::PermissionsExt::mode(&about.permissions());
-                ensure!(mode & 0o100 != 0, "{} cannot be run", module.name);
-            }
-            let proven = hash_file(&releases.proven_supervisor())?;
-            let known = ["current", "releases"].iter().any(|place| self.has_supervisor(place, proven));
-            ensure!(known, "the proven supervisor is that of no release");
-            Ok(match release.software.as_str() {
-                FIRST_VERSION => End::Old,
-                NEW_VERSION => End::New,
-                NEXT_VERSION => bail!("it runs the update after it already"),
-                other => bail!("it runs {other}"),
-            })
-        };
-        whole().unwrap_or_else(|error| End::Broken(format!("{error:#}")))
-    }
-
-    /// Whether a release, or one of the releases in a folder, has this supervisor.
-    fn has_supervisor(&self, place: &str, wanted: (mailfmt::Digest, u64)) -> bool {
-        let place = self.root.join(place);
-        let entries = std::fs::read_dir(&place).into_iter().flatten().flatten();
-        std::iter::once(place.clone())
-            .chain(entries.map(|entry| entry.path()))
-            .any(|folder| hash_file(&folder.join(SUPERVISOR)).is_ok_and(|found| found == wanted))
-    }
-
-    fn look_closely(&self) -> anyhow::Result<Rest> {
-        let store = Store::open(&self.root.join("store.db"))?;
-        let orders = store.update_orders_newest(10)?;
-        let orders: Vec<_> = orders.iter().filter(|row| row.package == self.package).collect();
-        let results = ends_reported(&store, self.package)?;
-        let one = |count: usize| -> anyhow::Result<(u32, u32)> {
-            Ok((u32::from(count == 0), u32::try_from(count.saturating_sub(1))?))
-        };
-        let (orders_count, results_count) = (one(orders.len())?, one(results.len())?);
-        let (lost, doubled) = (orders_count.0 + results_count.0, orders_count.1 + results_count.1);
-        let outcome = orders.first().and_then(|row| row.state.outcome());
-        let reason = match &outcome {
-            Some(UpdateOutcome::Undone { reason } | UpdateOutcome::Refused { reason }) => reason.clone(),
-            _ => String::new(),
-        };
-        let end = match (self.what_runs(), outcome) {
-            (End::New, Some(UpdateOutcome::Installed)) => End::New,
-            (End::Old, Some(UpdateOutcome::Undone { .. } | UpdateOutcome::Refused { .. })) => End::Old,
-            (End::Broken(why), _) => End::Broken(why),
-            (end, outcome) => End::Broken(format!("it runs {end:?}, and its order says {outcome:?}")),
-        };
-        Ok(Rest { end, reason, lost, doubled })
-    }
-
-    /// The update after it, then a cleaning, then a look at the store and at what lies around.
-    fn update_again(&mut self, image: &Image, end: &End) -> anyhow::Result<()> {
-        let [on_old, on_new] = &image.next;
-        let package = if *end == End::New { on_new } else { on_old };
-        let before = self.package;
-        order_on_site(&self.program, &self.root, package)?;
-        let file = self.root.join("store.db");
-        let ordered = || -> anyhow::Result<UpdateOrderRow> {
-            let store = Store::open(&file)?;
-            store.update_orders_newest(1)?.into_iter().next().context("no order")
-        };
-        self.package = ordered()?.package;
-        self.wait_for_rest()?;
-        let row = ordered()?;
-        ensure!(row.package != before, "the order is not there");
-        ensure!(row.state.outcome() == Some(UpdateOutcome::Installed), "it ended as {:?}", row.state);
-        let releases = Releases::below(&self.root);
-        releases.check(&releases.current_name()?)?;
-        ensure!(releases.current()?.1.software.as_str() == NEXT_VERSION, "another version runs");
-        self.end();
-        let store = Store::open(&self.root.join("store.db"))?;
-        let damage = store.check()?;
-        ensure!(damage.is_empty(), "the store is damaged: {damage:?}");
-        drop(store);
-        let litter = litter(&Layout::new(&self.root))?;
-        ensure!(litter.is_empty(), "half of something lies around: {litter:?}");
-        Ok(())
-    }
-
-    /// The outcome with where to look, and the last of what was changed before the cut.
-    fn tell(&self, cut: Cut, outcome: Outcome) -> Outcome {
-        let changes = self.circuit.last_changes(CHANGES_TOLD).unwrap_or_default();
-        let changes: String = changes.iter().map(|change| format!("\n    {change:?}")).collect();
-        let wrong = |end: &End| match end {
-            End::Broken(why) => Some(why.clone()),
-            End::Old | End::New => None,
-        };
-        let why = wrong(&outcome.end).or_else(|| wrong(&outcome.found)).unwrap_or_default();
-        let why = format!(
-            "cut at change {} ({}): {why}; lost {}, doubled {}; its files are in {}; the last changes before it:{changes}\n{}",
-            cut.point,
-            cut.way.word(),
-            outcome.lost,
-            outcome.doubled,
-            self.folder.display(),
-            self.log_tail(),
-        );
-        Outcome { end: End::Broken(why), ..outcome }
-    }
-
-    fn log_tail(&self) -> String {
-        let log = std::fs::read_to_string(self.folder.join("log.txt")).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines.iter().skip(lines.len().saturating_sub(30)).map(|line| format!("    {line}\n")).collect()
-    }
-}
-
-fn supervisor_of(release: &Release) -> anyhow::Result<(mailfmt::Digest, u64)> {
-    let module = release.modules.iter().find(|module| module.name.as_str() == SUPERVISOR);
-    module.map(|module| (module.sha256, module.octets)).context("the release has no supervisor")
-}
-
-/// What was reported of the end of an update, whether it was sent yet or not.
-fn ends_reported(store: &Store, package: PackageId) -> anyhow::Result<Vec<UpdateOutcome>> {
-    let mut ends = Vec::new();
-    for row in store.outbox_newest(1000)? {
-        if let Message::Report(Report::UpdateResult(result)) = store.outbox_message(row.id)?
-            && result.package == package
-            && !matches!(result.outcome, UpdateOutcome::Waiting { .. })
-        {
-            ends.push(result.outcome);
-        }
-    }
-    Ok(ends)
 }

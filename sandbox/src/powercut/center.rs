@@ -130,19 +130,11 @@ impl CenterCuts {
     /// Cuts the power once. What goes wrong is told in the outcome, with where its files are.
     #[must_use]
     pub fn cut(&self, cut: Cut) -> Outcome {
-        let broken = |why: String| Outcome {
-            end: End::Broken(why.clone()),
-            found: End::Broken(why),
-            reason: String::new(),
-            lost: 0,
-            doubled: 0,
-            recovered: Duration::ZERO,
-        };
         let mut run = match self.lay(&format!("{}-{}", cut.point, cut.way.word())) {
             Ok(run) => run,
-            Err(error) => return broken(format!("no center: {error:#}")),
+            Err(error) => return Outcome::broken(format!("no center: {error:#}")),
         };
-        let outcome = run.play(cut).unwrap_or_else(|error| broken(format!("{error:#}")));
+        let outcome = run.play(cut).unwrap_or_else(|error| Outcome::broken(format!("{error:#}")));
         if outcome.is_good() {
             // Should something stay, there is only less room.
             let _ = run.clear(self);

@@ -1,11 +1,12 @@
 //! Which cuts are made, and making several at once.
 
 use super::{Outcome, Tally};
+use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What becomes of writes that were not synced when the power goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Way {
     /// They stay, as when only the programs are killed.
     Kept,
@@ -28,7 +29,7 @@ impl Way {
 }
 
 /// One cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Cut {
     /// The change at which the power goes, counted from 1.
     pub point: u64,

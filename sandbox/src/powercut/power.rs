@@ -12,6 +12,9 @@ const STATE_OCTETS: u64 = 4096;
 const CHANGES_AT: u64 = 0;
 const CUT_AT: u64 = 8;
 const DARK_AT: u64 = 16;
+const STOP_FROM_AT: u64 = 32;
+const STOPPED_AT: u64 = 40;
+const GO_AT: u64 = 48;
 
 /// The compiled library.
 #[derive(Debug, Clone)]
@@ -98,9 +101,44 @@ impl Circuit {
     /// # Errors
     /// [`PowerError::Io`].
     pub fn changes(&self) -> Result<u64, PowerError> {
+        self.number_at(CHANGES_AT)
+    }
+
+    /// From this change on, counted from 1, each waits before it is made until [`go_on`](Self::go_on); meanwhile nothing
+    /// changes. Must be said before any program is connected.
+    ///
+    /// # Errors
+    /// [`PowerError::Io`].
+    pub fn stop_from(&self, change: u64) -> Result<(), PowerError> {
+        self.state.write_all_at(&change.to_ne_bytes(), STOP_FROM_AT).map_err(|source| self.io(source))
+    }
+
+    /// The change that waits, if one does.
+    ///
+    /// # Errors
+    /// [`PowerError::Io`].
+    pub fn stopped(&self) -> Result<Option<u64>, PowerError> {
+        let (stopped, go) = (self.number_at(STOPPED_AT)?, self.number_at(GO_AT)?);
+        Ok((stopped > go).then_some(stopped))
+    }
+
+    /// This change, and all before it, need not wait any longer.
+    ///
+    /// # Errors
+    /// [`PowerError::Io`].
+    pub fn go_on(&self, change: u64) -> Result<(), PowerError> {
+        self.state.write_all_at(&change.to_ne_bytes(), GO_AT).map_err(|source| self.io(source))
+    }
+
+    fn number_at(&self, place: u64) -> Result<u64, PowerError> {
         let mut octets = [0; 8];
-        self.state.read_exact_at(&mut octets, CHANGES_AT).map_err(|source| self.io(source))?;
+        self.state.read_exact_at(&mut octets, place).map_err(|source| self.io(source))?;
         Ok(u64::from_ne_bytes(octets))
+    }
+
+    /// The folder under power, and that of what is kept to take back.
+    pub(super) fn folders(&self) -> [&Path; 2] {
+        [&self.root, &self.shadow]
     }
 
     /// Whether the power went.

@@ -36,6 +36,12 @@ pub enum PowerError {
     },
 }
 
+/// Name of the log in the shadow.
+pub(super) const LOG: &str = "log";
+
+/// Begin of the name of a content that is kept in the shadow; the rest is the number of the file's inode.
+pub(super) const CONTENT: &str = "content-";
+
 /// What a power cut took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lost {
@@ -133,23 +139,60 @@ pub(super) fn safe(log: &[Change]) -> Vec<bool> {
 
 /// Reads the log that the library wrote; empty when it wrote none.
 pub(super) fn read_log(shadow: &Path) -> Result<Vec<Change>, PowerError> {
-    let path = shadow.join("log");
+    let path = shadow.join(LOG);
     let text = match fs::read_to_string(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         read => read.map_err(|source| PowerError::Io { path, source })?,
     };
+    parse_log(&text)
+}
+
+/// The changes in the text of a log.
+pub(super) fn parse_log(text: &str) -> Result<Vec<Change>, PowerError> {
     // The last line may be half a line: its program was killed from outside.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let parse = |line: &str| Change::parse(line).ok_or_else(|| PowerError::Log { line: line.to_owned() });
     whole.lines().map(parse).collect()
 }
 
+/// What names can be taken back on: a folder, or what was seen of one.
+pub(super) trait Names {
+    /// As [`fs::remove_file`].
+    fn remove(&mut self, path: &Path) -> std::io::Result<()>;
+    /// As [`fs::remove_dir_all`].
+    fn remove_folder(&mut self, path: &Path) -> std::io::Result<()>;
+    /// As [`fs::rename`].
+    fn rename(&mut self, from: &Path, to: &Path) -> std::io::Result<()>;
+}
+
+/// The disk itself.
+struct Disk;
+
+impl Names for Disk {
+    fn remove(&mut self, path: &Path) -> std::io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_folder(&mut self, path: &Path) -> std::io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> std::io::Result<()> {
+        fs::rename(from, to)
+    }
+}
+
 /// Takes back what was not synced below `root`, by what the library kept in `shadow`.
 pub(super) fn take_back(root: &Path, shadow: &Path) -> Result<Lost, PowerError> {
     let log = read_log(shadow)?;
     let contents = take_back_contents(root, shadow)?;
-    let safe = safe(&log);
-    let mut names = 0;
+    Ok(Lost { contents, names: take_back_names(&log, &mut Disk)? })
+}
+
+/// Takes back every name that was not synced; how many these were.
+pub(super) fn take_back_names(log: &[Change], names: &mut impl Names) -> Result<usize, PowerError> {
+    let safe = safe(log);
+    let mut count = 0;
     for (place, change) in log.iter().enumerate().rev() {
         if safe.get(place) != Some(&false) {
             continue;
@@ -162,13 +205,13 @@ pub(super) fn take_back(root: &Path, shadow: &Path) -> Result<Lost, PowerError> 
                 _ => path,
             })
         };
-        undo(change, now)?;
-        names += 1;
+        undo(change, now, names)?;
+        count += 1;
     }
-    Ok(Lost { contents, names })
+    Ok(count)
 }
 
-fn undo(change: &Change, now: impl Fn(&Path) -> PathBuf) -> Result<(), PowerError> {
+fn undo(change: &Change, now: impl Fn(&Path) -> PathBuf, names: &mut impl Names) -> Result<(), PowerError> {
     let gone_is_fine = |path: &Path, result: std::io::Result<()>| match result {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         result => result.map_err(|source| PowerError::Io { path: path.to_owned(), source }),
@@ -176,20 +219,20 @@ fn undo(change: &Change, now: impl Fn(&Path) -> PathBuf) -> Result<(), PowerErro
     match change {
         Change::Created(path) => {
             let path = now(path);
-            gone_is_fine(&path, fs::remove_file(&path))
+            gone_is_fine(&path, names.remove(&path))
         }
         Change::CreatedFolder(path) => {
             let path = now(path);
-            gone_is_fine(&path, fs::remove_dir_all(&path))
+            gone_is_fine(&path, names.remove_folder(&path))
         }
         Change::Renamed { from, to, kept } => {
             let (from, to) = (now(from), now(to));
-            gone_is_fine(&to, fs::rename(&to, &from))?;
-            kept.as_ref().map_or(Ok(()), |kept| gone_is_fine(kept, fs::rename(kept, &to)))
+            gone_is_fine(&to, names.rename(&to, &from))?;
+            kept.as_ref().map_or(Ok(()), |kept| gone_is_fine(kept, names.rename(kept, &to)))
         }
         Change::Removed { path, kept } => {
             let path = now(path);
-            kept.as_ref().map_or(Ok(()), |kept| gone_is_fine(kept, fs::rename(kept, &path)))
+            kept.as_ref().map_or(Ok(()), |kept| gone_is_fine(kept, names.rename(kept, &path)))
         }
         Change::FolderSynced(_) | Change::Written(_) | Change::ContentSynced(_) => Ok(()),
     }
@@ -203,7 +246,7 @@ fn take_back_contents(root: &Path, shadow: &Path) -> Result<usize, PowerError> {
     }
     let mut count = 0;
     for (inode, path) in inodes {
-        let kept = shadow.join(format!("content-{inode}"));
+        let kept = shadow.join(format!("{CONTENT}{inode}"));
         let io = |source| PowerError::Io { path: path.clone(), source };
         match fs::read(&kept) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -227,7 +270,7 @@ fn list_inodes(folder: &Path, found: &mut Vec<(u64, PathBuf)>) -> Result<(), Pow
         let about = entry.path().symlink_metadata().map_err(io)?;
         if about.is_dir() {
             list_inodes(&entry.path(), found)?;
-        } else if about.is_file() && !entry.file_name().as_encoded_bytes().starts_with(b"content-") {
+        } else if about.is_file() && !entry.file_name().as_encoded_bytes().starts_with(CONTENT.as_bytes()) {
             found.push((about.ino(), entry.path()));
         }
     }

@@ -1,9 +1,10 @@
 //! What came of the cuts.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Where something ended after its power came back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// As it was before, and whole.
     Old,
@@ -14,7 +15,7 @@ pub enum End {
 }
 
 /// What came of one cut.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Where it ended.
     pub end: End,
@@ -31,7 +32,7 @@ pub struct Outcome {
 }
 
 /// What came of many.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Changes that one run makes, of all kinds together.
     pub changes: u64,

@@ -77,6 +77,23 @@ impl Programs {
         Ok(pinned)
     }
 
+    /// A digest of them all, and of one more file: whether they are the same as at another time.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn digest(&self, another: &Path) -> anyhow::Result<mailfmt::Digest> {
+        let mut all = Vec::new();
+        let paths = MODULES
+            .iter()
+            .map(|(name, _)| self.path(name))
+            .chain([self.path("center-manager"), another.to_owned()]);
+        for path in paths {
+            let file = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            all.extend(mailfmt::Digest::of(&file).as_bytes());
+        }
+        Ok(mailfmt::Digest::of(&all))
+    }
+
     /// The file of one program.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
