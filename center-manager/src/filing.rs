@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use mailfmt::Report;
+use mailfmt::message::census::CensusReport;
 use mailfmt::message::report::{
     AlarmReport, DeviceCounters, FaultClearedReport, FaultReport, HealthReport, InventoryReport,
     RotationAnswer, StoredReading, VersionReportMessage,
@@ -41,6 +42,8 @@ pub enum Change<'a> {
     Health(&'a HealthReport),
     /// Which devices there are.
     Inventory(&'a InventoryReport),
+    /// What happened to devices, and how computers fare.
+    Census(&'a CensusReport),
     /// The appliance's half of a rotation of its credential.
     Rotation(&'a RotationAnswer),
     /// A command was not carried out; which, the report's envelope says.
@@ -60,6 +63,7 @@ pub fn changes(report: &Report) -> Vec<Change<'_>> {
         Report::Version(report) => vec![Change::Version(report)],
         Report::Health(report) => vec![Change::Health(report)],
         Report::Inventory(report) => vec![Change::Inventory(report)],
+        Report::Census(report) => vec![Change::Census(report)],
         Report::CredentialRotated(answer) => vec![Change::Rotation(answer)],
         Report::Refused(_) => vec![Change::NotDone],
         Report::Alarm(report) => vec![Change::Alarm(report)],

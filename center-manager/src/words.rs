@@ -57,6 +57,14 @@ pub fn describe(report: &Report, opened: Option<&str>) -> String {
             let (all, gone) = (report.devices.len(), report.devices.iter().filter(gone).count());
             format!("{all} {}, {gone} of them vanished", plural(all, "device"))
         }
+        Report::Census(report) => {
+            let (events, computers) = (report.events.len(), report.computers.len());
+            format!(
+                "{events} {} of devices, {computers} {}",
+                plural(events, "event"),
+                plural(computers, "computer")
+            )
+        }
         Report::CredentialRotated(_) => "agrees on a new credential".to_owned(),
         Report::Alarm(report) if report.over => format!("alarm over: {}", report.description),
         Report::Alarm(report) => format!("alarm: {}", report.description),

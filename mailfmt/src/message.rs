@@ -3,6 +3,7 @@
 //! Readers ignore fields that they do not know, and keep a kind that they do not know as `Unknown`, so that it can
 //! be answered: an old center works with a new appliance and the other way round.
 
+pub mod census;
 pub mod command;
 pub mod device;
 pub mod enrolment;

@@ -7,6 +7,7 @@
 
 mod billing;
 mod census;
+mod computers;
 mod convert;
 mod knocks;
 mod listening;
@@ -105,7 +106,8 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), DeviceW
             watch.keep_inventory(),
             watch.keep_scanning(),
             watch.keep_listening(),
-            watch.keep_billing()
+            watch.keep_billing(),
+            watch.keep_computers()
         );
     };
     tokio::select! {

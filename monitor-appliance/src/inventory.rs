@@ -2,12 +2,15 @@
 //!
 //! A device is (vendor, model, serial); its address is a hint. Devices of the settings are watched at their address,
 //! whoever answers there; devices that a scan found are watched where they were found, and followed when they move.
-//! What is decided stands in [`place`] and [`Telling`], pure; the store does the rest.
+//! What is decided stands in [`place`] and [`Telling`], pure; what has happened to whom is
+//! noted once by [`meet`], and told to the center once.
 
+mod meeting;
 mod place;
 mod telling;
 
-pub use place::{Placement, place};
+pub use meeting::{Arrival, Met, meet};
+pub use place::{Placement, apart, keep_apart, known_as, place};
 pub use telling::Telling;
 
 use crate::discovery::{self, FoundDevice, Scan};
@@ -143,61 +146,28 @@ fn register_one(
     let configured = settings.devices.iter().any(|entry| entry.address == address);
     let rows = change.devices()?;
     let id = device.id();
-    let placement = place(id.as_ref(), &address, &rows);
+    let arrival =
+        Arrival { id: id.as_ref(), mac: device.identity.mac.as_ref(), kind: device.kind, address: &address };
+    let placement = meeting::decide(&arrival, &rows).placement;
     let watched = rows.iter().filter(|row| row.access.is_some()).count() + settings.devices.len();
-    if matches!(placement, Placement::New | Placement::Instead { .. })
-        && !configured
-        && watched >= DEVICES_MAX
-    {
+    let is_new = matches!(placement, Placement::New | Placement::Instead { .. } | Placement::Twin { .. });
+    if is_new && !configured && watched >= DEVICES_MAX {
         registered.too_many.push(address);
         return Ok(());
     }
-    match settle(change, &placement, &address)? {
+    let met = meet(change, &arrival, now)?;
+    match met.from {
         Some(from) => registered.moved.push((from, address.clone())),
-        None if matches!(placement, Placement::New | Placement::Instead { .. }) => {
-            registered.new.push(address.clone());
-        }
+        None if is_new => registered.new.push(address.clone()),
         None => registered.known.push(address.clone()),
     }
-    if matches!(placement, Placement::SecondAddress { .. }) {
+    if matches!(met.placement, Placement::SecondAddress { .. }) {
         return Ok(());
-    }
-    change.device_answered(&address, now)?;
-    if let Some(id) = &id {
-        change.identify_device(&address, id)?;
-    }
-    if let Some(mac) = &device.identity.mac {
-        change.keep_mac(&address, mac)?;
     }
     if !configured {
         change.keep_access(&address, &device.access)?;
     }
     Ok(())
-}
-
-/// Moves the rows as `placement` says, so that the row at `address` is this device's or free. Gives the address it came
-/// from.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn settle(
-    change: &Change<'_>,
-    placement: &Placement,
-    address: &str,
-) -> Result<Option<String>, StoreError> {
-    match placement {
-        Placement::New | Placement::Here | Placement::SecondAddress { instead: false } => Ok(None),
-        Placement::Instead { .. } | Placement::SecondAddress { instead: true } => {
-            change.park_device(address).map(|()| None)
-        }
-        Placement::Moved { from, instead } => {
-            if *instead {
-                change.park_device(address)?;
-            }
-            change.move_device(from, address)?;
-            Ok(Some(from.clone()))
-        }
-    }
 }
 
 #[cfg(test)]

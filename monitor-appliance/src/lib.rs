@@ -8,6 +8,7 @@
 pub mod alarm;
 pub mod clock;
 pub mod commands;
+pub mod computer;
 pub mod context;
 pub mod device;
 pub mod device_watch;

@@ -4,6 +4,7 @@
 //! unit (`_secs`, `_days`, `_octets`); unknown keys are refused, so that a typing error does not pass for a default.
 
 mod access;
+mod computers;
 mod faults;
 mod file;
 mod ledger;
@@ -12,6 +13,7 @@ mod script;
 mod update;
 mod ways;
 
+pub use computers::{Application, Computers, Rule};
 pub use faults::{FaultSettings, TrapSettings};
 pub use file::{is_device_address, is_mail_address};
 pub use ledger::LedgerSettings;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub traps: TrapSettings,
     /// Which ways are tried where SNMP tells little.
     pub second_ways: SecondWaySettings,
+    /// How computers are watched.
+    pub computers: Computers,
     /// Bounds for what comes from outside.
     pub limits: mailfmt::Limits,
     /// Bounds of one connection to a mail server.

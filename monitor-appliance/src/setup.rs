@@ -236,6 +236,7 @@ fn blank(introduction: &Introduction) -> Settings {
         ledger: LedgerSettings::default(),
         limits,
         ranges: Vec::new(),
+        computers: crate::settings::Computers::default(),
         update: crate::settings::UpdateSettings::default(),
         script: crate::settings::ScriptSettings::default(),
         watchdog: crate::settings::WatchdogSettings::default(),

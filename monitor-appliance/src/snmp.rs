@@ -181,6 +181,14 @@ impl SnmpReader {
         self.visit(target, limits, Errand::Walk(plan::IDENTITY)).boxed().await
     }
 
+    /// Reads how a computer fares: memory, disks, load, programs that run, software that is installed.
+    ///
+    /// # Errors
+    /// As [`Self::read_full`].
+    pub async fn read_computer(&self, target: &DeviceTarget, limits: &ReadLimits) -> Result<Walk, ReadError> {
+        self.visit(target, limits, Errand::Walk(plan::COMPUTER)).boxed().await
+    }
+
     async fn visit(
         &self,
         target: &DeviceTarget,

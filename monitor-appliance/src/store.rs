@@ -8,8 +8,10 @@
 
 mod clock;
 mod collections;
+mod computers;
 mod control;
 mod devices;
+mod events;
 mod faults;
 mod history;
 mod inventory;
@@ -53,7 +55,7 @@ use std::time::{Duration, Instant};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     include_str!("store/schema.sql"),
     include_str!("store/updates.sql"),
     include_str!("store/clock.sql"),
@@ -67,6 +69,7 @@ const MIGRATIONS: [&str; 14] = [
     include_str!("store/parts.sql"),
     include_str!("store/traps.sql"),
     include_str!("store/discovery.sql"),
+    include_str!("store/census.sql"),
     include_str!("store/ledger.sql"),
 ];
 

@@ -1,5 +1,6 @@
 //! `center-manager devices`: the devices of all sites, those that two sites claim, and the operator's word on them.
 
+mod census;
 mod decide;
 
 use super::print::{self, Format, TableFormat};
@@ -29,6 +30,10 @@ pub struct DevicesArgs {
 pub enum DevicesCommand {
     /// List devices that two appliances report; nothing is moved before you decide.
     Conflicts(ConflictsArgs),
+    /// What happened to devices: new, moved, swapped, vanished, returned, boards changed, one serial number twice.
+    History(census::HistoryArgs),
+    /// List computers: load, memory, disks, restarts, and the applications of the site's list.
+    Computers(census::ComputersArgs),
     /// Say that a device went from one appliance to another.
     Move(decide::MoveArgs),
     /// Say that a device belongs to an appliance, whoever else reports it.
@@ -50,6 +55,8 @@ pub(super) fn run(args: &DevicesArgs, context: &Context, out: &mut dyn Write) ->
     match &args.command {
         None => list(args, context, out),
         Some(DevicesCommand::Conflicts(args)) => conflicts(args, context, out),
+        Some(DevicesCommand::History(args)) => census::history(args, context, out),
+        Some(DevicesCommand::Computers(args)) => census::computers(args, context, out),
         Some(DevicesCommand::Move(args)) => decide::move_device(args, context, out),
         Some(DevicesCommand::Keep(args)) => decide::keep(args, context, out),
     }

@@ -1,5 +1,6 @@
 //! Reports: appliance to center. Each is answered by a receipt.
 
+use super::census::CensusReport;
 use super::device::{Counter, DeviceId, FaultClass, Supply};
 use super::kinds;
 use super::ledger::LedgerPart;
@@ -38,6 +39,8 @@ kinds! {
         CredentialRotated(RotationAnswer) = "credential-rotated",
         /// Something is wrong with the appliance itself, or with how it is reached.
         Alarm(AlarmReport) = "alarm",
+        /// What happened to the devices, and how the computers fare.
+        Census(CensusReport) = "census",
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod census;
 mod first_contact;
 mod format_paper;
 mod golden;

@@ -1,6 +1,6 @@
 //! One message of every kind, and the parties of all examples.
 
-use crate::{first_contact, in_parts, ledger, upkeep};
+use crate::{census, first_contact, in_parts, ledger, upkeep};
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::{ChannelKey, ContentKey, Credential, Direction};
 use mailfmt::message::command::{
@@ -307,6 +307,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
     .into_iter()
     .chain(first_contact::samples())
     .chain(upkeep::samples())
+    .chain(census::samples())
     .chain(in_parts::samples())
     .collect()
 }

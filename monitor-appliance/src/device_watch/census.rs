@@ -77,7 +77,7 @@ pub(super) fn answering(rows: &[DeviceRow], watched: &BTreeSet<String>) -> BTree
 }
 
 impl Watch {
-    fn look_every(&self) -> Duration {
+    pub(super) fn look_every(&self) -> Duration {
         let part = self.context.settings.discovery.inventory_pause / 10;
         part.clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX)
     }
@@ -114,7 +114,9 @@ impl Watch {
         if !std::mem::replace(restored, true) || told != telling.told {
             *telling = Telling::new(told);
         }
-        if !telling.look(&devices, pause, now) {
+        let tells = telling.look(&devices, pause, now);
+        self.tell_census(tells).await?;
+        if !tells {
             return Ok(());
         }
         let digest = Telling::digest(&devices);

@@ -17,7 +17,8 @@ mod message;
 
 pub use announced::Announced;
 pub use browser::Browser;
-pub use ears::{Ears, EarsError, ask};
+pub(super) use ears::ask;
+pub use ears::{Ears, EarsError};
 pub use message::{Data, DnsName, Record, read};
 
 /// The services by which printers and scanners announce themselves, by their first label: Bonjour Printing Specification

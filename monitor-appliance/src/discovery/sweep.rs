@@ -182,10 +182,7 @@ impl Sweep<'_> {
 
     async fn run(&self) {
         let (called, ()) = tokio::join!(self.call(), self.listen());
-        let mut state = self.state();
-        state.targets = merged(called, &state.announced, self.order);
-        let mut open = state.targets.clone();
-        drop(state);
+        let mut open = self.targets(called);
         for pass in 1.. {
             let begun = Instant::now();
             let plan = self.plan(&open);
@@ -207,6 +204,13 @@ impl Sweep<'_> {
                 sleep_until(begun + self.order.answer_wait.saturating_mul(ASLEEP_WAITS)).await;
             }
         }
+    }
+
+    /// The addresses to ask, with those that answered a call or were announced.
+    fn targets(&self, called: Vec<(SocketAddr, ScanCall)>) -> Vec<ScanTarget> {
+        let mut state = self.state();
+        state.targets = merged(called, &state.announced, self.order);
+        state.targets.clone()
     }
 
     /// Makes the general calls. Gives the addresses that answered.

@@ -39,28 +39,28 @@ fn row(address: &str, serial: Option<&str>, answering: bool) -> DeviceRow {
 fn a_device_that_answers_at_another_address_has_moved_and_one_that_answers_at_both_has_two() {
     let rows = [row("a", Some("1"), false), row("b", Some("2"), true)];
     let moved = Placement::Moved { from: "a".to_owned(), instead: false };
-    assert_eq!(place(Some(&id("1")), "c", &rows), moved);
-    assert_eq!(place(Some(&id("2")), "c", &rows), Placement::SecondAddress { instead: false });
-    assert_eq!(place(Some(&id("2")), "a", &rows), Placement::SecondAddress { instead: true });
-    assert_eq!(place(Some(&id("2")), "b", &rows), Placement::Here);
-    assert_eq!(place(Some(&id("3")), "c", &rows), Placement::New);
+    assert_eq!(place(Some(&id("1")), None, "c", &rows), moved);
+    assert_eq!(place(Some(&id("2")), None, "c", &rows), Placement::SecondAddress { instead: false });
+    assert_eq!(place(Some(&id("2")), None, "a", &rows), Placement::SecondAddress { instead: true });
+    assert_eq!(place(Some(&id("2")), None, "b", &rows), Placement::Here);
+    assert_eq!(place(Some(&id("3")), None, "c", &rows), Placement::New);
 }
 
 #[test]
 fn a_device_that_took_the_address_of_another_stands_in_its_place() {
     let rows = [row("a", Some("1"), true), row("b", Some("2"), false)];
-    assert_eq!(place(Some(&id("3")), "a", &rows), Placement::Instead { of: Some(id("1")) });
+    assert_eq!(place(Some(&id("3")), None, "a", &rows), Placement::Instead { of: Some(id("1")) });
     let moved = Placement::Moved { from: "b".to_owned(), instead: true };
-    assert_eq!(place(Some(&id("2")), "a", &rows), moved);
+    assert_eq!(place(Some(&id("2")), None, "a", &rows), moved);
 }
 
 #[test]
 fn a_device_without_a_name_is_whoever_is_known_at_its_address() {
     let rows = [row("a", Some("1"), true)];
-    assert_eq!(place(None, "a", &rows), Placement::Here);
-    assert_eq!(place(None, "b", &rows), Placement::New);
+    assert_eq!(place(None, None, "a", &rows), Placement::Here);
+    assert_eq!(place(None, None, "b", &rows), Placement::New);
     assert_eq!(
-        place(Some(&id("9")), "n", &[row("n", None, true)]),
+        place(Some(&id("9")), None, "n", &[row("n", None, true)]),
         Placement::New,
         "it has told its name now"
     );

@@ -3,6 +3,7 @@
 use super::access::FileAccess;
 use super::faults::{FileFaults, FileTraps};
 use super::ledger::FileLedger;
+use super::computers::FileComputers;
 use super::ranges::{FileDiscovery, FileRange, RANGES_MAX};
 use super::script::FileScript;
 use super::update::{FileUpdate, FileWatchdog};
@@ -68,6 +69,8 @@ pub(super) struct FileSettings {
     discovery: FileDiscovery,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     ranges: Vec<FileRange>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    computers: FileComputers,
 }
 
 #[derive(Deserialize, Serialize, Default, PartialEq)]
@@ -427,6 +430,7 @@ impl FileSettings {
             devices,
             ranges,
             discovery: self.discovery.check()?,
+            computers: self.computers.check()?,
             timers: self.timers.check()?,
             retention: self.retention.check()?,
             ledger: self.ledger.check()?,
@@ -476,6 +480,7 @@ impl FileSettings {
             devices: settings.devices.iter().map(FileDevice::of).collect(),
             discovery: FileDiscovery::of(&settings.discovery),
             ranges: settings.ranges.iter().map(FileRange::of).collect(),
+            computers: FileComputers::of(&settings.computers),
         }
     }
 

@@ -124,6 +124,7 @@ impl Change<'_> {
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn device_answered(&self, address: &str, at: Timestamp) -> Result<(), StoreError> {
+        self.note_return(address, at)?;
         self.transaction
             .prepare_cached(
                 "INSERT INTO device (address, polled_ms, answered_ms, answering) VALUES (?1, ?2, ?2, 1)

@@ -130,6 +130,7 @@ impl Change<'_> {
             "UPDATE device SET address = ?2 WHERE address = ?1",
             "UPDATE reading SET address = ?2 WHERE address = ?1",
             "UPDATE fault SET address = ?2 WHERE address = ?1",
+            "UPDATE OR REPLACE computer SET address = ?2 WHERE address = ?1",
         ] {
             self.transaction.prepare_cached(statement)?.execute((from, to))?;
         }
@@ -141,6 +142,7 @@ impl Change<'_> {
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn keep_mac(&self, address: &str, mac: &str) -> Result<(), StoreError> {
+        self.note_board(address, mac)?;
         self.transaction
             .prepare_cached("UPDATE device SET mac = ?2 WHERE address = ?1")?
             .execute((address, mac))?;
@@ -164,6 +166,7 @@ impl Change<'_> {
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn mark_vanished(&self, limit: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+        self.note_vanishing(limit, now)?;
         Ok(self
             .transaction
             .prepare_cached(

@@ -48,7 +48,10 @@ struct Ear {
 ///
 /// # Errors
 /// [`EarsError`] when nothing could be sent.
-pub async fn ask(address: SocketAddrV4, wait: Duration) -> Result<Vec<Announced>, EarsError> {
+pub(in crate::discovery) async fn ask(
+    address: SocketAddrV4,
+    wait: Duration,
+) -> Result<Vec<Announced>, EarsError> {
     let (ears, problem) = one_time(address).await;
     let mut browser = Browser::new(now());
     let id = if address.ip().is_multicast() { 0 } else { question_id() };
