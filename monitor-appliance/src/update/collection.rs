@@ -79,19 +79,19 @@ impl Collection {
         after(now, growing_pause(patience.wait, self.asked, PAUSE_MAX.max(patience.wait)))
     }
 
-    /// What to do at `now` about parts that are missing. `unheard`: the last question still waits for its receipt.
+    /// What to do at `now` about parts that are missing. `unheard`: the last question still waits for its receipt;
+    /// `doubted`: nobody knows what time it is, and so nothing is given up.
     #[must_use]
-    pub fn pursue(&self, patience: Patience, unheard: bool, now: Timestamp) -> Pursuit {
-        if self.give_up_at <= now {
+    pub fn pursue(&self, patience: Patience, unheard: bool, doubted: bool, now: Timestamp) -> Pursuit {
+        if self.give_up_at <= now && !doubted {
             let reason = format!("{} of {} parts came until the order expired", self.here, self.of);
             return Pursuit::GiveUp { reason };
         }
         if !is_due(Some(self.ask_at), now) {
             return Pursuit::Wait;
         }
-        let ask_at = self.next_ask(patience, now);
-        if unheard {
-            return Pursuit::Postpone { ask_at };
+        if unheard || (doubted && self.asked >= patience.asks_max) {
+            return Pursuit::Postpone { ask_at: self.next_ask(patience, now) };
         }
         if self.asked >= patience.asks_max {
             let reason = format!(
@@ -133,10 +133,10 @@ mod tests {
     #[test]
     fn the_missing_parts_are_asked_for_after_growing_pauses_and_a_bounded_number_of_times() {
         let mut collection = begun();
-        assert_eq!(collection.pursue(PATIENCE, false, at(59)), Pursuit::Wait);
+        assert_eq!(collection.pursue(PATIENCE, false, false, at(59)), Pursuit::Wait);
         let mut asked = Vec::new();
         for second in 60..5_000 {
-            match collection.pursue(PATIENCE, false, at(second)) {
+            match collection.pursue(PATIENCE, false, false, at(second)) {
                 Pursuit::Ask { ask_at } => {
                     asked.push(second);
                     collection.asked += 1;
@@ -160,19 +160,27 @@ mod tests {
     #[test]
     fn a_center_that_has_not_heard_the_question_is_not_asked_again_nor_given_up() {
         let collection = Collection { asked: 3, ..begun() };
-        let Pursuit::Postpone { ask_at } = collection.pursue(PATIENCE, true, at(60)) else { panic!() };
+        let Pursuit::Postpone { ask_at } = collection.pursue(PATIENCE, true, false, at(60)) else { panic!() };
         assert_eq!(ask_at, at(60 + 480));
     }
 
     #[test]
+    fn while_the_time_is_doubted_nothing_is_given_up() {
+        let collection = Collection { asked: 3, ..begun() };
+        let doubted = collection.pursue(PATIENCE, false, true, at(20_000));
+        assert!(matches!(doubted, Pursuit::Postpone { .. }), "{doubted:?}");
+        assert!(matches!(begun().pursue(PATIENCE, false, true, at(20_000)), Pursuit::Ask { .. }));
+    }
+
+    #[test]
     fn an_order_that_has_expired_is_given_up_whatever_was_asked() {
-        let expired = begun().pursue(PATIENCE, true, at(10_000));
+        let expired = begun().pursue(PATIENCE, true, false, at(10_000));
         assert!(matches!(expired, Pursuit::GiveUp { reason } if reason.contains("2 of 7")));
     }
 
     #[test]
     fn a_clock_that_was_set_back_does_not_make_the_question_wait_for_years() {
         let collection = Collection { ask_at: at(3600 * 24 * 365), ..begun() };
-        assert!(matches!(collection.pursue(PATIENCE, false, at(0)), Pursuit::Ask { .. }));
+        assert!(matches!(collection.pursue(PATIENCE, false, false, at(0)), Pursuit::Ask { .. }));
     }
 }

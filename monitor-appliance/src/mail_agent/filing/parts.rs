@@ -405,13 +405,9 @@ pub(in crate::mail_agent) fn pursue(
         let Some(cutting) = &order.parts else { continue };
         let Some(row) = look_at(store, context, &row, &order, cutting)? else { continue };
         let UpdateState::Collecting { parts } = &row.state else { continue };
-        // While nobody knows what time it is, nothing is given up.
-        let mut now = context.now();
-        if context.clock_state().is_doubted() {
-            now = now.min(parts.ask_at);
-        }
+        let clock = context.clock_state();
         let unheard = store.answer_waits(row.command, PARTS_MISSING_KIND)?;
-        let at = match parts.pursue(patience(context), unheard, now) {
+        let at = match parts.pursue(patience(context), unheard, clock.is_doubted(), clock.now) {
             Pursuit::Wait => parts.ask_at,
             Pursuit::Ask { ask_at } => {
                 ask(store, context, &row, &order, cutting, ask_at)?;

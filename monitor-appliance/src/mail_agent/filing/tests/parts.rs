@@ -247,7 +247,7 @@ fn an_order_that_expires_is_given_up_with_its_parts() {
     let consigned = consign(&mut site, None);
     site.file(&consigned.order_mail);
     site.file(&consigned.part_mails[0]);
-    pursue_at(&site, 24 * 3600 + 1);
+    pursue_at(&site, 24 * 3600);
     assert!(matches!(site.state(), UpdateState::Refused { reason } if reason.contains("expired")));
     assert!(!site.parts_dir(&consigned).exists());
 }
