@@ -6,6 +6,7 @@ mod doctor;
 mod enrol;
 mod mail_servers;
 mod outbox;
+mod profiles;
 mod programs;
 mod questions;
 mod setup;
@@ -43,6 +44,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people.
+    #[value(alias = "table")]
     Text,
     /// For programs.
     Json,
@@ -61,6 +63,9 @@ enum Command {
     /// Read devices.
     #[command(subcommand)]
     Device(device::Command),
+    /// Look at the device profiles: what is known of each maker's own objects.
+    #[command(subcommand)]
+    Profiles(profiles::Command),
     /// Show reports and what became of them.
     Outbox(outbox::Arguments),
     /// Install a package from a stick or a file: checked, tried and taken back like one that comes by mail, and reported
@@ -109,7 +114,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Code> {
             print(format, &findings, code)
         }
         Command::Device(device::Command::Read(arguments)) => {
-            print(format, &device::read(&root, &arguments).await?, Code::Done)
+            let (shown, code) = device::read::read(&root, &arguments).await?;
+            print(format, &shown, code)
+        }
+        Command::Profiles(command) => {
+            let (shown, code) = profiles::run(&root, &command)?;
+            print(format, &shown, code)
         }
         Command::Device(device::Command::Classes(arguments)) => {
             print(format, &device::classes::run(&root, &arguments)?, Code::Done)

@@ -11,6 +11,7 @@ mod computers;
 mod convert;
 mod knocks;
 mod listening;
+mod profiles;
 mod roster;
 mod second_ways;
 mod visit;
@@ -26,11 +27,12 @@ use crate::faults::{FaultClasses, FaultRules, Observation};
 use crate::heartbeat::{Progress, beat};
 use crate::inventory;
 use crate::layout::Layout;
-use crate::profile::{Profiles, edge};
+use crate::profile::{ProfileWishes, Profiles};
 use crate::settings::{DeviceEntry, SnmpAccess};
 use crate::shutdown::Shutdown;
 use crate::snmp::{
-    DeviceTarget, ReadError, ReadLimits, Secret, SnmpCredential, SnmpReader, V3Auth, V3Privacy, V3User,
+    Acquaintance, Depth, DeviceTarget, ReadError, ReadLimits, Secret, SnmpCredential, SnmpReader, V3Auth,
+    V3Privacy, V3User,
 };
 use crate::store::{SharedStore, StoreError, Work};
 use jiff::Timestamp;
@@ -79,8 +81,10 @@ pub enum DeviceWatchError {
 pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), DeviceWatchError> {
     let mut store = context.open_store()?;
     store.change(|change| change.end_busy(MODULE))?;
+    let profiles = profiles::begin(&context, &mut store)?;
+    let requests_per_hour = context.settings.timers.request_budget();
     let watch = Watch {
-        reader: SnmpReader::bind().await?,
+        reader: SnmpReader::bind().await?.with_wishes(Arc::new(ProfileWishes::new(profiles.clone()))),
         store: SharedStore::new(store),
         places: Semaphore::new(VISITS_MAX),
         collecting: Mutex::new(0),
@@ -91,8 +95,8 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), DeviceW
         second_ways: SecondWays::default(),
         rules: Arc::new(fault_rules(&context)),
         proved: AtomicBool::new(false),
-        limits: ReadLimits::default(),
-        profiles: profiles_in_use(&context),
+        limits: ReadLimits { requests_per_hour, ..ReadLimits::default() },
+        profiles,
         context,
     };
     for entry in &watch.context.settings.devices {
@@ -118,18 +122,6 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), DeviceW
     }
     watch.store.change(|change| change.end_busy(MODULE)).await?;
     Ok(())
-}
-
-/// The profiles of the running release, else those that this program carries.
-fn profiles_in_use(context: &Context) -> Profiles {
-    let (profiles, origin) = edge::in_use(&context.layout);
-    if let edge::Origin::Fallback(error) = &origin {
-        tracing::error!(
-            error = error as &dyn std::error::Error,
-            "the release's device profiles cannot be used; going on with those that came with this program"
-        );
-    }
-    profiles
 }
 
 /// The rules of the settings, with the class table of the running release.
@@ -218,7 +210,13 @@ impl Watch {
         Duration::try_from(next.duration_since(now)).unwrap_or(Duration::ZERO)
     }
 
-    async fn visit(&self, entry: &DeviceEntry, target: &DeviceTarget, memory: &mut Memory) {
+    async fn visit(
+        &self,
+        entry: &DeviceEntry,
+        target: &DeviceTarget,
+        memory: &mut Memory,
+        known: &mut Acquaintance,
+    ) {
         // The semaphore is never closed.
         let Ok(_place) = self.places.acquire().await else { return };
         self.progress.made();
@@ -231,8 +229,12 @@ impl Watch {
             return;
         }
         let timers = &self.context.settings.timers;
-        let due = memory.due(timers, self.context.now());
-        if let Err(error) = self.visit_and_store(entry, target, memory, due).await {
+        let due = match memory.due(timers, self.context.now()) {
+            // It restarted, or is another one: it is asked at once what it has.
+            Due::Faults if known.is_lost() => Due::Everything,
+            due => due,
+        };
+        if let Err(error) = self.visit_and_store(entry, target, memory, known, due).await {
             tracing::error!(
                 device = target.address,
                 error = &error as &dyn std::error::Error,
@@ -263,6 +265,7 @@ impl Watch {
         entry: &DeviceEntry,
         target: &DeviceTarget,
         memory: &mut Memory,
+        known: &mut Acquaintance,
         due: Due,
     ) -> Result<(), StoreError> {
         // A device that is off must not hold up an update every minute.
@@ -270,7 +273,7 @@ impl Watch {
         if collecting {
             self.begin_collecting().await?;
         }
-        let result = self.visit_device(entry, target, memory, due).await;
+        let result = self.visit_device(entry, target, memory, known, due).await;
         if collecting {
             self.end_collecting().await?;
         }
@@ -282,13 +285,22 @@ impl Watch {
         entry: &DeviceEntry,
         target: &DeviceTarget,
         memory: &mut Memory,
+        known: &mut Acquaintance,
         due: Due,
     ) -> Result<(), StoreError> {
-        let walk = match due {
-            Due::Faults => self.reader.read_faults(target, &self.limits).await,
-            Due::Everything => self.reader.read_full(target, &self.limits).await,
+        let depth = match due {
+            Due::Faults => Depth::Faults,
+            Due::Everything => Depth::Everything,
         };
+        let begun = self.context.now();
+        let walk = self.reader.read_known(target, &self.limits, depth, known, begun).await;
         let now = self.context.now();
+        if let Err(error @ ReadError::BudgetSpent { .. }) = &walk {
+            tracing::warn!(device = target.address, "{error}");
+            // It was not asked, so nothing is known of it: neither that it answers nor that it does not.
+            memory.put_off(now);
+            return Ok(());
+        }
         let mut after = memory.clone();
         if walk.is_ok() {
             self.prove_once(now).await?;
@@ -297,6 +309,7 @@ impl Watch {
         let told = match walk {
             Ok(walk) => {
                 let mut reading = interpret(&walk, &self.profiles);
+                inventory::keep_apart(&mut reading.identity, memory.id());
                 if due == Due::Everything {
                     self.second_ways.complete(address, &mut reading, &self.profiles, ways, now).await;
                 }
@@ -304,8 +317,10 @@ impl Watch {
                     && let Some(id) = device_id(&reading.identity)
                     && memory.id() != Some(&id)
                 {
-                    self.settle(entry, id, DeviceKind::of(&walk), now).await?;
+                    let mac = reading.identity.mac.clone();
+                    self.settle(entry, id, mac, DeviceKind::of(&walk), now).await?;
                     after = self.remember(&target.address).await?;
+                    inventory::keep_apart(&mut reading.identity, after.id());
                 }
                 after.take(due, Observation::Answered(&reading), "", now)
             }
@@ -318,13 +333,14 @@ impl Watch {
                             reading.identity = DeviceIdentity::default();
                         }
                         (_, Some(id)) => {
-                            self.settle(entry, id, DeviceKind::Printer, now).await?;
+                            self.settle(entry, id, reading.identity.mac.clone(), DeviceKind::Printer, now)
+                                .await?;
                             after = self.remember(&target.address).await?;
                         }
                         (_, None) => reading.identity = DeviceIdentity::default(),
                     }
                     let told = after.take(due, Observation::Answered(&reading), "", now);
-                    self.keep(told, now).await?;
+                    self.keep(&target.address, told, known, now).await?;
                     *memory = after;
                     return Ok(());
                 }
@@ -338,7 +354,7 @@ impl Watch {
                 after.take(due, Observation::Missed, &error.to_string(), now)
             }
         };
-        self.keep(told, now).await?;
+        self.keep(&target.address, told, known, now).await?;
         // Only what is stored counts as known: after a failed store the next visit finds the same changes again.
         *memory = after;
         Ok(())
@@ -359,6 +375,7 @@ impl Watch {
         &self,
         entry: &DeviceEntry,
         id: DeviceId,
+        mac: Option<String>,
         kind: DeviceKind,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -367,8 +384,9 @@ impl Watch {
         let came_from = self
             .store
             .change(move |change| {
-                let placement = inventory::place(Some(&id), &entry.address, &change.devices()?);
-                let came_from = inventory::settle(change, &placement, &entry.address)?;
+                let arrival =
+                    inventory::Arrival { id: Some(&id), mac: mac.as_ref(), kind, address: &entry.address };
+                let came_from = inventory::meet(change, &arrival, now)?.from;
                 // What was found stays watched where it was found, as long as a printer is there.
                 if !configured && kind.is_watched() {
                     change.device_answered(&entry.address, now)?;
@@ -381,16 +399,30 @@ impl Watch {
         Ok(())
     }
 
-    async fn keep(&self, told: Told, now: Timestamp) -> Result<(), StoreError> {
-        if told.is_nothing() {
+    async fn keep(
+        &self,
+        address: &str,
+        told: Told,
+        known: &mut Acquaintance,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let layout = known.take_change();
+        if told.is_nothing() && layout.is_none() {
             return Ok(());
         }
+        let usage = self.reader.usage(address);
+        let address = address.to_owned();
         let reports: Vec<_> =
             told.reports.iter().map(|report| self.context.outgoing(report.clone(), None)).collect();
         let (settings, clock) = (Arc::clone(&self.context.settings), self.context.clock_state());
-        self.store
-            .change(move |change| {
+        let stored = self
+            .store
+            .change_together(move |change| {
                 told.write(change, &reports, now)?;
+                if let Some(layout) = layout {
+                    change.keep_device_layout(&address, layout.as_deref())?;
+                }
+                change.keep_traffic(&address, usage, now)?;
                 match told.observed() {
                     Some(observed) => {
                         enter(change, observed, &settings.ledger, &clock, &billing::ledger_name())
@@ -398,7 +430,11 @@ impl Watch {
                     None => Ok(()),
                 }
             })
-            .await
+            .await;
+        if stored.is_err() {
+            known.untake_change();
+        }
+        stored
     }
 
     async fn begin_collecting(&self) -> Result<(), StoreError> {
@@ -433,8 +469,12 @@ impl Watch {
 ///
 /// # Errors
 /// [`ReadError`].
-pub async fn read_once(target: &DeviceTarget) -> Result<crate::device::Reading, ReadError> {
-    let reader = Arc::new(SnmpReader::bind().await?);
+pub async fn read_once(
+    target: &DeviceTarget,
+    profiles: &Profiles,
+) -> Result<crate::device::Reading, ReadError> {
+    let wishes = Arc::new(ProfileWishes::new(profiles.clone()));
+    let reader = SnmpReader::bind().await?.with_wishes(wishes);
     let walk = reader.read_full(target, &ReadLimits::default()).await?;
-    Ok(interpret(&walk, &Profiles::built_in()))
+    Ok(interpret(&walk, profiles))
 }

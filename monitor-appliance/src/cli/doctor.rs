@@ -7,6 +7,7 @@ use mailbox::{Account, OutgoingMail, RecipientOutcome};
 use mailfmt::MessageId;
 use monitor_appliance::context::system_random;
 use monitor_appliance::device_watch::{device_id, read_once, target};
+use monitor_appliance::profile::{Profiles, edge};
 use monitor_appliance::release::{RELEASE_FILE, Releases, hash_file};
 use monitor_appliance::store::{Heartbeat, Moment};
 use monitor_appliance::supervisor::processes::exists;
@@ -85,6 +86,8 @@ pub(super) async fn examine(root: &Path, arguments: &Arguments) -> Findings {
     findings.add("release", release(&context));
     findings.add("update keys", update_keys(&context));
     findings.add("supervisor", supervisor(&context));
+    let (profiles, origin) = edge::in_use(&context.layout);
+    findings.add("device profiles", device_profiles(&profiles, origin));
     match mail_agent::accounts(&context) {
         Ok(accounts) => {
             for account in &accounts {
@@ -97,7 +100,7 @@ pub(super) async fn examine(root: &Path, arguments: &Arguments) -> Findings {
     let watched = context.open_store().and_then(|store| inventory::watched(&store, settings));
     for entry in &watched.unwrap_or_else(|_| settings.devices.clone()) {
         let result = match target(&context, entry) {
-            Ok(target) => limited(async { device(&read_once(&target).await?) }).await,
+            Ok(target) => limited(async { device(&read_once(&target, &profiles).await?) }).await,
             Err(error) => Err(error.into()),
         };
         findings.add(format!("device {}", entry.address), result);
@@ -173,6 +176,17 @@ fn release(context: &Context) -> anyhow::Result<String> {
         }
     }
     Ok(format!("{}, {} modules as installed", release.software, release.modules.len()))
+}
+
+/// Devices are read either way; a release whose profiles cannot be used is worth knowing of.
+fn device_profiles(profiles: &Profiles, origin: edge::Origin) -> anyhow::Result<String> {
+    let count = profiles.iter().count();
+    match origin {
+        edge::Origin::Release => Ok(format!("{count}, of the running release")),
+        edge::Origin::BuiltIn => Ok(format!("{count}, carried by the program")),
+        edge::Origin::Fallback(error) => Err(anyhow::Error::from(error)
+            .context("the release's device profiles cannot be used; devices are read with those that the program carries")),
+    }
 }
 
 /// The modules that run all the time give signs of life; whether they shall run now is not the doctor's to say.

@@ -3,7 +3,7 @@
 use super::{Profile, ProfileError, Profiles};
 use crate::layout::Layout;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The data module of a release that holds the bundle.
 pub const MODULE: &str = "profiles";
@@ -53,22 +53,30 @@ pub fn read_file(path: &Path) -> Result<Profile, ProfileError> {
     Profiles::parse_file(&name, &read(path)?)
 }
 
+/// The files of profiles in a folder, in the order of a bundle.
+///
+/// # Errors
+/// [`ProfileError::Read`] when the folder cannot be read.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, ProfileError> {
+    let error = |source| ProfileError::Read { path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(error)? {
+        let path = entry.map_err(error)?.path();
+        if path.extension().is_some_and(|end| end == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 /// Puts the files of a folder together as a bundle, after checking each.
 ///
 /// # Errors
 /// [`ProfileError`] of the first that cannot be used.
 pub fn bundle(folder: &Path) -> Result<String, ProfileError> {
-    let error = |source| ProfileError::Read { path: folder.to_owned(), source };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(error)? {
-        let path = entry.map_err(error)?.path();
-        if path.extension().is_some_and(|end| end == "toml") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
     let mut bundle = String::new();
-    for path in paths {
+    for path in files(folder)? {
         let profile = read_file(&path)?;
         bundle += &format!("#= {}.toml\n{}\n", profile.name(), profile.text().trim_end());
     }

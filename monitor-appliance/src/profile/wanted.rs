@@ -45,15 +45,10 @@ impl Wanted {
         }
         for table in file.table.iter().map(toml::Spanned::get_ref) {
             set.column(&table.value);
-            table
-                .code
-                .iter()
-                .flat_map(|codes| &codes.0)
-                .chain(&table.label)
-                .for_each(|column| {
-                    set.column(column);
-                    set.steady.insert(column.oid.clone());
-                });
+            table.code.iter().flat_map(|codes| &codes.0).chain(&table.label).for_each(|column| {
+                set.column(column);
+                set.steady.insert(column.oid.clone());
+            });
             conditions(&mut set, &table.when);
         }
         for records in file.records.iter().map(toml::Spanned::get_ref) {

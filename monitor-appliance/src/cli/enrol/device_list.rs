@@ -205,7 +205,8 @@ async fn by_hand(entry: &DeviceEntry) -> InventoryDevice {
     let mut device =
         InventoryDevice { id: None, address: entry.address.clone(), mac: None, state: DeviceState::Present };
     let Ok(credential) = credential(&entry.access) else { return device };
-    match read_once(&DeviceTarget { address: entry.address.clone(), credential }).await {
+    let target = DeviceTarget { address: entry.address.clone(), credential };
+    match read_once(&target, &Profiles::built_in()).await {
         Ok(reading) => {
             device.id = device_id(&reading.identity);
             device.mac = reading.identity.mac;
