@@ -149,6 +149,11 @@ pub struct Timers {
     pub backoff_first: Duration,
     /// Longest pause while a mail server keeps failing; 1 s to 1 day, default 5 min.
     pub backoff_max: Duration,
+    /// Longest time between two looks at a device that does not answer, to which the pauses grow; 1 s to 1 day, default 15 min.
+    pub silent_poll_max: Duration,
+    /// Most requests that a device gets within an hour, all repetitions counted; 60 to 100,000. Default: twice what the other timers
+    /// need for a device that is known, and 400 for learning what it has, see [`Timers::request_budget`]. Key without `_secs`.
+    pub requests_per_hour: Option<u32>,
     /// Time between two signs of life of a resident module; 1 s to 10 min, default 10 s.
     pub heartbeat: Duration,
     /// Silence after which a resident module counts as hung; 3 s to 1 h, default 120 s.
@@ -169,10 +174,25 @@ impl Default for Timers {
             mail_poll: secs(3 * 60),
             backoff_first: secs(5),
             backoff_max: secs(5 * 60),
+            silent_poll_max: secs(15 * 60),
+            requests_per_hour: None,
             heartbeat: secs(10),
             heartbeat_limit: secs(120),
             health_report: secs(24 * 3600),
         }
+    }
+}
+
+impl Timers {
+    /// [`Self::requests_per_hour`], or its default.
+    #[must_use]
+    pub fn request_budget(&self) -> u32 {
+        const LEARNING: u64 = 400;
+        const FULL_VISIT: u64 = 6;
+        let per_hour =
+            |pause: Duration| 3_600_000 / u64::try_from(pause.as_millis()).unwrap_or(u64::MAX).max(1);
+        let known = per_hour(self.fault_poll) + FULL_VISIT * per_hour(self.counter_collect);
+        self.requests_per_hour.unwrap_or_else(|| u32::try_from(LEARNING + 2 * known).unwrap_or(u32::MAX))
     }
 }
 

@@ -145,7 +145,9 @@ impl SnmpReader {
         acquaintance: &mut Acquaintance,
         now: Timestamp,
     ) -> Result<Walk, ReadError> {
-        self.visit(target, limits, Errand::Known { depth, acquaintance, now }).boxed().await
+        let retries = limits.retries.min(acquaintance.retries().unwrap_or(u32::MAX));
+        let limits = ReadLimits { retries, ..*limits };
+        self.visit(target, &limits, Errand::Known { depth, acquaintance, now }).boxed().await
     }
 
     /// Reads everything of a device: identity, counters, supplies, trays, alerts, status, host resources.

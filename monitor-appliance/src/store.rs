@@ -6,6 +6,7 @@
 //! Reading is done on [`Store`], writing inside [`Store::change`], so that everything that belongs together goes into
 //! one transaction. Times are whole milliseconds since 1970 (columns `*_ms`); ids are lower-case hex.
 
+mod acquaintance;
 mod clock;
 mod collections;
 mod computers;
@@ -24,9 +25,9 @@ mod prune;
 mod requests;
 mod row;
 mod shared;
-mod tries;
 mod supply;
 mod traps;
+mod tries;
 mod updates;
 
 pub use collections::Wanted;
@@ -55,7 +56,7 @@ use std::time::{Duration, Instant};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     include_str!("store/schema.sql"),
     include_str!("store/updates.sql"),
     include_str!("store/clock.sql"),
@@ -69,8 +70,9 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("store/parts.sql"),
     include_str!("store/traps.sql"),
     include_str!("store/discovery.sql"),
-    include_str!("store/census.sql"),
     include_str!("store/ledger.sql"),
+    include_str!("store/census.sql"),
+    include_str!("store/acquaintance.sql"),
 ];
 
 /// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It
@@ -103,6 +105,12 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("the store cannot be read or written; check free space and the disk")]
     Sql(#[from] rusqlite::Error),
+    /// A transaction of several changes could not be committed; nothing of it has happened.
+    #[error("what several devices told could not be stored together")]
+    Together {
+        /// Why, the same for all of them.
+        source: std::sync::Arc<StoreError>,
+    },
     /// A row holds something that this version cannot have written.
     #[error("the store holds a damaged {what}")]
     Damaged {

@@ -9,6 +9,7 @@ use super::Output;
 use super::doctor::is_alive;
 use super::table::{table, time};
 use jiff::Timestamp;
+use monitor_appliance::snmp::Usage;
 use monitor_appliance::store::{FaultRow, Moment, OutboxRow, Tally};
 use monitor_appliance::{Context, health, inventory};
 
@@ -49,6 +50,10 @@ struct Device {
     answered: Option<Timestamp>,
     counters_read: Option<Timestamp>,
     total: Option<u64>,
+    /// Requests within the hour before the last note of it, credentials it refused, visits put off for too many requests.
+    asked: Option<Usage>,
+    /// Most requests within an hour.
+    requests_allowed: u32,
     trouble: String,
 }
 
@@ -83,6 +88,8 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
                     .find(|counter| counter.name == "total")
                     .map(|counter| counter.value)
             }),
+            asked: store.traffic(&entry.address)?.map(|(_, usage)| usage),
+            requests_allowed: context.settings.timers.request_budget(),
             trouble: row.map(|row| row.trouble).unwrap_or_default(),
         })
     };
@@ -112,6 +119,19 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
         traps: traps::look(&store)?,
         updates: update::look(&store)?,
     })
+}
+
+/// Requests of the last hour and how many are allowed; what went wrong with them only where something did.
+fn asked(device: &Device) -> String {
+    let Some(usage) = device.asked else { return "-".to_owned() };
+    let mut text = format!("{} of {}", usage.requests, device.requests_allowed);
+    if usage.refusals > 0 {
+        text += &format!(", {} refused", usage.refusals);
+    }
+    if usage.put_off > 0 {
+        text += &format!(", {} visits put off", usage.put_off);
+    }
+    text
 }
 
 impl Output for Status {
@@ -146,7 +166,17 @@ impl Output for Status {
         }
         text += "\ndevices\n";
         text += &table(
-            ["address", "vendor", "model", "serial", "answers", "last answer", "total", "trouble"],
+            [
+                "address",
+                "vendor",
+                "model",
+                "serial",
+                "answers",
+                "last answer",
+                "total",
+                "asked/hour",
+                "trouble",
+            ],
             self.devices.iter().map(|device| {
                 let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
                 [
@@ -163,6 +193,7 @@ impl Output for Status {
                     .to_owned(),
                     time(device.answered),
                     device.total.map_or_else(|| "-".to_owned(), |total| total.to_string()),
+                    asked(device),
                     device.trouble.clone(),
                 ]
             }),

@@ -4,6 +4,7 @@ use super::knocks::SECOND_LOOK;
 use super::{Memory, Watch, target};
 use crate::inventory;
 use crate::settings::{DeviceEntry, SnmpAccess};
+use crate::snmp::Acquaintance;
 use crate::store::StoreError;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -92,9 +93,9 @@ impl Watch {
                 return entry.address;
             }
         };
-        let mut memory = loop {
-            match self.remember(&entry.address).await {
-                Ok(memory) => break memory,
+        let (mut memory, mut known) = loop {
+            match self.meet(&entry.address).await {
+                Ok(met) => break met,
                 Err(error) => {
                     tracing::error!(
                         device = entry.address,
@@ -108,7 +109,7 @@ impl Watch {
         let mut door = self.knocks.open(&entry.address);
         let mut knocked = false;
         while !*stop.borrow() {
-            self.visit(&entry, &target, &mut memory).await;
+            self.visit(&entry, &target, &mut memory, &mut known).await;
             let mut pause = self.pause(&memory);
             if knocked {
                 pause = pause.min(SECOND_LOOK);
@@ -121,6 +122,14 @@ impl Watch {
         }
         self.knocks.close(&entry.address);
         entry.address
+    }
+
+    /// What the store knows of the device at an address, and of how it answers.
+    async fn meet(&self, address: &str) -> Result<(Memory, Acquaintance), StoreError> {
+        let memory = self.remember(address).await?;
+        let address = address.to_owned();
+        let layout = self.store.read(move |store| store.device_layout(&address)).await?;
+        Ok((memory, Acquaintance::restore(layout.as_deref())))
     }
 
     /// What the store knows of the device at an address.

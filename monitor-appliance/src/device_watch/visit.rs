@@ -22,6 +22,9 @@ const NOTE_EVERY: SignedDuration = SignedDuration::from_mins(10);
 /// On the last day of a month the counters are collected at least this often.
 const COLLECT_ON_LAST_DAY: Duration = Duration::from_secs(3600);
 
+/// So many looks without an answer are as close together as all others; then their pauses double.
+const SILENCES_SHORT: u32 = 3;
+
 /// Longest reason kept for a device that cannot be read, in characters.
 const TROUBLE_CHARS_MAX: usize = 300;
 
@@ -49,6 +52,8 @@ pub struct Memory {
     visited: Option<Timestamp>,
     collected: Option<Timestamp>,
     noted: Option<Timestamp>,
+    /// Visits in a row without an answer.
+    silences: u32,
 }
 
 /// What one visit leads to; [`Told::write`] stores all of it in one transaction.
@@ -95,6 +100,7 @@ impl Memory {
             visited: None,
             collected,
             noted: None,
+            silences: 0,
         }
     }
 
@@ -121,6 +127,18 @@ impl Memory {
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.visited.is_some() && !self.answering
+    }
+
+    /// The visit was put off: it was not asked, and is looked at again as if it had been.
+    pub fn put_off(&mut self, now: Timestamp) {
+        self.visited = Some(now);
+    }
+
+    /// Pause before the next look. One that does not answer may be asleep or just restarting; later it is asked less and less often.
+    fn pause(&self, timers: &Timers) -> Duration {
+        let longest = timers.silent_poll_max.max(timers.fault_poll);
+        let doubled = self.silences.saturating_sub(SILENCES_SHORT).min(20);
+        timers.fault_poll.saturating_mul(1 << doubled).min(longest)
     }
 
     /// Who it is, once it told.
@@ -217,6 +235,7 @@ impl Memory {
                 Note::Silent(trouble.chars().take(TROUBLE_CHARS_MAX).collect())
             });
         }
+        self.silences = if answering { 0 } else { self.silences.saturating_add(1) };
         self.answering = answering;
         told
     }
@@ -265,7 +284,7 @@ fn episode_name(fault: &Fault) -> String {
 /// When to visit a device next: at the next look for faults, or when its counters are due, whichever is earlier.
 #[must_use]
 pub fn next_visit(memory: &Memory, timers: &Timers, now: Timestamp) -> Timestamp {
-    let faults = memory.visited.filter(|at| *at <= now).map_or(now, |at| after(at, timers.fault_poll));
+    let faults = memory.visited.filter(|at| *at <= now).map_or(now, |at| after(at, memory.pause(timers)));
     match memory.collected.map(|at| memory.collect_again(at, timers)) {
         // A device that is silent at that time is asked again at each look for faults.
         Some(counters) if counters > now => faults.min(counters),

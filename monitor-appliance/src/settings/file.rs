@@ -1,9 +1,9 @@
 //! The settings file as written: options and plain values, checked once into [`Settings`].
 
 use super::access::FileAccess;
+use super::computers::FileComputers;
 use super::faults::{FileFaults, FileTraps};
 use super::ledger::FileLedger;
-use super::computers::FileComputers;
 use super::ranges::{FileDiscovery, FileRange, RANGES_MAX};
 use super::script::FileScript;
 use super::update::{FileUpdate, FileWatchdog};
@@ -84,6 +84,8 @@ struct FileTimers {
     mail_poll_secs: Option<u64>,
     backoff_first_secs: Option<u64>,
     backoff_max_secs: Option<u64>,
+    silent_poll_max_secs: Option<u64>,
+    requests_per_hour: Option<u64>,
     heartbeat_secs: Option<u64>,
     heartbeat_limit_secs: Option<u64>,
     health_report_secs: Option<u64>,
@@ -177,6 +179,19 @@ impl FileTimers {
             mail_poll: secs("mail_poll", self.mail_poll_secs, 1..=DAY, default.mail_poll)?,
             backoff_first: secs("backoff_first", self.backoff_first_secs, 1..=HOUR, default.backoff_first)?,
             backoff_max: secs("backoff_max", self.backoff_max_secs, 1..=DAY, default.backoff_max)?,
+            silent_poll_max: secs(
+                "silent_poll_max",
+                self.silent_poll_max_secs,
+                1..=DAY,
+                default.silent_poll_max,
+            )?,
+            requests_per_hour: in_range(
+                "timers.requests_per_hour",
+                self.requests_per_hour,
+                "requests",
+                60..=100_000,
+            )?
+            .and_then(|requests| u32::try_from(requests).ok()),
             heartbeat: secs("heartbeat", self.heartbeat_secs, 1..=600, default.heartbeat)?,
             heartbeat_limit: secs(
                 "heartbeat_limit",
@@ -213,6 +228,8 @@ impl FileTimers {
             mail_poll_secs: secs(timers.mail_poll, default.mail_poll),
             backoff_first_secs: secs(timers.backoff_first, default.backoff_first),
             backoff_max_secs: secs(timers.backoff_max, default.backoff_max),
+            silent_poll_max_secs: secs(timers.silent_poll_max, default.silent_poll_max),
+            requests_per_hour: timers.requests_per_hour.map(u64::from),
             heartbeat_secs: secs(timers.heartbeat, default.heartbeat),
             heartbeat_limit_secs: secs(timers.heartbeat_limit, default.heartbeat_limit),
             health_report_secs: secs(timers.health_report, default.health_report),

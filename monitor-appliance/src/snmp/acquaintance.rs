@@ -26,8 +26,8 @@ pub struct Acquaintance {
     doubts: u32,
     /// The layout was given up, and nothing was learned since.
     lost: bool,
-    /// How many times fewer visits it should get.
-    fewer_visits: u32,
+    /// Most repetitions of a request that it should get.
+    retries: Option<u32>,
 }
 
 impl Acquaintance {
@@ -55,14 +55,12 @@ impl Acquaintance {
         self.lost
     }
 
-    /// How many times fewer visits the device should get, at least 1.
-    #[must_use]
-    pub fn fewer_visits(&self) -> u32 {
-        self.fewer_visits.max(1)
+    pub(super) fn retries(&self) -> Option<u32> {
+        self.retries
     }
 
-    pub(super) fn set_fewer_visits(&mut self, times: u32) {
-        self.fewer_visits = times;
+    pub(super) fn set_retries(&mut self, retries: Option<u32>) {
+        self.retries = retries;
     }
 
     pub(super) fn layout(&self) -> Option<Layout> {

@@ -1,5 +1,6 @@
 //! How many requests each device got within an hour, whoever asked, and how many it may get. Pure.
 
+use serde::Serialize;
 use std::collections::HashMap;
 
 /// Minutes that count: an hour, and the minute that has begun.
@@ -9,7 +10,7 @@ const MINUTES: u64 = 61;
 const DEVICES_MAX: usize = 8_192;
 
 /// What one device got within the last hour.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// Requests, repetitions included.
     pub requests: u32,

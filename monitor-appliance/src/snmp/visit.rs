@@ -101,6 +101,8 @@ pub(super) struct Visit<'a> {
     /// Something went wrong that may be otherwise at the next visit.
     incomplete: bool,
     manner: Manner,
+    /// What must not be asked for.
+    skip: Vec<Oid>,
     walk: Walk,
 }
 
@@ -125,6 +127,7 @@ impl<'a> Visit<'a> {
             room: *ROOM.start(),
             incomplete: false,
             manner: Manner::default(),
+            skip: Vec::new(),
             walk: Walk::default(),
         }
     }
@@ -143,7 +146,9 @@ impl<'a> Visit<'a> {
     async fn read_everything(&mut self) -> Result<Wish, Stop> {
         let (who, rest) = plan::FULL.split_at(1);
         self.read_parts(who).await?;
-        self.treat(self.wishes.wish(&self.walk).manner);
+        let wish = self.wishes.wish(&self.walk);
+        self.treat(wish.manner);
+        self.skip = wish.skip;
         self.read_parts(rest).await?;
         self.read_wish().await
     }
@@ -151,9 +156,7 @@ impl<'a> Visit<'a> {
     /// Treats the device so from now on.
     fn treat(&mut self, manner: Manner) {
         self.manner = manner;
-        if manner.one_object_at_a_time {
-            self.cells = 1;
-        }
+        self.cells = self.cells.min(manner.objects_per_request.unwrap_or(u32::MAX)).max(1);
     }
 
     /// What is wanted beyond the standard tables; it may become more as the device answers.
@@ -162,7 +165,13 @@ impl<'a> Visit<'a> {
         let mut wish = self.wishes.wish(&self.walk);
         for _ in 0..WISH_ROUNDS_MAX {
             let mut fresh = |objects: &[Oid], walk: &Walk| -> Vec<Oid> {
-                let unknown = |oid: &&Oid| !oid.arcs().is_empty() && walk.get(oid.arcs()).is_none();
+                let touches = |oid: &Oid, other: &Oid| {
+                    oid.arcs().starts_with(other.arcs()) || other.arcs().starts_with(oid.arcs())
+                };
+                let unknown = |oid: &&Oid| {
+                    let skipped = wish.skip.iter().any(|skip| touches(oid, skip));
+                    !oid.arcs().is_empty() && !skipped && walk.get(oid.arcs()).is_none()
+                };
                 let room = Wish::OBJECTS_MAX.saturating_sub(asked.len());
                 let fresh = objects.iter().filter(unknown).take(room);
                 fresh.filter(|oid| asked.insert((*oid).clone())).cloned().collect()
@@ -256,7 +265,8 @@ impl<'a> Visit<'a> {
         let first_only = rows.is_some();
         let rows = rows.unwrap_or(self.limits.rows).min(self.limits.rows);
         let repetitions = if self.is_next_only() { 1 } else { self.repetitions() };
-        let mut columns = Columns::new(wanted, rows, first_only, repetitions, self.cells);
+        let wanted: Vec<&[u32]> = wanted.iter().copied().filter(|column| self.may_ask(column)).collect();
+        let mut columns = Columns::new(&wanted, rows, first_only, repetitions, self.cells);
         while let Some(ask) = columns.next_ask() {
             match self.ask(&ask).await {
                 Ok(cells) => {
@@ -274,6 +284,11 @@ impl<'a> Visit<'a> {
         columns.refusal().map_or(Ok(()), |refusal| Err(Miss::Other(refusal.to_string())))
     }
 
+    fn may_ask(&self, object: &[u32]) -> bool {
+        let touches = |skip: &Oid| object.starts_with(skip.arcs()) || skip.arcs().starts_with(object);
+        !self.skip.iter().any(touches)
+    }
+
     fn repetitions(&self) -> u32 {
         let most = self.manner.max_repetitions.unwrap_or(u32::MAX);
         self.limits.max_repetitions.min(most).max(1)
@@ -281,7 +296,9 @@ impl<'a> Visit<'a> {
 
     /// Whether GETBULK is out of the question.
     fn is_next_only(&self) -> bool {
-        self.client.version() == Version::V1 || self.manner.one_object_at_a_time
+        self.client.version() == Version::V1
+            || self.manner.no_bulk
+            || self.manner.objects_per_request == Some(1)
     }
 
     async fn ask(&mut self, ask: &Ask) -> Result<Vec<(Oid, Cell)>, Miss> {
@@ -357,7 +374,7 @@ impl<'a> Visit<'a> {
             .then(|| Layout::learn(&self.walk, wish, self.wishes.edition(), self.room, now))
             .flatten();
         acquaintance.learn(learned.as_ref());
-        acquaintance.set_fewer_visits(wish.manner.fewer_visits);
+        acquaintance.set_retries(wish.manner.retries);
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Wish {
     pub columns: Vec<Oid>,
     /// Those of both lists whose values stay the same until the device restarts, such as labels.
     pub steady: Vec<Oid>,
+    /// Nothing at or below these may be asked for; nothing above them either, where a walk would come across them.
+    pub skip: Vec<Oid>,
     /// How the device has to be treated.
     pub manner: Manner,
 }
@@ -21,12 +23,14 @@ pub struct Wish {
 pub struct Manner {
     /// Highest GETBULK max-repetitions; `None`: [`super::ReadLimits::max_repetitions`].
     pub max_repetitions: Option<u32>,
-    /// Only one object in a request, and no GETBULK.
-    pub one_object_at_a_time: bool,
+    /// Most objects in one request, repetitions counted.
+    pub objects_per_request: Option<u32>,
+    /// GETBULK must not be used.
+    pub no_bulk: bool,
     /// Rest between two requests.
     pub pause: Duration,
-    /// So many times fewer visits than others get; 0 and 1 mean as many.
-    pub fewer_visits: u32,
+    /// Most repetitions of a request without an answer, from the second visit on; `None`: [`super::ReadLimits::retries`].
+    pub retries: Option<u32>,
 }
 
 /// Knows what is wanted of which device.

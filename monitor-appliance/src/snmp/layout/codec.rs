@@ -26,10 +26,11 @@ impl Layout {
         out.number(self.learned.as_millisecond().max(0).unsigned_abs());
         out.number(self.edition);
         let manner = &self.manner;
-        out.number(manner.max_repetitions.map_or(0, |most| u64::from(most) + 1));
-        out.0.push(u8::from(manner.one_object_at_a_time));
+        for most in [manner.max_repetitions, manner.objects_per_request, manner.retries] {
+            out.number(most.map_or(0, |most| u64::from(most) + 1));
+        }
+        out.0.push(u8::from(manner.no_bulk));
         out.number(u64::try_from(manner.pause.as_millis()).unwrap_or(u64::MAX));
-        out.number(u64::from(manner.fewer_visits));
         out.number(self.room as u64);
         let failed: Vec<&FailedPart> = self.failed.iter().take(FAILED_MAX).collect();
         out.number(failed.len() as u64);
@@ -57,13 +58,14 @@ impl Layout {
         }
         let learned = Timestamp::from_millisecond(i64::try_from(input.number()?).ok()?).ok()?;
         let edition = input.number()?;
-        let small = |number: u64| u32::try_from(number).ok();
-        let manner = Manner {
-            max_repetitions: input.number()?.checked_sub(1).and_then(small),
-            one_object_at_a_time: input.octet()? != 0,
-            pause: Duration::from_millis(input.number()?),
-            fewer_visits: small(input.number()?)?,
+        let mut most = || -> Option<Option<u32>> {
+            let number = input.number()?;
+            Some(number.checked_sub(1).and_then(|most| u32::try_from(most).ok()))
         };
+        let (max_repetitions, objects_per_request, retries) = (most()?, most()?, most()?);
+        let no_bulk = input.octet()? != 0;
+        let pause = Duration::from_millis(input.number()?);
+        let manner = Manner { max_repetitions, objects_per_request, no_bulk, pause, retries };
         let room = usize::try_from(input.number()?).ok()?.min(OCTETS_MAX);
         let mut failed = Vec::new();
         for _ in 0..input.count(FAILED_MAX)? {

@@ -237,6 +237,7 @@ impl Wishes for Private {
             scalars: vec![oid("1.3.6.1.4.1.641.2.1.0"), oid("1.3.6.1.4.1.641.2.2.0")],
             columns: vec![oid("1.3.6.1.4.1.641.3.1"), oid("1.3.6.1.4.1.641.3.2")],
             steady: vec![oid("1.3.6.1.4.1.641.3.1")],
+            skip: vec![oid("1.3.6.1.2.1.25.2")],
             manner: self.0,
         }
     }
@@ -268,11 +269,10 @@ async fn private_objects_are_learned_and_asked_again_labels_are_remembered() {
         visitor.agent.set("1.3.6.1.4.1.641.2.1.0", Value::Counter32(11));
         visitor.agent.set("1.3.6.1.4.1.641.3.2.2", Value::Counter32(31));
         visitor.agent.set("1.3.6.1.4.1.641.3.1.1", text("not asked for"));
-        visitor.now = begin();
         let target = target(&visitor.agent, visitor.credential.clone());
-        let depth = Depth::Everything;
+        let (depth, now) = (Depth::Everything, visitor.now);
         let walk =
-            visitor.reader.read_known(&target, &limits(), depth, &mut visitor.known, begin()).await.unwrap();
+            visitor.reader.read_known(&target, &limits(), depth, &mut visitor.known, now).await.unwrap();
         let number =
             |oid: &str| walk.get(oid.parse::<Oid>().unwrap().arcs()).and_then(|value| value.as_i64());
         assert_eq!(number("1.3.6.1.4.1.641.2.1.0"), Some(11));
@@ -286,10 +286,10 @@ async fn private_objects_are_learned_and_asked_again_labels_are_remembered() {
 #[tokio::test]
 async fn a_fragile_printer_is_asked_one_object_at_a_time() {
     let mut visitor = Visitor::new(&private(), Manner::OneObject, v2c("public")).await;
-    let fragile = Treatment { one_object_at_a_time: true, fewer_visits: 4, ..Treatment::default() };
+    let fragile = Treatment { objects_per_request: Some(1), no_bulk: true, ..Treatment::default() };
     visitor.reader = SnmpReader::bind().await.unwrap().with_wishes(Arc::new(Private(fragile)));
     let (learned, _) = visitor.everything().await;
-    assert_eq!((learned.supplies.len(), visitor.known.fewer_visits()), (2, 4));
+    assert_eq!(learned.supplies.len(), 2);
     visitor.look().await;
     assert_eq!(visitor.everything().await.0, learned);
     assert_eq!(alert_codes(&visitor.look().await.0), [Some(8)]);

@@ -40,7 +40,7 @@ impl Visit<'_> {
     ) -> Result<(), Stop> {
         if let Some(layout) = acquaintance.layout() {
             self.treat(layout.manner);
-            acquaintance.set_fewer_visits(layout.manner.fewer_visits);
+            acquaintance.set_retries(layout.manner.retries);
             match self.read_by_layout(depth, layout, acquaintance, now).await {
                 Ok(()) => {
                     acquaintance.confirm();
@@ -202,7 +202,7 @@ impl Visit<'_> {
 
     /// Most objects in one GET.
     fn cells_in_a_get(&self) -> u32 {
-        if self.manner.one_object_at_a_time { 1 } else { super::super::OBJECTS_AT_ONCE }
+        self.manner.objects_per_request.unwrap_or(u32::MAX).clamp(1, super::super::OBJECTS_AT_ONCE)
     }
 
     fn take(
