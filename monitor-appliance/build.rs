@@ -3,9 +3,10 @@
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
+    // Cargo runs this in the folder of the package. Paths from there hold for a copy of the tree that builds into the same folder, too.
+    let folder = Path::new("profiles");
     println!("cargo::rerun-if-changed={}", folder.display());
-    let mut files: Vec<_> = std::fs::read_dir(&folder)?.collect::<Result<_, _>>()?;
+    let mut files: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
     files.sort_by_key(std::fs::DirEntry::file_name);
     let mut bundle = String::new();
     for file in files
