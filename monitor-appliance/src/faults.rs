@@ -58,6 +58,21 @@ pub enum Condition {
         /// Which bit.
         bit: ErrorBit,
     },
+    /// The maker's own code for a fault, told outside the alert table.
+    ServiceCode {
+        /// As the maker's manuals write it, such as `SC542`.
+        code: String,
+    },
+    /// A keyword of `printer-state-reasons` of a device that is read by IPP.
+    Reason {
+        /// In lower case, without its suffix, such as `media-jam`.
+        keyword: String,
+    },
+    /// A status code of a device of which only PJL tells what is wrong.
+    Pjl {
+        /// The code, such as 40021.
+        code: u32,
+    },
     /// The device has missed several polls in a row.
     NotAnswering,
     /// Faults of one family come again and again, such as jams.
@@ -90,6 +105,9 @@ impl Condition {
         match self {
             Self::Alert { code, .. } => classes.alert_name(*code),
             Self::ErrorBit { bit } => bit.name().to_owned(),
+            Self::ServiceCode { code } => code.clone(),
+            Self::Reason { keyword } => keyword.clone(),
+            Self::Pjl { code } => classes.pjl_name(*code),
             Self::NotAnswering => "not-answering".to_owned(),
             Self::Recurring { family } => format!("recurring-{family}"),
             Self::Lasting { of } => format!("lasting-{}", of.name(classes)),
@@ -108,9 +126,12 @@ impl Condition {
         match self {
             Self::Alert { group, .. } => AlertGroup::from_number(*group).to_string(),
             Self::Lasting { of } => of.group_name(),
-            Self::ErrorBit { .. } | Self::NotAnswering | Self::Recurring { .. } => {
-                AlertGroup::GeneralPrinter.to_string()
-            }
+            Self::ErrorBit { .. }
+            | Self::ServiceCode { .. }
+            | Self::Reason { .. }
+            | Self::Pjl { .. }
+            | Self::NotAnswering
+            | Self::Recurring { .. } => AlertGroup::GeneralPrinter.to_string(),
         }
     }
 }

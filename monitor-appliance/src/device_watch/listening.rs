@@ -17,7 +17,7 @@ const RESOLVE_EVERY: Duration = Duration::from_secs(300);
 /// How long a name may take.
 const RESOLVE_WAIT: Duration = Duration::from_secs(2);
 /// Time between two writings of what has come.
-const NOTE_EVERY: Duration = Duration::from_secs(60);
+const NOTE_EVERY: Duration = Duration::from_secs(10);
 /// Pause after the system has said that nothing can be received just now.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(100);
 /// Most SNMPv3 users whose informs are answered.
@@ -127,7 +127,10 @@ impl Watch {
         }
         listener.noted = tally;
         if let Err(error) = self.store.change(move |change| change.count_traps(&tally)).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "what traps came cannot be written down");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "what traps came cannot be written down"
+            );
         }
     }
 }
@@ -222,7 +225,11 @@ mod tests {
 
     #[tokio::test]
     async fn devices_are_known_by_their_addresses_whether_these_are_numbers_or_names() {
-        let found = whereabouts(vec!["127.0.0.5:9161".to_owned(), "localhost:161".to_owned(), "no such host".to_owned()]);
+        let found = whereabouts(vec![
+            "127.0.0.5:9161".to_owned(),
+            "localhost:161".to_owned(),
+            "no such host".to_owned(),
+        ]);
         let found = found.await;
         assert!(found.contains(&("127.0.0.5".parse().unwrap(), "127.0.0.5:9161".to_owned())), "{found:?}");
         assert!(found.iter().any(|(ip, name)| ip.is_loopback() && name == "localhost:161"), "{found:?}");

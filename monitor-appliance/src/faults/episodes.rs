@@ -131,7 +131,8 @@ impl DeviceFaults {
             self.start(seen, now, rules, &mut changes);
         }
         for (family, description) in self.recurring.calling(pages, now, &rules.recurrence) {
-            let calling = technician(Condition::Recurring { family }, Severity::Warning, Some(description));
+            let calling =
+                Seen::technician(Condition::Recurring { family }, Severity::Warning, Some(description));
             self.start(calling, now, rules, &mut changes);
         }
         for lasting in self.lasting(now, rules) {
@@ -186,15 +187,9 @@ impl DeviceFaults {
         let starts = &self.starts;
         for standing in &mut self.open {
             let condition = &standing.fault.key.condition;
-            let may_end = match condition {
-                Condition::Alert { .. } => evidence.alerts_known,
-                Condition::ErrorBit { .. } => evidence.bits_known,
-                Condition::NotAnswering => true,
-                Condition::Recurring { .. } | Condition::Lasting { .. } => false,
-            };
             if evidence.seen.iter().any(|seen| seen.condition == *condition) {
                 standing.gone = None;
-            } else if may_end {
+            } else if evidence.shows_end_of(condition) {
                 standing.gone.get_or_insert(now);
             }
         }
@@ -268,7 +263,7 @@ impl DeviceFaults {
         let report = |standing: &Standing| {
             let of = Box::new(standing.fault.key.condition.clone());
             let text = standing.fault.description.clone();
-            technician(Condition::Lasting { of }, standing.fault.severity, text)
+            Seen::technician(Condition::Lasting { of }, standing.fault.severity, text)
         };
         self.open.iter().filter(lasts).map(report).collect()
     }
@@ -286,10 +281,4 @@ fn close(
             changes.push(FaultChange::Cleared { fault: standing.fault, at: standing.gone.unwrap_or(now) });
         }
     }
-}
-
-/// A condition that calls a technician.
-fn technician(condition: Condition, severity: Severity, description: Option<String>) -> Seen {
-    let class = FaultClass::ServiceRequired;
-    Seen { condition, class, severity, training: None, description, family: None, doubtful: false }
 }

@@ -1,4 +1,5 @@
 mod noise;
+mod ways;
 
 use super::{
     Attended, Condition, DeviceFaults, FaultChange, FaultClass, FaultKey, FaultRules, Observation, Severity,

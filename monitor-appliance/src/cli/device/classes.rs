@@ -31,7 +31,10 @@ pub(in crate::cli) fn run(root: &Path, args: &ClassesArgs) -> anyhow::Result<Cla
             let folder = Layout::new(root).current();
             let table = FaultClasses::of_release(&folder)?;
             let own = folder.join(CLASSES_MODULE).exists();
-            (if own { folder.join(CLASSES_MODULE).display().to_string() } else { "built in".to_owned() }, table)
+            (
+                if own { folder.join(CLASSES_MODULE).display().to_string() } else { "built in".to_owned() },
+                table,
+            )
         }
     };
     Ok(Classes { file, conditions: table.count(), differences: table.differences(&built_in) })
