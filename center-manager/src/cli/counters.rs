@@ -1,5 +1,8 @@
 //! `center-manager counters`.
 
+mod ledger;
+mod review;
+
 use super::ask::ask;
 use super::print::{self, Format, TableFormat};
 use super::which::Which;
@@ -18,8 +21,14 @@ use std::path::PathBuf;
 pub enum CountersCommand {
     /// Ask appliances for the counters that they have stored.
     Request(RequestArgs),
-    /// Show the latest counters, or the latest supplies.
+    /// List the devices whose readings are kept for billing.
+    List(ledger::ListArgs),
+    /// Show the latest counters, the latest supplies, or with a serial number all that is kept of a device.
     Show(ShowArgs),
+    /// What every counter comes to in a month, with the readings that it rests on.
+    Month(ledger::MonthArgs),
+    /// Show what somebody has to decide, and decide it.
+    Review(review::ReviewArgs),
     /// Write all stored counters, or the latest, for billing.
     Export(ExportArgs),
 }
@@ -41,6 +50,9 @@ pub struct RequestArgs {
 /// What to show.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
+    /// All entries of the device with this serial number.
+    #[arg(value_name = "DEVICE", conflicts_with = "supplies")]
+    pub device: Option<String>,
     /// Of this appliance only.
     #[arg(long)]
     pub agent: Option<AgentId>,
@@ -82,6 +94,12 @@ pub enum ExportFormat {
 pub(super) fn run(command: &CountersCommand, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     match command {
         CountersCommand::Request(args) => request(args, context, out),
+        CountersCommand::List(args) => ledger::list(args, context, out),
+        CountersCommand::Month(args) => ledger::month(args, context, out),
+        CountersCommand::Review(args) => review::run(args, context, out),
+        CountersCommand::Show(ShowArgs { device: Some(serial), agent, format, .. }) => {
+            ledger::show(serial, agent.as_ref(), *format, context, out)
+        }
         CountersCommand::Show(args) if args.supplies => show_supplies(args, context, out),
         CountersCommand::Show(args) => show(args, context, out),
         CountersCommand::Export(args) => export(args, context, out),

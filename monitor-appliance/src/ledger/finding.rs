@@ -21,7 +21,8 @@ impl Finding {
 
     /// The same for a step as it was judged: a meter that is back where it was goes on from there.
     pub(super) fn of_step(from: Option<&Meter>, to: &Meter, sure: u64, found: Found) -> Self {
-        let believed = from.and_then(|from| from.believed.as_ref()).filter(|_| found.class == Class::Returned);
+        let believed =
+            from.and_then(|from| from.believed.as_ref()).filter(|_| found.class == Class::Returned);
         match believed {
             Some(believed) => Self::between(believed.point.clone(), believed.reading, to, sure, found),
             None => Self::new(from, to, sure, found),

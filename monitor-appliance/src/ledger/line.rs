@@ -4,7 +4,7 @@ use super::Rules;
 use super::class::Class;
 use super::epoch::{Identity, Relation};
 use super::finding::Finding;
-use super::judge::{Evidence, Found, Step, judge};
+use super::judge::{Evidence, Found, Step, is_young, judge};
 use super::meter::{Meter, MeterValue, Observation};
 use super::month_end::{Deadline, ON_TIME};
 use super::passage::{Moment, Passage, Running};
@@ -34,6 +34,9 @@ pub struct Line {
     /// The last reading.
     #[serde(default)]
     moment: Option<Moment>,
+    /// The last reading before the last restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before_restart: Option<Moment>,
     /// Counts the readings.
     #[serde(default)]
     reading: u64,
@@ -95,6 +98,7 @@ impl Line {
             identity: Identity::default(),
             epoch: 0,
             moment: None,
+            before_restart: None,
             reading: 0,
             entry: None,
             entered: None,
@@ -165,8 +169,13 @@ impl Line {
         let before = self.snapshot();
         let now = observation.moment;
         let passage = before.as_ref().map(|before| Passage::between(&before.moment, &now));
-        if passage.is_some_and(|passage| passage.running == Running::Older) {
+        let before_boot = self.moment.is_some_and(|last| now.at < last.booted());
+        let late = before_boot && self.before_restart.is_some_and(|before| before.same_run(&now));
+        if late || passage.is_some_and(|passage| passage.running == Running::Older) {
             return Vec::new();
+        }
+        if passage.is_some_and(|passage| passage.running == Running::Restarted) {
+            self.before_restart = self.moment;
         }
         let relation = match before {
             Some(_) => self.identity.relation(&observation.identity),
@@ -185,7 +194,8 @@ impl Line {
         self.began.get_or_insert(now.at);
         self.entry = None;
 
-        let evidence = passage.map(|passage| (passage, relation));
+        let evidence = passage.zip(before.as_ref());
+        let evidence = evidence.map(|(passage, before)| (passage, before.moment, relation));
         let mut taken = self.steps(observation, evidence, rules);
         doubt_siblings(&mut taken);
         let gone = before.as_ref().is_some_and(|before| {
@@ -306,7 +316,7 @@ impl Line {
     fn steps(
         &mut self,
         observation: &Observation,
-        evidence: Option<(Passage, Relation)>,
+        evidence: Option<(Passage, Moment, Relation)>,
         rules: &Rules,
     ) -> Vec<Taken> {
         let mut taken: Vec<Taken> = Vec::new();
@@ -318,8 +328,9 @@ impl Line {
             let since_power_on = observation.since_power_on(&value.name);
             let (old, mut step) = match evidence {
                 None => (None, self.first_step(value)),
-                Some((passage, relation)) => {
-                    let evidence = Evidence { passage, now: observation.moment, identified, since_power_on };
+                Some((passage, before, relation)) => {
+                    let now = observation.moment;
+                    let evidence = Evidence { passage, before, now, identified, since_power_on };
                     self.later_step(value, &evidence, relation, rules)
                 }
             };
@@ -363,7 +374,7 @@ impl Line {
         let relation = if relation == Relation::Same { Relation::Swap } else { relation };
         let step = if old.reads(value, old.epoch) {
             let judged = judge(&old, value.value, evidence, rules);
-            over_epochs(&old, value.value, judged, evidence, relation)
+            over_epochs(&old, value.value, judged, evidence, relation, rules)
         } else {
             let words = format!(
                 "read from {} since the machine or its board is another one, before from {}",
@@ -384,14 +395,20 @@ impl Line {
         now: Moment,
         taken: &[Taken],
     ) -> Meter {
-        let (number, sure, leads, beside) = match old.filter(|old| old.epoch == self.epoch) {
-            Some(old) => (old.number, old.sure.saturating_add(step.sure), old.leads, old.beside),
+        let (number, sure, leads, beside, alone_since) = match old.filter(|old| old.epoch == self.epoch) {
+            Some(old) => (
+                old.number,
+                old.sure.saturating_add(step.sure),
+                old.leads,
+                old.beside,
+                old.alone_since,
+            ),
             None => {
                 self.last_meter = self.last_meter.saturating_add(1);
                 let led =
                     |meter: &Meter| meter.leads && meter.name == value.name && meter.epoch == self.epoch;
                 let leads = !self.meters.iter().any(led) && !taken.iter().any(|one| led(&one.new));
-                (self.last_meter, 0, leads, None)
+                (self.last_meter, 0, leads, None, None)
             }
         };
         Meter {
@@ -410,6 +427,7 @@ impl Line {
             since_power_on,
             believed: step.believed.clone(),
             beside,
+            alone_since,
         }
     }
 
@@ -471,22 +489,28 @@ impl Line {
         let mut found = Vec::new();
         for name in names {
             let Some(lead) = self.leading(&name).cloned() else { continue };
-            let read = |meter: &&mut Meter| !meter.leads && meter.name == name && meter.reading == reading;
-            if lead.reading == reading {
-                for meter in self.meters.iter_mut().filter(read) {
-                    meter.beside = Some((reading, meter.sure));
+            let led = lead.reading == reading;
+            for meter in self.meters.iter_mut().filter(|meter| !meter.leads && meter.name == name) {
+                let read = meter.reading == reading;
+                if led {
+                    meter.beside = read.then_some((reading, meter.sure)).or(meter.beside);
+                    meter.alone_since = None;
+                } else if read {
+                    meter.alone_since.get_or_insert(meter.sure);
                 }
+            }
+            if led || now.duration_since(lead.at) < rules.source_patience {
                 continue;
             }
-            if now.duration_since(lead.at) < rules.source_patience {
-                continue;
-            }
+            let read = |meter: &&mut Meter| !meter.leads && meter.name == name && meter.reading == reading;
             let Some(next) = self.meters.iter_mut().filter(read).min_by_key(|meter| meter.number) else {
                 continue;
             };
             next.leads = true;
+            // Where both were not read together, what lies over the last reading of the first one was counted by it already.
             let together = next.beside.filter(|(together, _)| *together == lead.reading);
-            let sure = next.sure.saturating_sub(together.map_or(0, |(_, sure)| sure));
+            let counted = together.map(|(_, sure)| sure).or(next.alone_since).unwrap_or(next.sure);
+            let sure = next.sure.saturating_sub(counted);
             let next = next.clone();
             let words =
                 format!("{} has not answered for long; {} counts from now on", lead.source, next.source);
@@ -528,7 +552,14 @@ impl Line {
 }
 
 /// A step from one epoch to the next.
-fn over_epochs(old: &Meter, value: u64, judged: Step, evidence: &Evidence, relation: Relation) -> Step {
+fn over_epochs(
+    old: &Meter,
+    value: u64,
+    judged: Step,
+    evidence: &Evidence,
+    relation: Relation,
+    rules: &Rules,
+) -> Step {
     let ran_on = evidence.passage.running == Running::On;
     let believable = judged.found.as_ref().is_none_or(|found| !found.review);
     let (class, words) = match relation {
@@ -537,7 +568,8 @@ fn over_epochs(old: &Meter, value: u64, judged: Step, evidence: &Evidence, relat
         Relation::Swap | Relation::Same => (Class::Swap, "another machine, by its serial number or model"),
     };
     let words = format!("{words}; before {}, after {value}", old.value);
-    let same = relation != Relation::Swap && (ran_on || value == old.value);
+    let stood_still = value == old.value && !is_young(value, &evidence.passage, rules);
+    let same = relation != Relation::Swap && (ran_on || stood_still);
     if same && believable {
         return Step { found: Found::noted(class, words), ..judged };
     }

@@ -1,7 +1,7 @@
 //! One meter, and what a visit tells of all meters of a device.
 
 use super::epoch::Identity;
-use super::passage::Moment;
+use super::passage::{Moment, Passage, Running};
 use jiff::Timestamp;
 use mailfmt::message::DeviceId;
 use mailfmt::message::ledger::LedgerPoint;
@@ -91,6 +91,9 @@ pub struct Meter {
     /// The last reading in which the leading meter of its name was read as well, and what this one had surely counted then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<(u64, u64)>,
+    /// What this one had surely counted at its first reading after the last one of the leading meter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone_since: Option<u64>,
     /// The last reading that was believed, while the present one is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub believed: Option<Believed>,
@@ -105,10 +108,27 @@ pub struct Believed {
     pub sure: u64,
     /// When it was read.
     pub moment: Moment,
+    /// Steps that were doubted since then.
+    pub steps: u8,
     /// That reading.
     pub point: LedgerPoint,
     /// Its number.
     pub reading: u64,
+}
+
+/// After so many steps the new count is taken for what it is.
+pub(super) const DOUBTED_STEPS: u8 = 3;
+
+impl Believed {
+    /// Whether what follows is still doubted.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.steps < DOUBTED_STEPS
+    }
+
+    /// Whether the machine has run on since then.
+    pub(super) fn is_same_run(&self, now: &Moment) -> bool {
+        Passage::between(&self.moment, now).running == Running::On
+    }
 }
 
 impl Meter {

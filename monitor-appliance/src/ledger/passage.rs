@@ -1,6 +1,6 @@
 //! What passed between two readings: how long, and whether the machine was restarted.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// After so many seconds `sysUpTime` begins anew (2^32 hundredths).
@@ -18,6 +18,23 @@ pub struct Moment {
     pub clock_sure: bool,
     /// Seconds since the machine was started, where it tells.
     pub uptime_secs: Option<u64>,
+}
+
+impl Moment {
+    /// When the machine was started, as far as it tells.
+    pub(super) fn booted(&self) -> Timestamp {
+        let up = SignedDuration::from_secs(i64_of(self.uptime_secs.unwrap_or_default()));
+        self.at.saturating_sub(up).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Whether both readings are of one run of the machine, by both clocks.
+    pub(super) fn same_run(&self, other: &Self) -> bool {
+        let (Some(up), Some(other_up)) = (self.uptime_secs, other.uptime_secs) else { return false };
+        let by_clock = other.at.duration_since(self.at).as_secs();
+        let by_machine = i64_of(other_up).saturating_sub(i64_of(up));
+        let passed = by_clock.unsigned_abs();
+        by_clock.signum() * by_machine.signum() >= 0 && by_clock.abs_diff(by_machine) <= tolerated(passed)
+    }
 }
 
 /// Whether the machine ran all the time between two readings.

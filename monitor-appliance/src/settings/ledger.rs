@@ -66,7 +66,8 @@ impl FileLedger {
         let kept = in_range("ledger.kept_days", self.kept_days, "days", 62..=3650)?
             .and_then(|days| i64::try_from(days).ok())
             .map_or(default.kept, |days| SignedDuration::from_hours(days * 24));
-        let rules = Rules { per_minute_max: per_minute.unwrap_or(default.rules.per_minute_max), ..default.rules };
+        let rules =
+            Rules { per_minute_max: per_minute.unwrap_or(default.rules.per_minute_max), ..default.rules };
         Ok(LedgerSettings { month_end, rules, kept })
     }
 

@@ -201,7 +201,8 @@ impl Change<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn keep_ledger_line(&self, line: &Line, address: &str, at: Timestamp) -> Result<(), StoreError> {
-        let text = serde_json::to_string(line).map_err(|_| StoreError::Damaged { what: "line of the ledger" })?;
+        let text =
+            serde_json::to_string(line).map_err(|_| StoreError::Damaged { what: "line of the ledger" })?;
         let device = line.device();
         self.transaction
             .prepare_cached(
@@ -218,7 +219,8 @@ impl Change<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn update_ledger_line(&self, line: &Line) -> Result<(), StoreError> {
-        let text = serde_json::to_string(line).map_err(|_| StoreError::Damaged { what: "line of the ledger" })?;
+        let text =
+            serde_json::to_string(line).map_err(|_| StoreError::Damaged { what: "line of the ledger" })?;
         let device = line.device();
         self.transaction
             .prepare_cached(
@@ -317,7 +319,10 @@ impl Change<'_> {
         self.transaction
             .prepare_cached("UPDATE ledger_head SET forgotten = ?1, forgotten_digest = ?2")?
             .execute((last, digest))?;
-        Ok(self.transaction.prepare_cached("DELETE FROM ledger_entry WHERE sequence <= ?1")?.execute((last,))?)
+        Ok(self
+            .transaction
+            .prepare_cached("DELETE FROM ledger_entry WHERE sequence <= ?1")?
+            .execute((last,))?)
     }
 }
 

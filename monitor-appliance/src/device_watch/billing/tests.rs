@@ -70,7 +70,8 @@ fn a_machine_that_was_exchanged_is_found_at_its_address_with_the_last_reading_of
     site.visit("2026-11-10T09:00:00Z", &observed("A1", 103_600, 80_040));
     site.visit("2026-11-10T10:00:00Z", &observed("B2", 300, 280_000));
     let entries = site.entries();
-    let modes: Vec<_> = entries.iter().map(|entry| (entry.device.serial.as_str(), entry.mode.as_str())).collect();
+    let modes: Vec<_> =
+        entries.iter().map(|entry| (entry.device.serial.as_str(), entry.mode.as_str())).collect();
     assert_eq!(modes, [("A1", "first"), ("A1", "before"), ("B2", "first")]);
     let finding = &entries[2].findings[0];
     assert_eq!((finding.class.as_str(), finding.from.entry, finding.from.value), ("swap", 2, 80_040));

@@ -11,31 +11,60 @@ fn an_ordinary_day_is_sure_and_finds_nothing() {
     assert_eq!((visits.position(), visits.findings()), (23 * 30, vec![]));
 }
 
+/// The series that other tools bill with 38 pages: the sum of its rises.
+fn forgetful(visits: &mut Visits, from: u64) {
+    let story = [(600, 0), (660, 10), (5, 1), (65, 11), (5, 2), (65, 20)];
+    for (minutes, (uptime, count)) in (0..).step_by(60).zip(story) {
+        visits.total(minutes, uptime, from + count);
+    }
+}
+
 #[test]
 fn pages_that_were_forgotten_at_a_power_off_are_not_counted_twice() {
-    // The series of the anchors: a plain sum of the rises gives 38.
     let mut visits = Visits::new();
-    for (hour, (uptime, total)) in
-        [(600, 100), (660, 110), (5, 101), (65, 111), (5, 102), (65, 120)].into_iter().enumerate()
-    {
-        visits.total(i64::try_from(hour).unwrap() * 60, uptime, total);
-    }
+    forgetful(&mut visits, 10_100);
     assert_eq!(visits.position(), 20);
     assert_eq!(visits.findings(), [("wobble".to_owned(), false), ("wobble".to_owned(), false)]);
 }
 
 #[test]
+fn of_a_machine_that_has_hardly_counted_nobody_knows_whether_it_forgot_or_was_reset() {
+    let mut visits = Visits::new();
+    forgetful(&mut visits, 100);
+    assert_eq!(visits.position(), 20);
+    assert_eq!(visits.findings(), [("wobble".to_owned(), true), ("wobble".to_owned(), true)]);
+}
+
+#[test]
+fn the_count_since_power_on_tells_a_wobble_from_a_reset() {
+    let with = |all, since| {
+        vec![total(LIFE, all), MeterValue { name: "since-power-on".into(), value: since, ..total(LIFE, 0) }]
+    };
+    let mut visits = Visits::new();
+    visits.visit(0, 6000, with(300, 40));
+    // It had 292 when it was switched on.
+    visits.visit(60, 30, with(310, 18));
+    visits.found(Class::Wobble, false);
+    assert_eq!(visits.position(), 10);
+    let mut visits = Visits::new();
+    visits.visit(0, 6000, with(300, 40));
+    visits.visit(60, 30, with(310, 310));
+    visits.found(Class::Reset, true);
+    assert_eq!(visits.position(), 0);
+}
+
+#[test]
 fn a_finding_names_the_two_stored_readings_between_which_it_lies() {
     let mut visits = Visits::new();
-    visits.total(0, 600, 1000);
-    visits.total(60, 660, 1008);
-    visits.total(120, 10, 1001);
+    visits.total(0, 600, 11_000);
+    visits.total(60, 660, 11_008);
+    visits.total(120, 10, 11_001);
     let modes: Vec<_> = visits.entries.iter().map(|(_, entry)| entry.mode.as_str()).collect();
     assert_eq!(modes, ["first", "before", "flagged"]);
     let finding = &visits.entries[2].1.findings[0];
-    assert_eq!((finding.from.entry, finding.from.value), (2, 1008));
-    assert_eq!((finding.to.entry, finding.to.value), (3, 1001));
-    assert_eq!(visits.entries[1].1.meters[0].value, 1008);
+    assert_eq!((finding.from.entry, finding.from.value), (2, 11_008));
+    assert_eq!((finding.to.entry, finding.to.value), (3, 11_001));
+    assert_eq!(visits.entries[1].1.meters[0].value, 11_008);
     assert_eq!(finding.to.source, LIFE);
 }
 
@@ -101,8 +130,8 @@ fn a_machine_that_tells_its_life_count_as_count_since_power_on_is_not_suspected(
         let since = MeterValue { name: "since-power-on".into(), ..total(LIFE, value) };
         vec![total(LIFE, value), since]
     };
-    visits.visit(0, 6000, with(1000));
-    visits.visit(1440, 600, with(1200));
+    visits.visit(0, 6000, with(91_000));
+    visits.visit(1440, 600, with(91_200));
     assert_eq!((visits.position(), visits.findings()), (200, vec![]));
 }
 
@@ -186,9 +215,21 @@ fn while_one_meter_is_reset_the_others_are_doubted() {
         let colour = MeterValue { name: "color".into(), ..total("1.3.6.1.4.1.1.2", colour) };
         vec![total(LIFE, all), colour]
     };
-    visits.visit(0, 600, both(40_000, 3));
-    visits.visit(1440, 30, both(30, 12));
+    visits.visit(0, 600, both(40_000, 3_000));
+    visits.visit(1440, 30, both(30, 3_012));
     let findings = visits.findings();
     assert_eq!(findings, [("reset".to_owned(), true), ("doubted".to_owned(), true)]);
     assert_eq!(visits.line.position("color"), Some(0));
+}
+
+#[test]
+fn a_reading_from_before_a_restart_that_comes_late_changes_nothing_even_while_the_clock_is_doubted() {
+    let mut visits = Visits::new();
+    visits.clock_sure = false;
+    visits.total(0, 6000, 91_000);
+    visits.total(60, 6060, 91_010);
+    visits.total(180, 30, 91_030);
+    visits.total(120, 6120, 91_020);
+    visits.total(240, 90, 91_040);
+    assert_eq!((visits.position(), visits.findings()), (40, vec![]));
 }

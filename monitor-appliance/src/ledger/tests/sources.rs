@@ -120,3 +120,19 @@ fn a_count_that_the_first_reading_of_a_board_did_not_tell_is_reviewed_when_it_co
     assert_eq!(visits.line.position("copy"), Some(0));
     assert!(visits.findings().contains(&("swap".to_owned(), true)), "{:?}", visits.findings());
 }
+
+#[test]
+fn an_object_that_was_read_in_turn_with_the_first_one_counts_nothing_twice_when_it_takes_over() {
+    let mut visits = Visits::new();
+    for hour in 0i64..10 {
+        let count = 1000 + hour.unsigned_abs() * 10;
+        let value = if hour % 2 == 0 { total(LIFE, count) } else { total(PRIVATE, count + 4000) };
+        visits.visit(hour * 60, 600 + hour * 60, vec![value]);
+    }
+    assert_eq!(visits.position(), 80);
+    for hour in 10i64..40 {
+        let count = 5000 + hour.unsigned_abs() * 10;
+        visits.visit(hour * 60, 600 + hour * 60, vec![total(PRIVATE, count)]);
+    }
+    assert_eq!(visits.line.position("total"), Some(80 + 300), "what lies between the two first readings nobody knows");
+}

@@ -109,12 +109,10 @@ fn what_is_old_and_told_is_forgotten_from_the_front_and_the_chain_holds() {
     assert_eq!(store.change(|change| change.forget_ledger(day(100))).unwrap(), 6, "the last one stays");
     assert_eq!(store.check_ledger().unwrap().unwrap().broken, None);
     visit(&mut store, 20 * 24, 5000).unwrap();
-    assert_eq!(store.check_ledger().unwrap().unwrap(), LedgerState {
-        ledger: "ledger".into(),
-        last: 11,
-        untold: 1,
-        broken: None,
-    });
+    assert_eq!(
+        store.check_ledger().unwrap().unwrap(),
+        LedgerState { ledger: "ledger".into(), last: 11, untold: 1, broken: None }
+    );
 }
 
 /// A kill at any moment leaves the files as they are: whatever is open then is gone, whatever was finished is whole.
@@ -138,7 +136,8 @@ fn a_kill_between_any_two_statements_leaves_a_whole_chain_and_loses_no_reading_t
                 kept.push(to);
             };
             let mut line = change.ledger_line(&device())?.unwrap();
-            let entries = line.take(&observation, change.ledger_next()?, &Rules::default(), &Closing::default());
+            let entries =
+                line.take(&observation, change.ledger_next()?, &Rules::default(), &Closing::default());
             cut();
             change.append_to_ledger(&entries, "ledger")?;
             cut();
