@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use mailfmt::Report;
 use mailfmt::message::census::CensusReport;
+use mailfmt::message::ledger::LedgerPart;
 use mailfmt::message::report::{
     AlarmReport, DeviceCounters, FaultClearedReport, FaultReport, HealthReport, InventoryReport,
     RotationAnswer, StoredReading, VersionReportMessage,
@@ -36,6 +37,8 @@ pub enum Change<'a> {
         /// Supplies: the latest ones are kept.
         supplies: &'a [Supply],
     },
+    /// Entries of the ledger.
+    Ledger(&'a LedgerPart),
     /// What the appliance runs.
     Version(&'a VersionReportMessage),
     /// How the appliance fares.
@@ -59,7 +62,7 @@ pub fn changes(report: &Report) -> Vec<Change<'_>> {
     match report {
         Report::Fault(report) => vec![Change::FaultOpened(report)],
         Report::FaultCleared(report) => vec![Change::FaultCleared(report)],
-        Report::Counters(report) => report.devices.iter().map(reading).collect(),
+        Report::Counters(report) => report.devices.iter().flat_map(counters).collect(),
         Report::Version(report) => vec![Change::Version(report)],
         Report::Health(report) => vec![Change::Health(report)],
         Report::Inventory(report) => vec![Change::Inventory(report)],
@@ -69,6 +72,10 @@ pub fn changes(report: &Report) -> Vec<Change<'_>> {
         Report::Alarm(report) => vec![Change::Alarm(report)],
         Report::UpdateResult(_) | Report::PartsMissing(_) | Report::Unknown { .. } => Vec::new(),
     }
+}
+
+fn counters(entry: &DeviceCounters) -> impl Iterator<Item = Change<'_>> {
+    std::iter::once(reading(entry)).chain(entry.ledger.as_ref().map(Change::Ledger))
 }
 
 fn reading(entry: &DeviceCounters) -> Change<'_> {

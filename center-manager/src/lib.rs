@@ -16,6 +16,7 @@ pub mod home;
 pub mod intake;
 pub mod keys;
 pub mod latest;
+pub mod ledger;
 pub mod release;
 pub mod report;
 pub mod rollout;

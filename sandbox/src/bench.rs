@@ -7,10 +7,12 @@ mod attacks;
 mod delta;
 mod discovery;
 mod envelope;
+mod faults;
 mod flood;
 mod footprint;
 mod forecast;
 mod ingest;
+mod ledger;
 mod package;
 mod powercut;
 mod stranger;
@@ -39,6 +41,10 @@ pub(crate) enum Name {
     Flood,
     /// When a supply will be empty, foretold for simulated printers whose truth is known.
     Forecast,
+    /// Counter series with all that happens to counters: what is billed of them, beside a plain sum of differences. Prints its
+    /// seed; `LEDGER_SEED` names another. `silently_wrong`: series whose count is wrong where nobody is asked. `flagged_percent`:
+    /// of the steps in which something happened that a plain difference cannot know, those that carry a finding.
+    Ledger,
     /// An attack for every threat, a line each.
     Attacks,
     /// Power cuts at every durable change of an update and of a rollout.
@@ -47,6 +53,8 @@ pub(crate) enum Name {
     Stranger,
     /// How right recorded devices are read; paths behind it name folders of recordings.
     Accuracy,
+    /// From a jam to the operator's table, with a trap and without; what a flood of jams makes of tickets.
+    Faults,
     /// Looking for printers: forty of them, none, and such that take none of the first credentials.
     Discovery,
 }
@@ -125,9 +133,11 @@ pub(crate) fn run(
             Name::Footprint => footprint::run(),
             Name::Flood => flood::run(now),
             Name::Forecast => forecast::run(now),
+            Name::Ledger => ledger::run(),
             Name::Attacks => attacks::run(),
             Name::Powercut => powercut::run(points),
             Name::Stranger => stranger::run(),
+            Name::Faults => faults::run(),
             Name::Discovery => discovery::run(now, runtime),
             Name::Accuracy => accuracy::run(&paths),
         };
@@ -153,11 +163,13 @@ impl Name {
             Self::Envelope => "sealing and opening version reports",
             Self::Ingest => "10,000 version reports from a real mail server into the fleet database",
             Self::Footprint => "an appliance with twenty printers",
+            Self::Ledger => "3,000 counter series with wobbles, wraps, resets, exchanges, flips and clocks that are set",
             Self::Attacks => "an attack for every threat, against the real code",
             Self::Forecast => "1,600 simulated printers with levels in steps of 1, 10, 20 and 25 %",
             Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
             Self::Accuracy => "recorded devices, each value beside what others read",
+            Self::Faults => "a jam on its way to the operator, with a trap and without; two hundred jams in a row",
             Self::Discovery => "254 addresses with forty printers, with none, and with twelve that are shy",
             Self::Stranger => "a new box, a code on paper, a real mail server, and somebody who types",
         }

@@ -21,6 +21,7 @@ pub enum Format {
 pub enum TableFormat {
     /// A table.
     #[default]
+    #[value(alias = "table")]
     Text,
     /// JSON.
     Json,

@@ -347,6 +347,8 @@ fn take_history(transaction: &Connection, old: i64, new: i64) -> Result<(), DbEr
         "UPDATE OR IGNORE counter SET device = ?2 WHERE device = ?1",
         "DELETE FROM counter WHERE device = ?1 AND ?1 <> ?2",
         "UPDATE fault SET device = ?2 WHERE device = ?1",
+        "UPDATE ledger_entry SET device = ?2 WHERE device = ?1",
+        "UPDATE ledger_finding SET device = ?2 WHERE device = ?1",
         "DELETE FROM supply WHERE device = ?1 AND EXISTS (SELECT 1 FROM supply WHERE device = ?2)",
         "UPDATE supply SET device = ?2 WHERE device = ?1",
         "UPDATE device SET first_seen = min(first_seen, (SELECT o.first_seen FROM device o WHERE o.id = ?1)),
