@@ -181,3 +181,6 @@ impl Profiles {
         &self.probes
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,8 +60,17 @@ const NAMES: &[&str] = &[
 ];
 
 /// Where scans go; each counted as a whole, and by colour.
-const SCANS: &[&str] =
-    &["scan_send", "scan_box", "scan_copy", "scan_fax", "scan_other", "scan_mail", "scan_folder", "scan_usb", "scan_host"];
+const SCANS: &[&str] = &[
+    "scan_send",
+    "scan_box",
+    "scan_copy",
+    "scan_fax",
+    "scan_other",
+    "scan_mail",
+    "scan_folder",
+    "scan_usb",
+    "scan_host",
+];
 
 /// Functions of a machine, each counted by `_total` and by colour.
 const FUNCTIONS: &[&str] = &["print", "copy", "fax", "other", "document"];

@@ -90,7 +90,8 @@ pub(super) fn identity(
     };
     let model = chosen
         .text(Field::Model, walk, charsets, &model_of, &|text| !text.is_empty())
-        .map(|model| without_vendor(&model, vendor.as_deref(), profiles));
+        .map(|model| without_vendor(&model, vendor.as_deref(), profiles))
+        .map(|model| model.split_whitespace().collect::<Vec<_>>().join(" "));
     let firmware_of = |source| match source {
         StandardText::SysDescr => described.firmware.clone().or_else(|| firmware_in_sys_descr(sys_descr?)),
         other => standard(other),

@@ -39,13 +39,14 @@ pub(super) fn counters(
     life_count_is_total: bool,
     pins: &BTreeMap<CounterName, Source>,
 ) -> Vec<Counter> {
+    let standard = standard(walk);
+    let first = standard.iter().find(|counter| counter.name == CounterName::MARKER_LIFE);
+    let counted = without_unused(counted, first.is_some_and(|first| first.value > 0), pins);
     let mut counters: Vec<Counter> = counted
         .into_iter()
         .map(|Counted { name, value, unit, source }| Counter { name, marker: None, value, unit, source })
         .collect();
-    let standard = standard(walk);
     let told = |name: &CounterName| counters.iter().any(|counter| counter.name == *name);
-    let first = standard.iter().find(|counter| counter.name == CounterName::MARKER_LIFE);
     let total =
         first.filter(|first| life_count_is_total && counts_pages(first.unit) && !told(&CounterName::TOTAL));
     let total = total.map(|first| Counter { name: CounterName::TOTAL, marker: None, ..first.clone() });
@@ -56,6 +57,29 @@ pub(super) fn counters(
         (rank(one), &one.name, one.marker).cmp(&(rank(other), &other.name, other.marker))
     });
     counters
+}
+
+/// Objects that a machine has and does not count in stay at 0: a total beside a life count, or the pages of a colour beside
+/// those of a function in that colour. Then it is not what it is called. One that was read from there before stays.
+fn without_unused(
+    mut counted: Vec<Counted>,
+    life_count: bool,
+    pins: &BTreeMap<CounterName, Source>,
+) -> Vec<Counted> {
+    let above = |counted: &[Counted], end: &str| {
+        let function = |name: &str| {
+            ["print_", "copy_", "fax_"].iter().any(|start| name.strip_prefix(start) == Some(end))
+        };
+        counted.iter().any(|counted| counted.value > 0 && function(counted.name.as_str()))
+    };
+    let unused =
+        [("total", life_count), ("black", above(&counted, "black")), ("color", above(&counted, "color"))];
+    counted.retain(|counted| {
+        counted.value > 0
+            || pins.contains_key(&counted.name)
+            || !unused.iter().any(|(name, unused)| *unused && counted.name.as_str() == *name)
+    });
+    counted
 }
 
 /// Totals first, then what the machine tells, then what the standard tells.
@@ -235,7 +259,12 @@ pub(super) fn supplies(walk: &Walk, charsets: &Charsets) -> Vec<Supply> {
 }
 
 fn supply(walk: &Walk, charsets: &Charsets, index: &[u32]) -> Option<Supply> {
-    let &[device_index, row] = index else { return None };
+    let (device_index, row) = match *index {
+        [device_index, row] => (device_index, row),
+        // Some Pantum machines leave the index of the printer away.
+        [row] => (1, row),
+        _ => return None,
+    };
     let max = walk.cell(oids::PRT_MARKER_SUPPLIES_MAX_CAPACITY, index).and_then(Value::as_i64);
     let max = max.map(Capacity::from_number);
     let level = walk.cell(oids::PRT_MARKER_SUPPLIES_LEVEL, index).and_then(Value::as_i64);

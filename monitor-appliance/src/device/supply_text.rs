@@ -23,7 +23,11 @@ impl Said {
         let serial = text.split_once("S/N:").map(|(_, serial)| serial.trim());
         Self {
             description: some(text),
-            part_number: text.rsplit(' ').next().filter(|word| is_part_number(word) && !text.contains(',')).and_then(some),
+            part_number: text
+                .rsplit(' ')
+                .next()
+                .filter(|word| is_part_number(word) && !text.contains(','))
+                .and_then(some),
             serial: serial.filter(|serial| serial.len() >= 4 && !serial.ends_with('-')).and_then(some),
         }
     }
@@ -60,10 +64,18 @@ mod tests {
             (some("Black Toner"), some("006R01509"), some("48178080E0000481"))
         );
         assert_eq!(said("Fuser, PN unknown;SNunknown"), (some("Fuser"), None, None));
-        assert_eq!(said("Black Cartridge HP CF410A"), (some("Black Cartridge HP CF410A"), some("CF410A"), None));
+        assert_eq!(
+            said("Black Cartridge HP CF410A"),
+            (some("Black Cartridge HP CF410A"), some("CF410A"), None)
+        );
         assert_eq!(said("TK-8527K"), (some("TK-8527K"), some("TK-8527K"), None));
-        assert_eq!(said("Black Toner S/N:CRUM-160"), (some("Black Toner S/N:CRUM-160"), None, some("CRUM-160")));
-        for text in ["Drum Cartridge (R1)", "Black Toner 2", "longer than 32", "Fuser S/N:", "110V-C1N54A, C1N58A"] {
+        assert_eq!(
+            said("Black Toner S/N:CRUM-160"),
+            (some("Black Toner S/N:CRUM-160"), None, some("CRUM-160"))
+        );
+        for text in
+            ["Drum Cartridge (R1)", "Black Toner 2", "longer than 32", "Fuser S/N:", "110V-C1N54A, C1N58A"]
+        {
             assert_eq!(said(text), (some(text), None, None), "{text}");
         }
     }

@@ -101,7 +101,7 @@ pub(super) fn inputs(walk: &Walk, charsets: &Charsets) -> Vec<Input> {
     rows.iter()
         .filter_map(|index| {
             Some(Input {
-                index: *index.get(1)?,
+                index: *index.last()?,
                 input_type: number(walk, oids::PRT_INPUT_TYPE, index).map(InputType::from_number),
                 unit: number(walk, oids::PRT_INPUT_CAPACITY_UNIT, index).map(Unit::from_number),
                 max: capacity(walk, oids::PRT_INPUT_MAX_CAPACITY, index),

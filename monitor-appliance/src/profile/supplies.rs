@@ -92,6 +92,7 @@ impl Chosen {
                     else {
                         continue;
                     };
+                    let code = code.trim_end_matches(|c: char| c.is_ascii_punctuation()).to_owned();
                     let code = rule
                         .shown
                         .as_ref()
