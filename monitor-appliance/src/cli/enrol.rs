@@ -47,7 +47,8 @@ With a terminal, whatever is missing is asked for. Without one, or with --no-que
     smtp = \"smtp.site.example:465\"
     imap = \"imap.site.example:993\"    # or pop3
     # root_fingerprint = \"...\", user, security, smtp_security = \"tls\", \"starttls\" or \"plain\", smtp_login = false, ca_file,
-    # scan = false, ranges = [], excludes = [], communities = [], devices = [\"ADDRESS,COMMUNITY\"]";
+    # scan = false, ranges = [], excludes = [], communities = [], devices = [\"ADDRESS,COMMUNITY\"]
+    # snmp_user, snmp_auth = \"sha256\", snmp_auth_password_file, snmp_privacy = \"aes128\", snmp_privacy_password_file";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -222,7 +223,7 @@ async fn begin(
     let account =
         mail_account::account(layout, &arguments.account, given.password, keep_trying, questions).await?;
     let DeviceList { devices, entries, ranges } =
-        device_list::look_around(&arguments.devices, questions).await?;
+        device_list::look_around(layout, &arguments.devices, questions).await?;
     let hardware = Hardware {
         machine: arguments.machine.clone().unwrap_or_else(machine_id),
         class: std::env::consts::ARCH.to_owned(),

@@ -5,10 +5,12 @@ use super::account::AccountArguments;
 use super::device::parse_entry;
 use super::programs::ProgramArguments;
 use super::questions::Questions;
+use super::snmp_user::SnmpUserArguments;
 use anyhow::Context as _;
 use mailfmt::Introduction;
-use monitor_appliance::settings::DeviceEntry;
+use monitor_appliance::settings::{DeviceEntry, SnmpAccess};
 use monitor_appliance::setup::{Answers, Done, Existing, set_up};
+use monitor_appliance::snmp::Secret;
 use monitor_appliance::{Layout, Settings};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -24,9 +26,12 @@ pub(super) struct Arguments {
     introduction: Option<PathBuf>,
     #[command(flatten)]
     account: AccountArguments,
-    /// A device to watch; may be given several times. SNMPv1 and SNMPv3 are written into appliance.toml.
+    /// A device to watch; may be given several times. With --snmp-user, those with the community `public` or none are read by
+    /// that user. SNMPv1 is written into appliance.toml.
     #[arg(long = "device", value_name = "ADDRESS[,COMMUNITY]", value_parser = parse_entry)]
     devices: Vec<DeviceEntry>,
+    #[command(flatten)]
+    user: SnmpUserArguments,
     #[command(flatten)]
     programs: ProgramArguments,
     /// Replace what is there: the credential, the identity, the running release.
@@ -58,7 +63,7 @@ pub(super) fn run(root: &Path, arguments: &Arguments) -> anyhow::Result<SetUp> {
         introduction: introduction(arguments, first_time, &questions)?,
         account: arguments.account.account(before.as_ref(), None, first_time, &questions)?,
         password: arguments.account.password(first_time, &questions)?,
-        devices: devices(arguments, first_time, &questions)?,
+        devices: devices(arguments, arguments.user.access(&layout)?, first_time, &questions)?,
         release: arguments.programs.first_release()?,
         ..Answers::default()
     };
@@ -96,10 +101,17 @@ fn introduction(
 
 fn devices(
     arguments: &Arguments,
+    user: Option<SnmpAccess>,
     first_time: bool,
     questions: &Questions,
 ) -> anyhow::Result<Vec<DeviceEntry>> {
     let mut devices = arguments.devices.clone();
+    let public = SnmpAccess::V2c { community: Secret::new("public") };
+    if let Some(user) = user {
+        for device in devices.iter_mut().filter(|device| device.access == public) {
+            device.access = user.clone();
+        }
+    }
     if !devices.is_empty() || !first_time || !questions.possible() {
         return Ok(devices);
     }

@@ -388,7 +388,7 @@ impl Sweep<'_> {
             // Nobody was told the user: no engine answered, or nothing was sent.
             Err(ReadError::NoAnswer { .. }) if by_user => return (Answer::Silent, Outcome::NoEngine),
             Err(ReadError::BadCredential { .. }) => return (Answer::Refused, Outcome::NoEngine),
-            Err(ReadError::Socket { .. } | ReadError::BadAddress { .. }) => {
+            Err(ReadError::Socket { .. } | ReadError::BadAddress { .. } | ReadError::BudgetSpent { .. }) => {
                 return (Answer::Silent, Outcome::NoEngine);
             }
             Err(ReadError::NoAnswer { .. }) => return (Answer::Silent, Outcome::Wrong),

@@ -1,3 +1,5 @@
+mod history;
+
 use super::*;
 use crate::device::Walk;
 use crate::profile::Profiles;

@@ -1,6 +1,7 @@
 //! `monitor-appliance device scan`: looks for devices on the LAN.
 
 use crate::cli::Output;
+use crate::cli::snmp_user::protocol;
 use crate::cli::table::{clean, table};
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -16,7 +17,6 @@ use monitor_appliance::settings::{Discovery, RangeEntry, SettingsError, SnmpAcce
 use monitor_appliance::snmp::{AuthProtocol, PrivacyProtocol, Secret, SnmpReader};
 use monitor_appliance::store::SharedStore;
 use monitor_appliance::{Context, Layout, Settings, Store};
-use serde::de::IntoDeserializer as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,11 +78,6 @@ fn call(text: &str) -> Result<Call, String> {
     }
     let range: AddressRange = format!("broadcast:{text}").parse().map_err(|error| format!("{error}"))?;
     Ok(Call(Some(range)))
-}
-
-/// A protocol by the name that it has in settings.
-fn protocol<P: serde::de::DeserializeOwned>(text: &str) -> Result<P, String> {
-    P::deserialize(text.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
 }
 
 /// What was found.

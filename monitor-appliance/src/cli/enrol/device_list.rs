@@ -1,19 +1,17 @@
 //! Looks around on the LAN and shows what was found; a person may correct it.
 
 use super::super::device::parse_entry;
+use super::super::device::scan::look;
 use super::super::questions::Questions;
+use super::super::snmp_user::{self, SnmpUserArguments};
 use super::super::table::{clean, table};
-use indicatif::{ProgressBar, ProgressStyle};
 use mailfmt::message::report::{DeviceState, InventoryDevice};
-use monitor_appliance::context::system_clock;
-use monitor_appliance::device_watch::{device_id, read_once};
-use monitor_appliance::discovery::{
-    self, AddressRange, FoundDevice, ScanProgress, Surroundings, TryBook, local_ranges,
-};
+use monitor_appliance::device_watch::{credential, device_id, read_once};
+use monitor_appliance::discovery::{self, AddressRange, FoundDevice, local_ranges};
 use monitor_appliance::profile::Profiles;
 use monitor_appliance::settings::{DeviceEntry, Discovery, RangeEntry, SnmpAccess};
-use monitor_appliance::snmp::{DeviceTarget, Secret, SnmpCredential, SnmpReader};
-use std::io::IsTerminal as _;
+use monitor_appliance::snmp::{DeviceTarget, Secret};
+use monitor_appliance::{Layout, Store};
 
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Devices")]
@@ -33,6 +31,8 @@ pub(super) struct DeviceArguments {
     /// A device by hand; may be given several times.
     #[arg(long = "device", value_name = "ADDRESS[,COMMUNITY]", value_parser = parse_entry)]
     devices: Vec<DeviceEntry>,
+    #[command(flatten)]
+    user: SnmpUserArguments,
 }
 
 impl DeviceArguments {
@@ -60,16 +60,23 @@ impl DeviceArguments {
         Ok(())
     }
 
-    fn accesses(&self) -> Vec<SnmpAccess> {
-        let access = |word: &str| SnmpAccess::V2c { community: Secret::new(word) };
-        match self.communities.as_slice() {
-            [] => vec![access("public")],
-            words => words.iter().map(|word| access(word)).collect(),
-        }
+    /// The SNMPv3 user of a file.
+    pub(super) fn take_user(&mut self, user: SnmpUserArguments) {
+        self.user = user;
     }
 
-    fn entry(&self, range: AddressRange) -> RangeEntry {
-        RangeEntry { excludes: self.excludes.clone(), credentials: self.accesses(), ..RangeEntry::new(range) }
+    fn accesses(&self, user: Option<&SnmpAccess>) -> Vec<SnmpAccess> {
+        let access = |word: &str| SnmpAccess::V2c { community: Secret::new(word) };
+        let communities = match self.communities.as_slice() {
+            [] => vec![access("public")],
+            words => words.iter().map(|word| access(word)).collect(),
+        };
+        communities.into_iter().chain(user.cloned()).collect()
+    }
+
+    fn entry(&self, range: AddressRange, user: Option<&SnmpAccess>) -> RangeEntry {
+        let (excludes, credentials) = (self.excludes.clone(), self.accesses(user));
+        RangeEntry { excludes, credentials, ..RangeEntry::new(range) }
     }
 }
 
@@ -82,93 +89,80 @@ pub(super) struct DeviceList {
 
 /// Scans, shows, asks whether to go on with it.
 pub(super) async fn look_around(
+    layout: &Layout,
     arguments: &DeviceArguments,
     questions: &Questions,
 ) -> anyhow::Result<DeviceList> {
-    let mut ranges = ranges(arguments, questions)?;
-    let reader = SnmpReader::bind().await?;
+    let mut user = arguments.user.access(layout)?;
+    let mut ranges = ranges(arguments, user.as_ref(), questions)?;
     loop {
-        let found = scan(&reader, &ranges).await;
+        let found = scan(layout, &ranges).await?;
         let mut devices: Vec<InventoryDevice> = found.iter().map(registered).collect();
         for entry in &arguments.devices {
-            devices.push(by_hand(entry).await);
+            devices.push(by_hand(layout, entry).await);
         }
         eprint!("{}", shown(&devices));
         if !questions.possible() || questions.confirm("Register these devices?", true)? {
             return Ok(DeviceList { devices, entries: arguments.devices.clone(), ranges });
         }
-        ranges = ask_ranges(arguments, questions)?;
+        if user.is_none() {
+            user = snmp_user::ask(layout, questions)?;
+        }
+        ranges = ask_ranges(arguments, user.as_ref(), questions)?;
     }
 }
 
-fn ranges(arguments: &DeviceArguments, questions: &Questions) -> anyhow::Result<Vec<RangeEntry>> {
+fn ranges(
+    arguments: &DeviceArguments,
+    user: Option<&SnmpAccess>,
+    questions: &Questions,
+) -> anyhow::Result<Vec<RangeEntry>> {
     if arguments.no_scan {
         return Ok(Vec::new());
     }
     if !arguments.ranges.is_empty() {
-        return Ok(arguments.ranges.iter().map(|range| arguments.entry(range.clone())).collect());
+        return Ok(arguments.ranges.iter().map(|range| arguments.entry(range.clone(), user)).collect());
     }
     let own = local_ranges();
     if !questions.possible() {
-        return Ok(own.into_iter().map(|range| arguments.entry(range)).collect());
+        return Ok(own.into_iter().map(|range| arguments.entry(range, user)).collect());
     }
     let names: Vec<String> = own.iter().map(ToString::to_string).collect();
     if !own.is_empty() && questions.confirm(&format!("Look for devices in {}?", names.join(" and ")), true)? {
-        return Ok(own.into_iter().map(|range| arguments.entry(range)).collect());
+        return Ok(own.into_iter().map(|range| arguments.entry(range, user)).collect());
     }
-    ask_ranges(arguments, questions)
+    ask_ranges(arguments, user, questions)
 }
 
-fn ask_ranges(arguments: &DeviceArguments, questions: &Questions) -> anyhow::Result<Vec<RangeEntry>> {
+fn ask_ranges(
+    arguments: &DeviceArguments,
+    user: Option<&SnmpAccess>,
+    questions: &Questions,
+) -> anyhow::Result<Vec<RangeEntry>> {
     let prompt = "Where to look for devices, such as 192.168.1.0/24; empty when done";
     let check = |text: &str| text.parse::<AddressRange>().map(drop).map_err(|error| error.to_string());
     let mut ranges = Vec::new();
     while let Some(text) = questions.ask_more(prompt, check)? {
-        ranges.extend(text.parse::<AddressRange>().ok().map(|range| arguments.entry(range)));
+        ranges.extend(text.parse::<AddressRange>().ok().map(|range| arguments.entry(range, user)));
     }
     Ok(ranges)
 }
 
 /// Those that are to be watched, of all that answer.
-async fn scan(reader: &SnmpReader, ranges: &[RangeEntry]) -> Vec<FoundDevice> {
+async fn scan(layout: &Layout, ranges: &[RangeEntry]) -> anyhow::Result<Vec<FoundDevice>> {
     let order = discovery::order(ranges, &Discovery::default(), |_| false);
     if order.targets.is_empty() && order.calls.is_empty() && order.announced.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let bar = std::io::stderr().is_terminal().then(|| {
-        let bar = ProgressBar::new(0);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} addresses asked{msg}") {
-            bar.set_style(style);
-        }
-        bar
-    });
-    let progress = |told: ScanProgress| {
-        if let Some(bar) = &bar {
-            bar.set_length(u64::try_from(told.of).unwrap_or(u64::MAX));
-            bar.set_position(u64::try_from(told.asked).unwrap_or(0));
-            bar.set_message(format!(", {} devices", told.found));
-        }
-    };
-    let now = || system_clock().wall;
-    let around = Surroundings {
-        reader,
-        profiles: &Profiles::built_in(),
-        credential: &credential,
-        known: &|_| None,
-        keep: &|_| Box::pin(async { Ok(()) }),
-        now: &now,
-        progress: &progress,
-    };
-    let scan = discovery::scan(&around, &order, TryBook::default()).await;
-    if let Some(bar) = &bar {
-        bar.finish_and_clear();
-    }
+    // What is tried now is not tried again too soon, neither by a second look nor by the daemon later.
+    let store = Store::open(&layout.store_file())?;
+    let scan = look(&order, layout, Some(store)).await?;
     for problem in &scan.problems {
         eprintln!("{}", clean(problem));
     }
     if !scan.refused.is_empty() {
         eprintln!(
-            "At {} somebody speaks SNMP but does not take the community; give it with --community.",
+            "At {} somebody speaks SNMP and takes none of the credentials; give --community or --snmp-user.",
             scan.refused.join(", ")
         );
     }
@@ -179,16 +173,7 @@ async fn scan(reader: &SnmpReader, ranges: &[RangeEntry]) -> Vec<FoundDevice> {
     if !others.is_empty() {
         eprintln!("{} computers and other devices answer too; they are not registered.", others.len());
     }
-    wanted
-}
-
-/// Communities only: a user's password is not typed here.
-fn credential(access: &SnmpAccess) -> Result<SnmpCredential, String> {
-    match access {
-        SnmpAccess::V1 { community } => Ok(SnmpCredential::V1 { community: community.clone() }),
-        SnmpAccess::V2c { community } => Ok(SnmpCredential::V2c { community: community.clone() }),
-        SnmpAccess::V3 { .. } => Err("SNMPv3 users are written into appliance.toml afterwards".to_owned()),
-    }
+    Ok(wanted)
 }
 
 fn registered(found: &FoundDevice) -> InventoryDevice {
@@ -201,10 +186,10 @@ fn registered(found: &FoundDevice) -> InventoryDevice {
 }
 
 /// A device that does not answer is registered by its address alone; it tells who it is later.
-async fn by_hand(entry: &DeviceEntry) -> InventoryDevice {
+async fn by_hand(layout: &Layout, entry: &DeviceEntry) -> InventoryDevice {
     let mut device =
         InventoryDevice { id: None, address: entry.address.clone(), mac: None, state: DeviceState::Present };
-    let Ok(credential) = credential(&entry.access) else { return device };
+    let Ok(credential) = credential(layout, &entry.access) else { return device };
     let target = DeviceTarget { address: entry.address.clone(), credential };
     match read_once(&target, &Profiles::built_in()).await {
         Ok(reading) => {

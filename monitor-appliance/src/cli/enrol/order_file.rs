@@ -1,10 +1,12 @@
 //! Everything for an enrolment in one file, for a box that nobody sits at.
 
 use super::super::account::{Host, Protection};
+use super::super::snmp_user::SnmpUserArguments;
 use super::Arguments;
 use anyhow::Context as _;
 use mailfmt::trust::RootFingerprint;
 use monitor_appliance::enrolment::wipe_file;
+use monitor_appliance::snmp::{AuthProtocol, PrivacyProtocol};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -39,6 +41,11 @@ struct OrderFile {
     communities: Vec<String>,
     #[serde(default)]
     devices: Vec<String>,
+    snmp_user: Option<String>,
+    snmp_auth: Option<AuthProtocol>,
+    snmp_auth_password_file: Option<PathBuf>,
+    snmp_privacy: Option<PrivacyProtocol>,
+    snmp_privacy_password_file: Option<PathBuf>,
 }
 
 fn yes() -> bool {
@@ -79,6 +86,13 @@ pub(super) fn take_over(path: &Path, arguments: &mut Arguments) -> anyhow::Resul
         .devices
         .take_over(!file.scan, &file.ranges, &file.excludes, file.communities, &file.devices)
         .map_err(|(key, error)| wrong(key, &error))?;
+    arguments.devices.take_user(SnmpUserArguments {
+        snmp_user: file.snmp_user,
+        snmp_auth: file.snmp_auth,
+        snmp_auth_password_file: file.snmp_auth_password_file,
+        snmp_privacy: file.snmp_privacy,
+        snmp_privacy_password_file: file.snmp_privacy_password_file,
+    });
     Ok(Secrets { code: Some(Zeroizing::new(file.code)), password: file.password.map(Zeroizing::new) })
 }
 
