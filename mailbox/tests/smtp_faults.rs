@@ -259,6 +259,20 @@ async fn a_refused_login_is_told_without_the_password_even_if_the_server_echoes_
 }
 
 #[tokio::test]
+async fn the_size_that_the_operator_names_counts_where_it_is_less_than_the_servers() {
+    for (named, limit) in [(Some(500), 500), (Some(5_000), 1_000), (None, 1_000)] {
+        let (port, _) = server("220 test.example\r\n", &[]).await;
+        let mut account = account(port, Security::Plain);
+        account.settings.mail_octets_max = named;
+        let mut submission = Submission::connect(&account, &patient()).await.unwrap();
+        assert_eq!(submission.extensions().size_octets_max, Some(limit));
+        let big = OutgoingMail { raw: vec![b'x'; 2_000].into(), ..mail(&["a@center.example"]) };
+        let refused = submission.send(&big).await;
+        assert!(matches!(refused, Err(SendError::TooLarge { limit_octets, .. }) if limit_octets == limit));
+    }
+}
+
+#[tokio::test]
 async fn a_mail_that_the_server_cannot_take_is_not_begun() {
     let (port, mut heard) = server("220 test.example\r\n", &[]).await;
     let mut submission = Submission::connect(&account(port, Security::Plain), &patient()).await.unwrap();

@@ -98,7 +98,8 @@ fn one_mail_is_opened_by_each_of_its_recipients_and_names_none_of_them() {
     let recipients = with_keys((1..=3).map(|number| due(1, number)));
     let center = center();
     let mail =
-        write_mail(&outgoing(&message), 1, &recipients, from(&center), Behind::Nothing, &mut Numbers::new(1)).unwrap();
+        write_mail(&outgoing(&message), 1, &recipients, from(&center), Behind::Nothing, &mut Numbers::new(1))
+            .unwrap();
     assert_eq!(mail.recipients.len(), 3);
     let text = String::from_utf8(mail.raw.to_vec()).unwrap();
     assert!(!text.contains("agent1@") && !text.contains("AGENT"), "{text}");
@@ -131,12 +132,17 @@ fn the_package_travels_behind_the_envelope_as_it_was_ordered() {
     let behind = enclosure(&order_of(&good), &package).unwrap();
     let recipients = with_keys([due(1, 1)]);
     let center = center();
-    let mail = write_mail(&good, 1, &recipients, from(&center), Behind::Octets(&behind), &mut Numbers::new(1)).unwrap();
+    let mail =
+        write_mail(&good, 1, &recipients, from(&center), Behind::Octets(&behind), &mut Numbers::new(1))
+            .unwrap();
     let Classified::Ours { attachment } = classify(&mail.raw, &Limits::default()) else { panic!("not ours") };
     let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
     assert_eq!(mailfmt::package::unwrap(parcel.enclosure, &key, &Limits::default()).unwrap(), package);
 
-    assert!(matches!(enclosure(&order_of(&good), &package[1..]), Err(ComposeError::Enclosure)), "another file");
+    assert!(
+        matches!(enclosure(&order_of(&good), &package[1..]), Err(ComposeError::Enclosure)),
+        "another file"
+    );
     let wrong_length = outgoing(&update(7));
     assert!(matches!(enclosure(&order_of(&wrong_length), &package), Err(ComposeError::Enclosure)));
     assert!(!format!("{good:?}").contains(&key.expose_hex()), "the key is not printed");
@@ -150,9 +156,15 @@ fn a_message_sent_again_has_another_message_id_outside_and_the_same_inside() {
     let recipients = with_keys([due(1, 1)]);
     let center = center();
     let id_line = |sending| {
-        let mail =
-            write_mail(&outgoing(&message), sending, &recipients, from(&center), Behind::Nothing, &mut Numbers::new(1))
-                .unwrap();
+        let mail = write_mail(
+            &outgoing(&message),
+            sending,
+            &recipients,
+            from(&center),
+            Behind::Nothing,
+            &mut Numbers::new(1),
+        )
+        .unwrap();
         let text = String::from_utf8(mail.raw.to_vec()).unwrap();
         text.lines().find(|line| line.starts_with("Message-ID")).unwrap().to_owned()
     };
@@ -220,7 +232,8 @@ fn what_goes_out_is_signed_and_tells_what_it_follows() {
     let from = From { signer: Some(&command_key), follows: Some(17), begins: None, ..from(&center) };
     let message = Message::Command(Command::Ping(Default::default()));
     let recipients = with_keys([due(1, 1)]);
-    let mail = write_mail(&outgoing(&message), 1, &recipients, from, Behind::Nothing, &mut Numbers::new(1)).unwrap();
+    let mail =
+        write_mail(&outgoing(&message), 1, &recipients, from, Behind::Nothing, &mut Numbers::new(1)).unwrap();
     let opened = opened(&mail.raw, &recipients[0].1);
     assert!(opened.is_signed_by(&Role::of(command_key.public())));
     assert!(!opened.is_signed_by(&Role::of(stranger.public())));
@@ -251,4 +264,71 @@ fn opened(raw: &[u8], key: &ChannelKey) -> envelope::OpenedEnvelope {
     let Classified::Ours { attachment } = classify(raw, &Limits::default()) else { panic!("not ours") };
     let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
     envelope::open(parcel.envelope, key, &Limits::default(), now()).unwrap()
+}
+
+#[test]
+fn a_refusal_for_its_size_teaches_the_limit_or_half_of_what_was_tried() {
+    let too_large = SendError::TooLarge { size_octets: 9_000_000, limit_octets: 700_000 };
+    assert_eq!(taught_limit(&too_large, 9_000_000), Some(700_000));
+    let refused = |code, enhanced: Option<&str>, text: &str| {
+        let reply = ServerReply { code, enhanced: enhanced.map(ToOwned::to_owned), text: text.to_owned() };
+        taught_limit(&SendError::Permanent(reply), 9_000_000)
+    };
+    assert_eq!(refused(552, Some("5.3.4"), "5.3.4 too big"), Some(4_500_000));
+    assert_eq!(refused(552, Some("5.2.3"), "5.2.3 length"), Some(4_500_000));
+    assert_eq!(refused(552, None, "Message size exceeds fixed limit"), Some(4_500_000));
+    assert_eq!(refused(552, Some("5.2.2"), "5.2.2 mailbox full"), None, "a full mailbox is no limit of size");
+    assert_eq!(refused(550, None, "no such user"), None);
+    let small = taught_limit(
+        &SendError::Permanent(ServerReply { code: 552, enhanced: Some("5.3.4".into()), text: String::new() }),
+        70_000,
+    );
+    assert_eq!(small, Some(MAIL_OCTETS_MIN), "nothing is cut smaller than makes sense");
+}
+
+#[test]
+fn an_order_in_parts_names_them_and_each_part_follows_an_envelope_of_its_own() {
+    use mailfmt::message::PackagePart;
+    use mailfmt::parts::Parts;
+    let key = ContentKey::generate(&mut Numbers::new(5));
+    let enclosed = mailfmt::package::enclose(&vec![42; 3_000], &key);
+    let parts = Parts::cut(&enclosed, 1_024, None, &Limits::default()).unwrap();
+    let whole = Digest::of(&enclosed);
+    let update = UpdateOrder {
+        package: Digest::of(b"manifest"),
+        target: SoftwareVersion::new("1.0.02-0").unwrap(),
+        enclosure: whole,
+        enclosure_octets: enclosed.len() as u64,
+        content_key: key,
+        permit: None,
+        parts: None,
+    };
+    let center = center();
+    let recipients = with_keys([due(1, 1), due(1, 2)]);
+    let write = |message: Message, behind: Behind<'_>| {
+        let mail =
+            write_mail(&outgoing(&message), 1, &recipients, from(&center), behind, &mut Numbers::new(1))
+                .unwrap();
+        let Classified::Ours { attachment } = classify(&mail.raw, &Limits::default()) else {
+            panic!("not ours")
+        };
+        let parcel = Parcel::split(&attachment, &Limits::default()).unwrap();
+        (opened(&mail.raw, &recipients[1].1).message().unwrap(), parcel.enclosure.to_vec())
+    };
+    let order = Message::Command(Command::Update(update.clone()));
+    let (said, behind) = write(order, Behind::Cut(parts.cutting()));
+    let told = UpdateOrder { parts: Some(parts.cutting().clone()), ..update };
+    assert_eq!((said, behind.len()), (Message::Command(Command::Update(told)), 0));
+    let sha256 = parts.cutting().hash(3).unwrap();
+    let third = Message::Command(Command::Part(PackagePart { enclosure: whole, number: 3, of: 3, sha256 }));
+    let (said, behind) = write(third.clone(), Behind::Octets(parts.part(&enclosed, 3).unwrap()));
+    assert_eq!((said, Digest::of(&behind)), (third, sha256));
+}
+
+#[test]
+fn recipients_with_numbers_of_different_epochs_get_mails_of_their_own() {
+    let mut late = due(1, 2);
+    late.sequence = (7 << 32) + 1;
+    let plans = plan(&[due(1, 1), late, due(1, 3)], 50);
+    assert_eq!(plans.iter().map(|plan| plan.recipients.len()).collect::<Vec<_>>(), [1, 1, 1]);
 }

@@ -58,3 +58,19 @@ fn what_init_writes_is_read_back() {
     let text = toml::to_string(&SettingsFile::new(&settings.center, &settings.address, account)).unwrap();
     assert_eq!(Settings::parse(&text).unwrap(), settings);
 }
+
+#[test]
+fn the_largest_mail_and_the_parity_parts_have_defaults_and_bounds() {
+    let settings = Settings::parse(SMALL).unwrap();
+    assert_eq!((settings.mail_out_octets_max, settings.parity), (10_000_000, None));
+    let text = format!("mail_out_max_octets = 65536\nparity_parts = 1\nparity_group = 10\n{SMALL}");
+    let settings = Settings::parse(&text).unwrap();
+    let parity = settings.parity.map(|parity| (parity.group, parity.extra));
+    assert_eq!((settings.mail_out_octets_max, parity), (65_536, Some((10, 1))));
+    for (wrong, told) in
+        [("mail_out_max_octets = 1000", "65536 to 67108864"), ("parity_parts = 17", "0 to 16")]
+    {
+        let error = Settings::parse(&format!("{wrong}\n{SMALL}")).unwrap_err();
+        assert!(error.to_string().contains(told), "{error}");
+    }
+}

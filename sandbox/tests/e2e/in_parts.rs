@@ -150,3 +150,53 @@ fn a_package_in_parts_of_which_some_are_lost_doubled_overtaken_or_damaged_is_ins
         Ok(())
     });
 }
+
+#[test]
+fn parity_parts_stand_for_lost_ones_without_a_question() {
+    play(&[eager(1)], |stage| {
+        let first = release(stage, FIRST_VERSION, 1, 0)?;
+        stage.site(1)?.reinstall(&first)?;
+        let settings = stage.center.home().join("center.toml");
+        add_settings(&settings, "parity_parts = 1\nparity_group = 4", "")?;
+        // The account's own limit counts like one that its server announces.
+        let text = std::fs::read_to_string(&settings)?;
+        ensure!(text.contains("[[account]]"), "{text}");
+        std::fs::write(&settings, text.replace("[[account]]", "[[account]]\nmail_octets_max = 65536"))?;
+        stage.start()?;
+        stage.hear_from_all()?;
+        stage.site(1)?.stop();
+
+        let new = release(stage, TARGET, 2, 2)?;
+        let folder = new.path.to_string_lossy();
+        let rules = ["--settle-secs", "10", "--trial-secs", "2", "--sign"];
+        let built = stage.center.json(&[&["package", "build", "--release", &folder][..], &rules].concat())?;
+        let address = stage.mail.agent_address(1);
+        office(stage)?.take_mails(&address);
+        let package = text_of(&built, "id");
+        let start = ["rollout", "start", "--package", &package, "--all", "--answer-timeout", "60", "--yes"];
+        stage.center.run(&start)?;
+        eventually("all parts in the mailbox", PATIENCE, || {
+            Ok((transport(stage)? == "accepted").then_some(()))
+        })?;
+        let mails = office(stage)?.take_mails(&address);
+        ensure!(mails.len() > 6, "{} mails", mails.len());
+        // Two neighbours are lost: they are of different groups.
+        for (nth, mail) in mails.iter().enumerate() {
+            if nth != 2 && nth != 3 {
+                office(stage)?.inject(&address, mail);
+            }
+        }
+        stage.site(1)?.start()?;
+        let report = stage.finished("1")?;
+        for row in report.get("rows").map(entries).context("rows")? {
+            ensure!(text(row, "mark") == "updated", "{row:#}");
+        }
+        let times = handed_in(stage, "part")?;
+        ensure!(times.iter().all(|times| *times == 1), "handed in {times:?} times");
+        Ok(())
+    });
+}
+
+fn text_of(value: &Value, field: &str) -> String {
+    text(value, field).to_owned()
+}
