@@ -82,6 +82,7 @@ pub(super) async fn examine(root: &Path, arguments: &Arguments) -> Findings {
     );
     findings.add("credential", context.channel_keys().map(|_| "readable".to_owned()).map_err(Into::into));
     findings.add("store", store(&context));
+    findings.add("ledger", ledger(&context));
     findings.add("clock", clock(&context));
     findings.add("release", release(&context));
     findings.add("update keys", update_keys(&context));
@@ -113,6 +114,20 @@ async fn limited(work: impl Future<Output = anyhow::Result<String>>) -> anyhow::
         Ok(result) => result,
         Err(_) => anyhow::bail!("no end after {} s", LIMIT.as_secs()),
     }
+}
+
+/// Every entry of the ledger is as it was written.
+fn ledger(context: &Context) -> anyhow::Result<String> {
+    let Some(state) = context.open_store()?.check_ledger()? else {
+        return Ok("no reading yet".to_owned());
+    };
+    if let Some(entry) = state.broken {
+        anyhow::bail!(
+            "entry {entry} is not what was written, or one is missing before it; somebody has changed store.db, or the disk has: \
+             tell the center before the next bill"
+        );
+    }
+    Ok(format!("{} entries, each as it was written; {} not told yet", state.last, state.untold))
 }
 
 /// Opened, sound, writable, with room.

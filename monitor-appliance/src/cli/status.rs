@@ -1,6 +1,7 @@
 //! `monitor-appliance status`.
 
 mod clock;
+mod ledger;
 mod traps;
 mod trust;
 mod update;
@@ -34,6 +35,7 @@ pub(super) struct Status {
     waiting: Vec<OutboxRow>,
     modules: Vec<Module>,
     traps: Option<traps::Traps>,
+    ledger: ledger::Ledger,
     busy: Vec<String>,
     updates: update::Updates,
 }
@@ -117,6 +119,7 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
             .collect(),
         busy: store.busy()?.into_iter().map(|busy| format!("{}: {}", busy.module, busy.reason)).collect(),
         traps: traps::look(&store)?,
+        ledger: ledger::look(context, &store)?,
         updates: update::look(&store)?,
     })
 }
@@ -151,6 +154,7 @@ impl Output for Status {
         text += &self.clock.text();
         text += &self.trust.text();
         text += &traps::text(self.traps.as_ref());
+        text += &self.ledger.text();
         text += &self.updates.text();
         for module in &self.modules {
             let state = if module.running { "running" } else { "NOT RUNNING" };

@@ -29,6 +29,9 @@ const LOOKS_MAX: u32 = 10;
 /// Times between two looks at what is to be told.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(30));
 
+/// Reports that may wait for a receipt until nothing more of the ledger is put behind them: it keeps its entries itself.
+const REPORTS_WAITING_MAX: u32 = 200;
+
 /// How often what is too old is forgotten.
 const FORGET_EVERY: SignedDuration = SignedDuration::from_hours(6);
 
@@ -230,7 +233,13 @@ impl Watch {
     ) -> Result<(), StoreError> {
         let clock = self.context.clock_state();
         let now = clock.now;
-        let untold = self.store.read(|store| store.ledger_untold(ENTRIES_MAX)).await?;
+        let untold = self
+            .store
+            .read(|store| match store.outbox_waiting_count()? {
+                0..REPORTS_WAITING_MAX => store.ledger_untold(ENTRIES_MAX),
+                _ => Ok(None),
+            })
+            .await?;
         if let Some(untold) = untold.filter(|untold| looks.is_due(untold, now)) {
             let context = self.context.clone();
             self.store

@@ -229,7 +229,7 @@ fn wrap(before: u64, value: u64, passage: &Passage, rules: &Rules) -> Option<(u6
 
 /// Nothing counts, and what was believed last is remembered: the next reading may be back there.
 fn doubtful(meter: &Meter, value: u64, evidence: &Evidence, rules: &Rules, found: Option<Found>) -> Step {
-    let fresh = meter.believed.clone().filter(|one| one.is_same_run(&evidence.now));
+    let fresh = meter.believed.clone().filter(|one| one.is_doubted() && one.is_same_run(&evidence.now));
     let believed = fresh.or_else(|| {
         let moment = evidence.before;
         // Over a restart something begins anew for good; what comes without one may be over with the next reading.

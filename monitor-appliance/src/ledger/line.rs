@@ -1,5 +1,7 @@
 //! The line of one device: takes its readings in, one after the other, and says what goes into the ledger.
 
+mod source;
+
 use super::Rules;
 use super::class::Class;
 use super::epoch::{Identity, Relation};
@@ -18,8 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Meters taken from one reading; the largest machines have some hundred counts.
 const METERS_MAX: usize = 256;
 
-/// Meters of one epoch that are remembered; more come only of objects that change with every visit.
-const REMEMBERED_MAX: usize = 1024;
+/// So many readings in a row are not late.
+const STRAYS_MAX: u32 = 4;
 
 /// What is remembered of a device between two readings; lies in the store as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,9 @@ pub struct Line {
     /// The last reading before the last restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     before_restart: Option<Moment>,
+    /// The last reading that was passed over since it came late, and how many before it that it goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stray: Option<(u32, Moment)>,
     /// Counts the readings.
     #[serde(default)]
     reading: u64,
@@ -99,6 +104,7 @@ impl Line {
             epoch: 0,
             moment: None,
             before_restart: None,
+            stray: None,
             reading: 0,
             entry: None,
             entered: None,
@@ -168,12 +174,14 @@ impl Line {
     ) -> Vec<LedgerEntry> {
         let before = self.snapshot();
         let now = observation.moment;
-        let passage = before.as_ref().map(|before| Passage::between(&before.moment, &now));
-        let before_boot = self.moment.is_some_and(|last| now.at < last.booted());
-        let late = before_boot && self.before_restart.is_some_and(|before| before.same_run(&now));
-        if late || passage.is_some_and(|passage| passage.running == Running::Older) {
+        let passage = before.as_ref().map(|before| self.passage(&before.moment, &now));
+        if passage.is_some_and(|passage| passage.running == Running::Older) {
+            let (run, last) = self.stray.unwrap_or((0, now));
+            let goes_on = last.at < now.at && last.same_run(&now);
+            self.stray = Some((if goes_on { run.saturating_add(1) } else { 0 }, now));
             return Vec::new();
         }
+        self.stray = None;
         if passage.is_some_and(|passage| passage.running == Running::Restarted) {
             self.before_restart = self.moment;
         }
@@ -254,6 +262,23 @@ impl Line {
         entries
     }
 
+    /// What passed since the last reading. One that comes late is older; but where many go on from each other, it was the clock that
+    /// was set.
+    fn passage(&self, before: &Moment, now: &Moment) -> Passage {
+        let passage = Passage::between(before, now);
+        let of_earlier_run =
+            now.at < before.booted() && self.before_restart.is_some_and(|earlier| earlier.same_run(now));
+        let late = of_earlier_run || passage.running == Running::Older;
+        let goes_on = |(run, stray): (u32, Moment)| {
+            run >= STRAYS_MAX && stray.at < now.at && stray.same_run(now)
+        };
+        if late && self.stray.is_some_and(goes_on) {
+            let doubted = |moment: &Moment| Moment { clock_sure: false, ..*moment };
+            return Passage::between(&doubted(before), &doubted(now));
+        }
+        if late { Passage { running: Running::Older, ..passage } } else { passage }
+    }
+
     fn snapshot(&self) -> Option<Snapshot> {
         let identity = self.identity.clone();
         Some(Snapshot {
@@ -325,7 +350,7 @@ impl Line {
             if taken.iter().any(|one| one.new.reads(value, self.epoch)) {
                 continue;
             }
-            let since_power_on = observation.since_power_on(&value.name);
+            let since_power_on = observation.since_power_on(value);
             let (old, mut step) = match evidence {
                 None => (None, self.first_step(value)),
                 Some((passage, before, relation)) => {
@@ -460,94 +485,6 @@ impl Line {
         self.meters.retain(|meter| meter.epoch == self.epoch || (meter.leads && !led.contains(&meter.name)));
         found.extend(opened.into_iter().filter_map(|number| self.opened_beside(number)));
         found
-    }
-
-    /// A count came from another object than that of the meter that leads, which did not answer.
-    fn opened_beside(&self, number: u32) -> Option<Finding> {
-        let beside = self.meters.iter().find(|meter| meter.number == number)?;
-        let lead = self.leading(&beside.name).filter(|lead| lead.reading != self.reading)?;
-        let words = format!(
-            "read from {} instead of {}: another meter, which counts nothing as long as the first one may come back",
-            beside.source, lead.source
-        );
-        Some(Finding::new(Some(lead), beside, 0, Found::noted(Class::Source, words)?))
-    }
-
-    fn current(&self) -> impl Iterator<Item = &Meter> {
-        self.meters.iter().filter(|meter| meter.epoch == self.epoch)
-    }
-
-    fn leading(&self, name: &str) -> Option<&Meter> {
-        self.meters.iter().find(|meter| meter.leads && meter.name == name)
-    }
-
-    /// Notes which meters were read together, and lets another meter lead where the one before has long been away.
-    fn change_sources(&mut self, rules: &Rules, now: Timestamp) -> Vec<Finding> {
-        let reading = self.reading;
-        let names: BTreeSet<String> =
-            self.meters.iter().filter(|meter| !meter.leads).map(|meter| meter.name.clone()).collect();
-        let mut found = Vec::new();
-        for name in names {
-            let Some(lead) = self.leading(&name).cloned() else { continue };
-            let led = lead.reading == reading;
-            for meter in self.meters.iter_mut().filter(|meter| !meter.leads && meter.name == name) {
-                let read = meter.reading == reading;
-                if led {
-                    meter.beside = read.then_some((reading, meter.sure)).or(meter.beside);
-                    meter.alone_since = None;
-                } else if read {
-                    meter.alone_since.get_or_insert(meter.sure);
-                }
-            }
-            if led || now.duration_since(lead.at) < rules.source_patience {
-                continue;
-            }
-            let read = |meter: &&mut Meter| !meter.leads && meter.name == name && meter.reading == reading;
-            let Some(next) = self.meters.iter_mut().filter(read).min_by_key(|meter| meter.number) else {
-                continue;
-            };
-            next.leads = true;
-            // Where both were not read together, what lies over the last reading of the first one was counted by it already.
-            let together = next.beside.filter(|(together, _)| *together == lead.reading);
-            let counted = together.map(|(_, sure)| sure).or(next.alone_since).unwrap_or(next.sure);
-            let sure = next.sure.saturating_sub(counted);
-            let next = next.clone();
-            let words =
-                format!("{} has not answered for long; {} counts from now on", lead.source, next.source);
-            let one = if together.is_some() {
-                Found::noted(
-                    Class::Source,
-                    format!("{words}; both were read together, so that nothing is missing"),
-                )
-            } else {
-                Found::review(
-                    Class::Source,
-                    None,
-                    format!("{words}; what was counted before its first reading nobody knows"),
-                )
-            };
-            for meter in self.meters.iter_mut().filter(|meter| meter.number == lead.number) {
-                meter.leads = false;
-            }
-            let state = self.names.entry(name).or_default();
-            state.sure = state.sure.saturating_add(sure);
-            if let Some(one) = one {
-                state.doubts = state.doubts.saturating_add(u32::from(one.review));
-                found.push(Finding::new(Some(&lead), &next, sure, one));
-            }
-        }
-        found
-    }
-
-    /// Objects that change with every visit must not fill the store.
-    fn forget(&mut self) {
-        let too_many = self.meters.len().saturating_sub(REMEMBERED_MAX);
-        let mut left = too_many;
-        self.meters.retain(|meter| {
-            let goes = left > 0 && !meter.leads;
-            left -= usize::from(goes);
-            !goes
-        });
     }
 }
 

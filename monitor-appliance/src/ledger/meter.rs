@@ -7,6 +7,9 @@ use mailfmt::message::DeviceId;
 use mailfmt::message::ledger::LedgerPoint;
 use serde::{Deserialize, Serialize};
 
+/// `prtMarkerLifeCount` (RFC 3805).
+const LIFE_COUNT: &str = "1.3.6.1.2.1.43.10.2.1.4.";
+
 /// One count as read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeterValue {
@@ -50,9 +53,14 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// The count since power-on that stands beside a life count: `since-power-on-2` beside `total-2`.
-    pub(super) fn since_power_on(&self, meter: &str) -> Option<u64> {
-        let suffix = meter.strip_prefix("total").or_else(|| meter.strip_prefix("marker_life"))?;
+    /// The count since power-on that stands beside a life count: `since-power-on-2` beside `marker-life-2`. Only the standard
+    /// tables count both alike.
+    pub(super) fn since_power_on(&self, meter: &MeterValue) -> Option<u64> {
+        let name = meter.name.replace('_', "-");
+        let suffix = name.strip_prefix("total").or_else(|| name.strip_prefix("marker-life"))?;
+        if !meter.source.starts_with(LIFE_COUNT) {
+            return None;
+        }
         let fits = |name: &str| name.replace('_', "-").strip_prefix("since-power-on") == Some(suffix);
         self.values.iter().find(|value| fits(&value.name)).map(|value| value.value)
     }

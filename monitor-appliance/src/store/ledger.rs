@@ -4,8 +4,8 @@
 use super::{Change, Store, StoreError, row};
 use crate::ledger::Line;
 use jiff::Timestamp;
-use mailfmt::Digest;
-use mailfmt::message::DeviceId;
+use mailfmt::message::{DeviceId, Family};
+use mailfmt::{Digest, Message, Report};
 use mailfmt::message::ledger::{LedgerEntry, SealedEntry};
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -118,6 +118,17 @@ impl Store {
             ledger: head.ledger,
             last: head.sequence,
             broken,
+        }))
+    }
+
+    /// The ledger's name, the number of its last entry, and how many the center was not told; without a look at the entries.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn ledger_standing(&self) -> Result<Option<(String, u64, u64)>, StoreError> {
+        Ok(head(&self.connection)?.map(|head| {
+            let untold = head.sequence.saturating_sub(head.told);
+            (head.ledger, head.sequence, untold)
         }))
     }
 
@@ -296,6 +307,27 @@ impl Change<'_> {
         self.transaction
             .prepare_cached("UPDATE ledger_head SET told = max(told, ?1)")?
             .execute((row::from_u64(last),))?;
+        Ok(())
+    }
+
+    /// A report was given up: what it would have told of the ledger is to be told again.
+    pub(super) fn take_ledger_back(&self, outbox: i64) -> Result<(), StoreError> {
+        let payload: Option<Vec<u8>> = self
+            .transaction
+            .prepare_cached("SELECT payload FROM outbox WHERE id = ?1 AND kind = 'counters'")?
+            .query_row((outbox,), |row| row.get(0))
+            .optional()?;
+        let Some(payload) = payload else { return Ok(()) };
+        let Ok(Message::Report(Report::Counters(told))) = Message::parse(Family::Report, &payload) else {
+            return Ok(());
+        };
+        let parts = told.devices.iter().filter_map(|device| device.ledger.as_ref());
+        let first = parts.flat_map(|part| &part.entries).map(|entry| entry.sequence).min();
+        if let Some(first) = first {
+            self.transaction
+                .prepare_cached("UPDATE ledger_head SET told = max(forgotten, min(told, ?1))")?
+                .execute((row::from_u64(first.saturating_sub(1)),))?;
+        }
         Ok(())
     }
 

@@ -295,6 +295,7 @@ impl Change<'_> {
             .execute((id, at.as_millisecond()))?;
         if changed > 0 {
             self.count(super::Tally::ReportsExpired)?;
+            self.take_ledger_back(id)?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ mod enrolment;
 mod in_parts;
 mod job;
 mod kills;
+mod ledger;
 mod mail_trouble;
 mod main_job;
 mod play;

@@ -57,7 +57,7 @@ fn what_happened_to_a_device_is_its_history_newest_first() {
         2,
         CensusReport { events: vec![event("moved", "10.0.0.9", "10.0.0.5")], ..CensusReport::default() },
     );
-    let words = |serial| {
+    let words = |serial: Option<&str>| {
         let events = db.device_events(Some(&agent(1)), serial, 10).unwrap();
         events.into_iter().map(|event| event.event.event).collect::<Vec<_>>()
     };

@@ -127,3 +127,30 @@ fn while_the_clock_is_doubted_no_month_is_closed() {
         .unwrap();
     assert!(site.entries().iter().all(|entry| entry.closes.is_none()));
 }
+
+#[test]
+fn entries_of_a_report_that_was_given_up_are_told_again() {
+    let mut site = Site::new();
+    site.visit("2026-11-10T08:00:00Z", &observed("A1", 100_000, 80_000));
+    site.visit("2026-11-10T09:00:00Z", &observed("A1", 60, 12));
+    let untold = site.store.ledger_untold(ENTRIES_MAX).unwrap().unwrap();
+    let now = at("2026-11-10T09:00:00Z").now;
+    let outgoing = crate::store::Outgoing {
+        id: MessageId::from_bytes([7; 16]),
+        center: "CENTER".parse().unwrap(),
+        report: report(&untold.ledger, &untold.entries, &site.store).unwrap(),
+        in_reply_to: None,
+        created: now,
+        expires: now,
+    };
+    let id = site
+        .store
+        .change(|change| {
+            change.note_ledger_told(2)?;
+            change.enqueue(&outgoing)
+        })
+        .unwrap();
+    assert!(site.store.ledger_untold(ENTRIES_MAX).unwrap().unwrap().entries.is_empty());
+    site.store.change(|change| change.expire(id, now)).unwrap();
+    assert_eq!(site.store.ledger_untold(ENTRIES_MAX).unwrap().unwrap().entries.len(), 2);
+}

@@ -233,3 +233,14 @@ fn a_reading_from_before_a_restart_that_comes_late_changes_nothing_even_while_th
     visits.total(240, 90, 91_040);
     assert_eq!((visits.position(), visits.findings()), (40, vec![]));
 }
+
+#[test]
+fn a_clock_that_was_set_back_for_good_stops_no_counting() {
+    let mut visits = Visits::new();
+    visits.total(6000, 600, 91_000);
+    for hour in 1..12 {
+        visits.total(hour * 60, 600 + hour * 60, 91_000 + hour.unsigned_abs() * 10);
+    }
+    assert_eq!(visits.position(), 110);
+    visits.found(Class::Clock, false);
+}

@@ -34,7 +34,9 @@ fn an_object_that_was_read_together_with_the_first_one_takes_over_without_a_gap(
     let mut visits = Visits::new();
     visits.visit(0, 600, vec![total(LIFE, 1000), total(PRIVATE, 5000)]);
     visits.visit(60, 660, vec![total(LIFE, 1010), total(PRIVATE, 5010)]);
-    visits.visit(1560, 2160, vec![total(PRIVATE, 5025)]);
+    for minutes in [1500, 1530, 1560] {
+        visits.visit(minutes, 600 + minutes, vec![total(PRIVATE, 5025)]);
+    }
     visits.found(Class::Source, false);
     assert_eq!(visits.position(), 25);
 }

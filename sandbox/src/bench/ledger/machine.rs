@@ -206,7 +206,7 @@ pub(super) fn series(kind: Kind, seed: u64, visits: usize) -> Vec<Reading> {
         others: 0,
     };
     let mut readings = vec![machine.read(0, 0, false)];
-    let (mut clock_off, mut flipped) = (0, false);
+    let (mut clock_off, mut flipped, mut clean) = (0, false, true);
     while readings.len() < visits {
         machine.now += 3600 + i64::try_from(dice.below(40)).unwrap_or_default();
         let pages = if dice.one_in(3) { 0 } else { dice.below(220) };
@@ -220,7 +220,8 @@ pub(super) fn series(kind: Kind, seed: u64, visits: usize) -> Vec<Reading> {
         let mut garbage = None;
         match now {
             Kind::Calm | Kind::Mixed | Kind::WrapSevenDigits | Kind::Wrap32Bits => machine.print(pages),
-            Kind::Wobble if happens => {
+            // What it forgets was either read from the meter at hand or by nobody.
+            Kind::Wobble if happens && clean => {
                 machine.print(pages);
                 machine.boot(&mut dice);
                 machine.forget(1 + dice.below(10));
@@ -296,6 +297,7 @@ pub(super) fn series(kind: Kind, seed: u64, visits: usize) -> Vec<Reading> {
         {
             disturbed = true;
         }
+        clean = source == 0 && garbage.is_none();
         let mut reading = machine.read(source, clock_off, disturbed);
         if let Some(garbage) = garbage {
             reading.values.truncate(0);
