@@ -15,6 +15,7 @@ mod ingest;
 mod ledger;
 mod package;
 mod powercut;
+mod scrape;
 mod stranger;
 
 pub(crate) use stranger::inside as stranger_inside;
@@ -45,6 +46,8 @@ pub(crate) enum Name {
     /// seed; `LEDGER_SEED` names another. `silently_wrong`: series whose count is wrong where nobody is asked. `flagged_percent`:
     /// of the steps in which something happened that a plain difference cannot know, those that carry a finding.
     Ledger,
+    /// How fast, how gently and how cheaply a thousand printers are read.
+    Scrape,
     /// An attack for every threat, a line each.
     Attacks,
     /// Power cuts at every durable change of an update and of a rollout.
@@ -138,6 +141,7 @@ pub(crate) fn run(
             Name::Powercut => powercut::run(points),
             Name::Stranger => stranger::run(),
             Name::Faults => faults::run(),
+            Name::Scrape => scrape::run(runtime),
             Name::Discovery => discovery::run(now, runtime),
             Name::Accuracy => accuracy::run(&paths),
         };
@@ -170,6 +174,7 @@ impl Name {
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
             Self::Accuracy => "recorded devices, each value beside what others read",
             Self::Faults => "a jam on its way to the operator, with a trap and without; two hundred jams in a row",
+            Self::Scrape => "a thousand recorded printers, read in full and looked at, beside two peers",
             Self::Discovery => "254 addresses with forty printers, with none, and with twelve that are shy",
             Self::Stranger => "a new box, a code on paper, a real mail server, and somebody who types",
         }

@@ -4,6 +4,7 @@ use super::{Change, Store, StoreError, row};
 use crate::snmp::Usage;
 use jiff::Timestamp;
 use rusqlite::OptionalExtension as _;
+use std::collections::BTreeMap;
 
 impl Store {
     /// What was learned of the device at `address`: for [`crate::snmp::Acquaintance::restore`].
@@ -16,6 +17,17 @@ impl Store {
             .prepare_cached("SELECT body FROM layout WHERE address = ?1")?
             .query_row((address,), |row| row.get(0))
             .optional()?)
+    }
+
+    /// How many readings are kept of each device, by address.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn reading_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT address, COUNT(*) FROM reading GROUP BY address")?;
+        let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get::<_, u32>(1)?.into())))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// What the device at `address` got within the hour before the time given with it.

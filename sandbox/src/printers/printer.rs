@@ -285,6 +285,7 @@ fn reply(shared: &Shared, datagram: &[u8]) -> Option<(Bytes, Duration)> {
     let message = state.station.answer(Bytes::copy_from_slice(datagram), up, noise);
     let wrong = state.station.wrong_credentials() != before;
     state.tally.came(wrong, Instant::now());
+    state.tally.carried(datagram.len() + message.as_ref().map_or(0, Bytes::len));
     if message.is_none() {
         state.tally.ignored(Instant::now());
     }

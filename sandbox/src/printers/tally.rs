@@ -12,6 +12,8 @@ pub struct Tally {
     pub requests: u64,
     /// Datagrams that went out.
     pub answers: u64,
+    /// Octets of both.
+    pub octets: u64,
     /// Requests with a community or a user that the printer does not take. Asking for its SNMPv3 engine is none.
     pub wrong_credentials: u64,
     /// Most requests that were outstanding at the same time.
@@ -28,6 +30,11 @@ impl Tally {
         self.waiting += 1;
         self.unanswered.retain(|until| now < *until);
         self.outstanding_max = self.outstanding_max.max(self.waiting + self.unanswered.len());
+    }
+
+    /// Octets came or went out.
+    pub(super) fn carried(&mut self, octets: usize) {
+        self.octets += u64::try_from(octets).unwrap_or(u64::MAX);
     }
 
     /// It was answered.
