@@ -159,9 +159,9 @@ fn parity_parts_stand_for_lost_ones_without_a_question() {
         let settings = stage.center.home().join("center.toml");
         add_settings(&settings, "parity_parts = 1\nparity_group = 4", "")?;
         // The account's own limit counts like one that its server announces.
-        let text = std::fs::read_to_string(&settings)?;
-        ensure!(text.contains("[[account]]"), "{text}");
-        std::fs::write(&settings, text.replace("[[account]]", "[[account]]\nmail_octets_max = 65536"))?;
+        let before = std::fs::read_to_string(&settings)?;
+        ensure!(before.contains("[[account]]"), "{before}");
+        std::fs::write(&settings, before.replace("[[account]]", "[[account]]\nmail_octets_max = 65536"))?;
         stage.start()?;
         stage.hear_from_all()?;
         stage.site(1)?.stop();
@@ -172,8 +172,8 @@ fn parity_parts_stand_for_lost_ones_without_a_question() {
         let built = stage.center.json(&[&["package", "build", "--release", &folder][..], &rules].concat())?;
         let address = stage.mail.agent_address(1);
         office(stage)?.take_mails(&address);
-        let package = text_of(&built, "id");
-        let start = ["rollout", "start", "--package", &package, "--all", "--answer-timeout", "60", "--yes"];
+        let package = text(&built, "id");
+        let start = ["rollout", "start", "--package", package, "--all", "--answer-timeout", "60", "--yes"];
         stage.center.run(&start)?;
         eventually("all parts in the mailbox", PATIENCE, || {
             Ok((transport(stage)? == "accepted").then_some(()))
@@ -195,8 +195,4 @@ fn parity_parts_stand_for_lost_ones_without_a_question() {
         ensure!(times.iter().all(|times| *times == 1), "handed in {times:?} times");
         Ok(())
     });
-}
-
-fn text_of(value: &Value, field: &str) -> String {
-    text(value, field).to_owned()
 }

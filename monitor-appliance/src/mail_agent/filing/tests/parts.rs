@@ -358,9 +358,9 @@ fn whatever_a_kill_takes_from_the_store_the_disk_tells_it_again() {
         set_back(&site, &before);
         // The mail was not deleted and comes again, or only the next pass looks at the disk.
         if nth % 2 == 0 {
-            assert_eq!(site.file(mail), Filed::Repeat)
+            assert_eq!(site.file(mail), Filed::Repeat);
         } else {
-            pursue_at(&site, 0)
+            pursue_at(&site, 0);
         }
         pursue_at(&site, 0);
         assert_eq!(site.here(), nth);
