@@ -10,6 +10,7 @@ mod profiles;
 mod programs;
 mod questions;
 mod setup;
+mod snmp_user;
 mod status;
 mod table;
 mod update;
@@ -120,6 +121,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Code> {
         Command::Profiles(command) => {
             let (shown, code) = profiles::run(&root, &command)?;
             print(format, &shown, code)
+        }
+        Command::Device(device::Command::History(arguments)) => {
+            print(format, &device::history::history(&context()?, &arguments)?, Code::Done)
+        }
+        Command::Device(device::Command::Computers) => {
+            print(format, &device::history::computers(&context()?)?, Code::Done)
         }
         Command::Device(device::Command::Classes(arguments)) => {
             print(format, &device::classes::run(&root, &arguments)?, Code::Done)

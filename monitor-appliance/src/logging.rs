@@ -17,7 +17,8 @@ pub fn start(filter: &str) {
 
 /// What `filter` lets through. Without the regular expressions of `EnvFilter`: they would be a tenth of every program.
 fn levels(filter: &str) -> Targets {
-    let mut levels = Targets::new().with_default(LevelFilter::INFO);
+    // It calls every address an error at which nobody is; who asks devices says what is worth saying.
+    let mut levels = Targets::new().with_default(LevelFilter::INFO).with_target("async_snmp", LevelFilter::OFF);
     // The library reads no word at all as `error`.
     let level = |word: &str| word.parse::<LevelFilter>().ok().filter(|_| !word.is_empty());
     for part in filter.split(',').map(str::trim) {
@@ -58,6 +59,12 @@ mod tests {
         assert!(filter.would_enable("monitor_appliance::mail_agent", &Level::DEBUG));
         assert!(filter.would_enable("anything", &Level::WARN));
         assert!(!filter.would_enable("anything", &Level::INFO));
+    }
+
+    #[test]
+    fn silent_addresses_are_no_errors_unless_they_are_asked_for() {
+        assert!(!levels("debug").would_enable("async_snmp::client", &Level::ERROR));
+        assert!(levels("async_snmp=error").would_enable("async_snmp::client", &Level::ERROR));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(super) mod classes;
 pub(super) mod read;
+pub(super) mod history;
 pub(super) mod scan;
 
 use monitor_appliance::settings::{DeviceEntry, SnmpAccess, is_device_address};
@@ -15,6 +16,10 @@ pub(super) enum Command {
     Classes(classes::ClassesArgs),
     /// Look for devices on the LAN.
     Scan(Box<scan::ScanArguments>),
+    /// Show what happened to devices: new, moved, swapped, vanished, returned, changed.
+    History(history::HistoryArguments),
+    /// Show how the computers of this site fare.
+    Computers,
 }
 
 /// `ADDRESS` or `ADDRESS,COMMUNITY`, as `setup --device` takes it.

@@ -110,7 +110,7 @@ mod tests {
         };
         let mut store = Store::open(&file).unwrap();
         let keep = |store: &mut Store, one: Try| {
-            store.change(|change| change.keep_credential_tries(&[one])).unwrap()
+            store.change(|change| change.keep_credential_tries(&[one])).unwrap();
         };
         keep(&mut store, one(0, Outcome::Wrong));
         keep(&mut store, one(0, Outcome::Good));

@@ -14,7 +14,7 @@ const INSIDE: &str = "ANNOUNCED_INSIDE";
 const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 251), 5353);
 
 /// The network: 10.99.0.0/24, where this machine is everybody.
-const NETWORK: &str = "ip link set lo up && ip link add v0 type veth peer name v1 && ip link set v1 up \
+const NETWORK: &str = "ip link set lo up && ip link add v0 type veth peer name v1 && ip link set v1 addrgenmode none up \
     && for host in 1 7 8 9; do ip addr add 10.99.0.$host/24 dev v0; done && ip link set v0 up \
     && ip -6 addr add fe80::6/64 dev v0 nodad && exec \"$0\" --exact \"$1\" --nocapture";
 

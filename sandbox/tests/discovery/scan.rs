@@ -78,8 +78,8 @@ async fn who_a_scan_finds_is_who_a_full_reading_finds() {
         let full = reader.read_full(&target, &limits).await.unwrap();
         assert!(DeviceKind::of(&short).is_watched(), "{}", recording.name());
         assert_eq!(
-            interpret(&short, &monitor_appliance::profile::Profiles::built_in()).identity,
-            interpret(&full, &monitor_appliance::profile::Profiles::built_in()).identity,
+            interpret(&short, &Profiles::built_in()).identity,
+            interpret(&full, &Profiles::built_in()).identity,
             "{}",
             recording.name()
         );
