@@ -245,3 +245,68 @@ fn a_limit_of_the_way_counts_for_the_next_package_and_only_falls() {
         "then a larger mail is tried again"
     );
 }
+
+/// Does `work` while the power goes after so many writes; returns whether it went. Nothing of the work is there then.
+fn cut_off(
+    center: &mut Center,
+    path: &Path,
+    writes: usize,
+    work: impl Fn(&mut Center) -> Result<(), DbError>,
+) -> bool {
+    let before = center.dump();
+    center.cut_after(writes);
+    let went = work(center).is_err();
+    center.db = Db::open(path).unwrap();
+    if went {
+        assert_eq!(center.dump(), before, "half of it was left after {writes} writes");
+        work(center).unwrap();
+    }
+    went
+}
+
+/// The cut, the sending of all parts and the question for two of them; every step is cut off after so many writes, where
+/// `writes` is given, and done again.
+fn parts_in_spite_of(path: &Path, writes: usize) -> (String, usize) {
+    let mut center = Center::new(Db::create(path).unwrap(), 2);
+    let outgoing = ordered(&mut center);
+    let parts = Parts::cut(&[7; 5_000], PART_OCTETS, None, &Limits::default()).unwrap();
+    let carriage = Carriage::Parts { shape: *parts.shape(), part_octets: PART_OCTETS, parity: None };
+    let update = order_in(&outgoing).unwrap();
+    let mut cuts = usize::from(cut_off(&mut center, path, writes, |center| {
+        let (now, mut random) = (center.now, counting(500));
+        center.db.store_cut(&outgoing, &carriage, Some((&update, &parts)), now, &mut random)
+    }));
+    cuts += usize::from(cut_off(&mut center, path, writes, |center| {
+        let taken = due(center).into_iter().map(|(outbox, agent)| (outbox, agent, Try::Accepted));
+        let now = center.now;
+        center.db.record_tries(&taken.collect::<Vec<_>>(), now)
+    }));
+    cuts += usize::from(cut_off(&mut center, path, writes, |center| {
+        let order = center.messages().0.unwrap();
+        let (package, now) = (center.inspection.id, center.now);
+        let report = PartsMissingReport { package, here: 3, of: 5, missing: vec![2, 4] };
+        let origin = center.origin(1, Some(order));
+        center.db.write(|tx| {
+            let again = send_again(tx, &agent(1), &order, &report, now)?;
+            on_parts_missing(tx, &origin, &report, again)
+        })
+    }));
+    assert_eq!(due(&center).len(), 2);
+    (center.dump(), cuts)
+}
+
+#[test]
+fn a_kill_at_any_write_leaves_all_of_the_parts_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, _) = parts_in_spite_of(&folder.path().join("whole.db"), usize::MAX >> 8);
+    let mut all = 0;
+    for writes in 0.. {
+        let (left, cuts) = parts_in_spite_of(&folder.path().join(format!("{writes}.db")), writes);
+        assert_eq!(left, whole, "cut after {writes} writes");
+        all += cuts;
+        if cuts == 0 {
+            break;
+        }
+    }
+    assert!(all >= 60, "only {all} cuts were tried");
+}
