@@ -2,6 +2,7 @@
 
 use super::take_back::{CONTENT, LOG, Names, PowerError, parse_log, take_back_names};
 use mailfmt::Digest;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{Error, ErrorKind};
@@ -99,9 +100,8 @@ impl Contents {
                 let target = fs::read_link(&path).map_err(|source| io(&path, source))?;
                 tree.nodes.insert(path, Node::Link(target));
             } else if about.is_file() {
-                if !tree.files.contains_key(&about.ino()) {
-                    let digest = self.keep(&path, &about)?;
-                    tree.files.insert(about.ino(), Content { mode: about.mode(), digest });
+                if let Entry::Vacant(unseen) = tree.files.entry(about.ino()) {
+                    unseen.insert(Content { mode: about.mode(), digest: self.keep(&path, &about)? });
                 }
                 tree.nodes.insert(path, Node::File(about.ino()));
             }
@@ -183,7 +183,7 @@ impl Kept {
     }
 
     /// Lays a tree out, with what is below `from` below `to`, also where a short text says where it is. Names of one file
-    /// become names of one file; what `shared` has as well, by content and mode, becomes a further name of it there.
+    /// become names of one file, and of no other; what `shared` has is given a further name.
     pub(super) fn lay(&self, tree: &Tree, from: &Path, to: &Path, shared: &Shared) -> Result<(), PowerError> {
         let mut laid: HashMap<u64, PathBuf> = HashMap::new();
         for (path, node) in &tree.nodes {
@@ -197,7 +197,7 @@ impl Kept {
                     (Some(first), _) => fs::hard_link(first, &new),
                     (None, Some(content)) => {
                         laid.insert(*inode, new.clone());
-                        match shared.0.get(&(content.digest, content.mode)) {
+                        match shared.name(*inode, *content) {
                             Some(same) => fs::hard_link(same, &new),
                             None => match self.moved_text(&content.digest, from, to)? {
                                 Some(text) => fs::write(&new, text),
@@ -217,9 +217,9 @@ impl Kept {
     }
 }
 
-/// Files into which nobody writes in place, by content and mode.
+/// Files into which nobody writes in place, by their inodes.
 #[derive(Debug, Default)]
-pub(super) struct Shared(HashMap<(Digest, u32), PathBuf>);
+pub(super) struct Shared(HashMap<u64, (Content, PathBuf)>);
 
 impl Shared {
     /// The files of a tree below the folders `which`; they must stay as long as anything is laid out.
@@ -227,9 +227,14 @@ impl Shared {
         let below = |path: &Path| which.iter().any(|folder| path.starts_with(folder));
         let files = tree.nodes.iter().filter(|(path, _)| below(path)).filter_map(|(path, node)| {
             let Node::File(inode) = node else { return None };
-            tree.files.get(inode).map(|content| ((content.digest, content.mode), path.clone()))
+            tree.files.get(inode).map(|content| (*inode, (*content, path.clone())))
         });
         Self(files.collect())
+    }
+
+    /// A name of this very file, if it is as it was.
+    fn name(&self, inode: u64, content: Content) -> Option<&Path> {
+        self.0.get(&inode).filter(|(known, _)| *known == content).map(|(_, path)| path.as_path())
     }
 }
 

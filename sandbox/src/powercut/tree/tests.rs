@@ -43,13 +43,31 @@ fn what_was_seen_is_laid_out_as_it_was_and_says_where_it_is_now() {
     let mut bench = Bench::new();
     let tree = bench.see();
     let [root, _] = bench.circuit.folders().map(Path::to_owned);
-    assert_eq!(bench.contents.kept().that_cannot_move(&tree, &root).unwrap(), [PathBuf::new(); 0]);
+    assert_eq!(bench.contents.kept().that_cannot_move(&tree, &root).unwrap(), Vec::<PathBuf>::new());
     let other = bench.folder.path().canonicalize().unwrap().join("other");
     bench.contents.kept().lay(&tree, &root, &other, &Shared::default()).unwrap();
     assert_eq!(fs::read_to_string(other.join("link")).unwrap(), format!("I am in {}\n", other.display()));
     fs::write(other.join("old"), "new\n").unwrap();
     assert_eq!(fs::read_to_string(other.join("tree/again")).unwrap(), "new\n", "one file with two names");
     assert_eq!(fs::read_to_string(root.join("old")).unwrap(), "old\n", "and not the one that was seen");
+}
+
+#[test]
+fn a_copy_stays_a_file_of_its_own_and_a_shared_file_is_shared() {
+    let mut bench = Bench::new();
+    let [root, _] = bench.circuit.folders().map(Path::to_owned);
+    let base = bench.folder.path().canonicalize().unwrap().join("base");
+    fs::write(&base, "the same\n").unwrap();
+    fs::hard_link(&base, root.join("shared")).unwrap();
+    fs::copy(&base, root.join("copy")).unwrap();
+    let shared =
+        Shared::of(&bench.contents.see(&[base.parent().unwrap()]).unwrap(), std::slice::from_ref(&base));
+    let tree = bench.see();
+    let other = bench.folder.path().join("other");
+    bench.contents.kept().lay(&tree, &root, &other, &shared).unwrap();
+    let inode = |path: &Path| path.symlink_metadata().unwrap().ino();
+    assert_eq!(inode(&other.join("shared")), inode(&base));
+    assert_ne!(inode(&other.join("copy")), inode(&base));
 }
 
 #[test]
