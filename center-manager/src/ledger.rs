@@ -46,7 +46,8 @@ impl std::str::FromStr for Month {
     type Err = NoMonth;
 
     fn from_str(text: &str) -> Result<Self, NoMonth> {
-        let digits = |text: &str, count| text.len() == count && text.bytes().all(|octet| octet.is_ascii_digit());
+        let digits =
+            |text: &str, count| text.len() == count && text.bytes().all(|octet| octet.is_ascii_digit());
         let (year, month) = text.split_once('-').ok_or(NoMonth)?;
         let known = digits(year, 4) && digits(month, 2) && matches!(month.parse(), Ok(1..=12u8));
         if known { Ok(Self(text.to_owned())) } else { Err(NoMonth) }
@@ -218,7 +219,8 @@ impl DeviceMonth {
     #[must_use]
     pub fn lines(&self) -> Vec<Line> {
         let leading = |placed: &Placed| {
-            let names = placed.entry.meters.iter().filter(|meter| meter.leads).map(|meter| meter.name.clone());
+            let names =
+                placed.entry.meters.iter().filter(|meter| meter.leads).map(|meter| meter.name.clone());
             names.collect::<BTreeSet<_>>()
         };
         let mut names = leading(&self.to);
@@ -245,17 +247,21 @@ impl DeviceMonth {
         let findings: Vec<Finding> =
             self.findings.iter().filter(|finding| finding.name == name).cloned().collect();
         let corrected = findings.iter().map(Finding::correction).fold(0, i64::saturating_add);
-        let counted = to.filter(|_| same_ledger).map(|(_, to)| {
-            to.sure.saturating_sub(from.map_or(0, |(_, from)| from.sure))
-        });
+        let counted = to
+            .filter(|_| same_ledger)
+            .map(|(_, to)| to.sure.saturating_sub(from.map_or(0, |(_, from)| from.sure)));
         // A finding whose entry has not come is known by its number only.
-        let told = to.map_or(0, |(_, meter)| meter.doubts).saturating_sub(from.map_or(0, |(_, meter)| meter.doubts));
+        let told =
+            to.map_or(0, |(_, meter)| meter.doubts).saturating_sub(from.map_or(0, |(_, meter)| meter.doubts));
         let come = findings.iter().filter(|finding| finding.found.review).count();
         if same_ledger && usize::try_from(told).is_ok_and(|told| told > come) {
             flags.push("a finding to be reviewed has not come yet".to_owned());
         }
-        let review_by: BTreeSet<&'static str> =
-            findings.iter().filter(|finding| finding.is_open()).filter_map(|finding| finding.review_by).collect();
+        let review_by: BTreeSet<&'static str> = findings
+            .iter()
+            .filter(|finding| finding.is_open())
+            .filter_map(|finding| finding.review_by)
+            .collect();
         let estimated = [from, to].into_iter().flatten().any(|(placed, _)| placed.entry.between.is_some());
         Some(Line {
             agent: self.agent.clone(),

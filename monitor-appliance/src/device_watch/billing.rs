@@ -78,7 +78,7 @@ impl Observed {
             device: self.device.clone(),
             address: self.address.clone(),
             identity: self.identity.clone(),
-            moment: Moment { at: clock.now, clock_sure: clock.is_credible(), uptime_secs: self.uptime_secs },
+            moment: Moment { at: clock.now, clock_sure: !clock.is_doubted(), uptime_secs: self.uptime_secs },
             values: self.values.clone(),
         }
     }

@@ -269,9 +269,8 @@ impl Line {
         let of_earlier_run =
             now.at < before.booted() && self.before_restart.is_some_and(|earlier| earlier.same_run(now));
         let late = of_earlier_run || passage.running == Running::Older;
-        let goes_on = |(run, stray): (u32, Moment)| {
-            run >= STRAYS_MAX && stray.at < now.at && stray.same_run(now)
-        };
+        let goes_on =
+            |(run, stray): (u32, Moment)| run >= STRAYS_MAX && stray.at < now.at && stray.same_run(now);
         if late && self.stray.is_some_and(goes_on) {
             let doubted = |moment: &Moment| Moment { clock_sure: false, ..*moment };
             return Passage::between(&doubted(before), &doubted(now));
@@ -421,13 +420,9 @@ impl Line {
         taken: &[Taken],
     ) -> Meter {
         let (number, sure, leads, beside, alone_since) = match old.filter(|old| old.epoch == self.epoch) {
-            Some(old) => (
-                old.number,
-                old.sure.saturating_add(step.sure),
-                old.leads,
-                old.beside,
-                old.alone_since,
-            ),
+            Some(old) => {
+                (old.number, old.sure.saturating_add(step.sure), old.leads, old.beside, old.alone_since)
+            }
             None => {
                 self.last_meter = self.last_meter.saturating_add(1);
                 let led =

@@ -4,9 +4,9 @@
 use super::{Change, Store, StoreError, row};
 use crate::ledger::Line;
 use jiff::Timestamp;
+use mailfmt::message::ledger::{LedgerEntry, SealedEntry};
 use mailfmt::message::{DeviceId, Family};
 use mailfmt::{Digest, Message, Report};
-use mailfmt::message::ledger::{LedgerEntry, SealedEntry};
 use rusqlite::{Connection, OptionalExtension as _};
 
 /// Where the ledger stands.

@@ -14,8 +14,8 @@
 mod machine;
 
 use super::Figure;
-use machine::{Dice, Kind, Reading, series, total};
 use jiff::Timestamp;
+use machine::{Dice, Kind, Reading, series, total};
 use mailfmt::message::ledger::LedgerFinding;
 use monitor_appliance::ledger::{Closing, Identity, Line, Moment, Observation, Rules};
 
@@ -49,7 +49,9 @@ pub(super) fn run() -> anyhow::Result<Vec<Figure>> {
         Ok(text) => text.parse()?,
         Err(_) => SEED,
     };
-    eprintln!("  seed {seed} (LEDGER_SEED), {SERIES} series of {VISITS} readings of each kind, and the cases by hand");
+    eprintln!(
+        "  seed {seed} (LEDGER_SEED), {SERIES} series of {VISITS} readings of each kind, and the cases by hand"
+    );
     let mut sum = Outcome::default();
     let (mut wrong, mut naive, mut all) = (0u64, 0u64, 0u64);
     let mut add = |name: &str, outcomes: &[Outcome]| {
@@ -88,7 +90,8 @@ pub(super) fn run() -> anyhow::Result<Vec<Figure>> {
         sum.calm,
         percent(sum.calm_flagged, sum.calm)
     );
-    let figure = |figure, value, unit, against: String| Figure { bench: "ledger", figure, value, unit, against };
+    let figure =
+        |figure, value, unit, against: String| Figure { bench: "ledger", figure, value, unit, against };
     Ok(vec![
         figure(
             "silently_wrong",
@@ -100,7 +103,10 @@ pub(super) fn run() -> anyhow::Result<Vec<Figure>> {
             "flagged_percent",
             percent(sum.disturbed_flagged, sum.disturbed),
             "% of disturbed steps",
-            format!("sum of positive differences: 0; of undisturbed steps: {:.3}", percent(sum.calm_flagged, sum.calm)),
+            format!(
+                "sum of positive differences: 0; of undisturbed steps: {:.3}",
+                percent(sum.calm_flagged, sum.calm)
+            ),
         ),
     ])
 }
@@ -255,15 +261,19 @@ fn by_hand() -> Vec<(&'static str, Vec<Reading>)> {
     let mut two_collectors = readings(
         &named,
         &[],
-        &[(up(0), 1000, 0, false), (up(1), 1004, 4, false), (up(2), 1007, 7, false), (up(3), 1010, 10, false)],
+        &[
+            (up(0), 1000, 0, false),
+            (up(1), 1004, 4, false),
+            (up(2), 1007, 7, false),
+            (up(3), 1010, 10, false),
+        ],
     );
     // The other collector's clock is an hour and a half behind: by their times its readings come too early.
     let behind: Vec<Reading> = two_collectors
         .iter()
         .map(|reading| {
             let at = reading.moment.at.saturating_sub(jiff::SignedDuration::from_mins(90));
-            let moment =
-                Moment { at: at.unwrap_or(reading.moment.at), clock_sure: false, ..reading.moment };
+            let moment = Moment { at: at.unwrap_or(reading.moment.at), clock_sure: false, ..reading.moment };
             Reading { moment, ..reading.clone() }
         })
         .collect();
@@ -310,7 +320,12 @@ fn by_hand() -> Vec<(&'static str, Vec<Reading>)> {
             readings(
                 &nameless,
                 &[],
-                &[(up(0), 50_000, 0, false), (up(1), 50_050, 50, false), (5, 250_050, 60, true), (65, 250_070, 80, false)],
+                &[
+                    (up(0), 50_000, 0, false),
+                    (up(1), 50_050, 50, false),
+                    (5, 250_050, 60, true),
+                    (65, 250_070, 80, false),
+                ],
             ),
         ),
         (
@@ -318,7 +333,12 @@ fn by_hand() -> Vec<(&'static str, Vec<Reading>)> {
             readings(
                 &nameless,
                 &[],
-                &[(up(0), 50_000, 0, false), (up(1), 50_300, 300, false), (5, 20_000, 320, true), (65, 20_100, 420, false)],
+                &[
+                    (up(0), 50_000, 0, false),
+                    (up(1), 50_300, 300, false),
+                    (5, 20_000, 320, true),
+                    (65, 20_100, 420, false),
+                ],
             ),
         ),
         (
@@ -326,7 +346,12 @@ fn by_hand() -> Vec<(&'static str, Vec<Reading>)> {
             readings(
                 &named,
                 &[],
-                &[(up(0), 70_000, 0, false), (up(1), 70_040, 40, false), (up(2), 30_000, 60, true), (up(3), 30_020, 80, false)],
+                &[
+                    (up(0), 70_000, 0, false),
+                    (up(1), 70_040, 40, false),
+                    (up(2), 30_000, 60, true),
+                    (up(3), 30_020, 80, false),
+                ],
             ),
         ),
         (

@@ -20,7 +20,7 @@ fn ledger_entries(stage: &mut Stage) -> anyhow::Result<u64> {
 }
 
 fn findings(stage: &Stage) -> anyhow::Result<Vec<Value>> {
-    let found = stage.center.json(&["counters", "review", "--all", "--format", "json"])?;
+    let found = stage.center.json(&["counters", "review", "--all"])?;
     Ok(entries(&found).cloned().collect())
 }
 
@@ -69,10 +69,19 @@ fn a_wobble_and_an_exchanged_printer_are_seen_at_the_center_with_the_readings_be
         // Somebody decides, by name and with a reason.
         let number = swap.get("id").and_then(Value::as_i64).context("a number")?.to_string();
         let said = stage.center.run(&[
-            "counters", "review", "correct", &number, "--pages", "0", "--reason", "exchanged on delivery", "--by", "eve",
+            "counters",
+            "review",
+            "correct",
+            &number,
+            "--pages",
+            "0",
+            "--reason",
+            "exchanged on delivery",
+            "--by",
+            "eve",
         ])?;
         ensure!(said.contains("Written down for eve"), "{said}");
-        let list = stage.center.json(&["counters", "list", "--format", "json"])?;
+        let list = stage.center.json(&["counters", "list"])?;
         let sound = entries(&list).all(|device| device.get("sound") == Some(&Value::Bool(true)));
         ensure!(sound && entries(&list).count() == 2, "{list}");
         Ok(())

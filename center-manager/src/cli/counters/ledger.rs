@@ -40,8 +40,10 @@ pub struct ListArgs {
 
 /// Which month.
 #[derive(Debug, Args)]
-#[command(after_help = "The pages of a line are the difference of two positions that stand in stored readings, and what was said \
-    about the findings between them (`counters review`). A line that somebody has to review first names who.")]
+#[command(
+    after_help = "The pages of a line are the difference of two positions that stand in stored readings, and what was said \
+    about the findings between them (`counters review`). A line that somebody has to review first names who."
+)]
 pub struct MonthArgs {
     /// The month, such as 2026-11.
     #[arg(value_name = "YYYY-MM")]
@@ -101,8 +103,7 @@ pub(super) fn show(
     context: &Context,
     out: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
-    let filter =
-        LedgerFilter { agent: agent.cloned(), customer: None, serial: Some(serial.to_owned()) };
+    let filter = LedgerFilter { agent: agent.cloned(), customer: None, serial: Some(serial.to_owned()) };
     let db = context.db()?;
     let history = db.ledger_history(&filter)?;
     if history.is_empty() {
@@ -112,8 +113,10 @@ pub(super) fn show(
         return Err(WrongUse(message).into());
     }
     let findings = db.ledger_findings(&filter, true)?;
-    let names =
-        ["agent id", "device", "entry", "read", "why", "closes", "counter", "count", "counted", "unit", "source"];
+    let names = [
+        "agent id", "device", "entry", "read", "why", "closes", "counter", "count", "counted", "unit",
+        "source",
+    ];
     let rows = history.iter().flat_map(|(agent, device, placed)| {
         let entry = &placed.entry;
         entry.meters.iter().map(move |meter| {
@@ -157,19 +160,37 @@ pub(super) fn show(
 }
 
 pub(super) fn month(args: &MonthArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let mut lines: Vec<Line> =
-        context.db()?.ledger_month(&args.month, &args.of.filter())?.iter().flat_map(|device| device.lines()).collect();
+    let mut lines: Vec<Line> = context
+        .db()?
+        .ledger_month(&args.month, &args.of.filter())?
+        .iter()
+        .flat_map(crate::ledger::DeviceMonth::lines)
+        .collect();
     lines.retain(|line| args.counters.is_empty() || args.counters.contains(&line.name));
     match args.format {
         TableFormat::Text if lines.is_empty() => {
             writeln!(out, "No reading of {} has come.", args.month)?;
         }
         TableFormat::Text => {
-            let names = ["customer", "agent id", "device", "counter", "from", "to", "pages", "unit", "flags", "review by"];
+            let names = [
+                "customer",
+                "agent id",
+                "device",
+                "counter",
+                "from",
+                "to",
+                "pages",
+                "unit",
+                "flags",
+                "review by",
+            ];
             print::table(out, &names, lines.iter().map(row))?;
             let open = lines.iter().filter(|line| !line.review_by.is_empty()).count();
             if open > 0 {
-                writeln!(out, "\nTo be reviewed before they are billed: {open}. `center-manager counters review` shows what was found.")?;
+                writeln!(
+                    out,
+                    "\nTo be reviewed before they are billed: {open}. `center-manager counters review` shows what was found."
+                )?;
             }
         }
         TableFormat::Csv => print::csv(out, &CSV_NAMES, lines.iter().map(csv_row))?,
@@ -209,7 +230,8 @@ fn flags(line: &Line) -> String {
         flags.push("estimated".to_owned());
     }
     flags.extend(line.flags.iter().cloned());
-    flags.extend(line.findings.iter().map(|finding| format!("{} {}", finding.found.class, standing(finding))));
+    flags
+        .extend(line.findings.iter().map(|finding| format!("{} {}", finding.found.class, standing(finding))));
     if flags.is_empty() { "-".to_owned() } else { flags.join("; ") }
 }
 
@@ -224,9 +246,29 @@ pub(super) fn standing(finding: &Finding) -> String {
 }
 
 const CSV_NAMES: [&str; 23] = [
-    "customer", "agent", "vendor", "model", "serial", "counter", "unit", "from_entry", "from_at", "from_value",
-    "from_source", "from_between", "to_entry", "to_at", "to_value", "to_source", "to_between", "pages", "corrected",
-    "estimated", "flags", "findings", "review_by",
+    "customer",
+    "agent",
+    "vendor",
+    "model",
+    "serial",
+    "counter",
+    "unit",
+    "from_entry",
+    "from_at",
+    "from_value",
+    "from_source",
+    "from_between",
+    "to_entry",
+    "to_at",
+    "to_value",
+    "to_source",
+    "to_between",
+    "pages",
+    "corrected",
+    "estimated",
+    "flags",
+    "findings",
+    "review_by",
 ];
 
 fn csv_row(line: &Line) -> Vec<String> {
@@ -251,8 +293,11 @@ fn csv_row(line: &Line) -> Vec<String> {
     ];
     row.extend(end(&line.from));
     row.extend(end(&line.to));
-    let findings: Vec<String> =
-        line.findings.iter().map(|finding| format!("{} {}", finding.found.class, standing(finding))).collect();
+    let findings: Vec<String> = line
+        .findings
+        .iter()
+        .map(|finding| format!("{} {}", finding.found.class, standing(finding)))
+        .collect();
     row.extend([
         line.pages.map(|pages| pages.to_string()).unwrap_or_default(),
         line.corrected.to_string(),
@@ -262,4 +307,52 @@ fn csv_row(line: &Line) -> Vec<String> {
         line.review_by.join(" "),
     ]);
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line() -> Line {
+        let end = |entry, value, between| End {
+            entry,
+            at: "2026-11-30T19:00:00Z".parse().unwrap(),
+            value,
+            source: "1.3.6.1".to_owned(),
+            between,
+        };
+        Line {
+            agent: "AGENT0000001".parse().unwrap(),
+            customer: "Customer".to_owned(),
+            device: DeviceId { vendor: "Maker".into(), model: "One".into(), serial: "A1".into() },
+            name: "total".to_owned(),
+            unit: "impressions".to_owned(),
+            from: Some(end(4, 1_000, None)),
+            to: Some(end(9, 1_400, Some((8, 10)))),
+            pages: Some(400),
+            corrected: -3,
+            estimated: true,
+            flags: vec!["since its first reading".to_owned()],
+            findings: Vec::new(),
+            review_by: vec!["billing", "service"],
+        }
+    }
+
+    #[test]
+    fn a_line_names_both_readings_and_says_what_is_estimated() {
+        let row = row(&line());
+        assert_eq!(row[4], "1000 on 2026-11-30 19:00 (#4)");
+        assert_eq!(row[5], "about 1400 on 2026-11-30 19:00 (#9)");
+        assert_eq!((row[6].as_str(), row[8].as_str()), ("400", "estimated; since its first reading"));
+        assert_eq!(row[9], "billing, service");
+    }
+
+    #[test]
+    fn csv_has_a_cell_for_every_name_also_where_an_end_is_missing() {
+        let without = Line { from: None, to: None, pages: None, ..line() };
+        for line in [line(), without] {
+            assert_eq!(csv_row(&line).len(), CSV_NAMES.len());
+        }
+        assert_eq!(csv_row(&line())[16], "8 10");
+    }
 }

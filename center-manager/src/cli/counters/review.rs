@@ -93,7 +93,17 @@ fn list(args: &ReviewArgs, context: &Context, out: &mut dyn Write) -> anyhow::Re
 }
 
 const NAMES: [&str; 11] = [
-    "number", "agent id", "device", "counter", "class", "from", "to", "counted", "proposed", "review by", "standing",
+    "number",
+    "agent id",
+    "device",
+    "counter",
+    "class",
+    "from",
+    "to",
+    "counted",
+    "proposed",
+    "review by",
+    "standing",
 ];
 
 /// Findings, each with the two readings between which it lies and, below the table, its words.
@@ -102,7 +112,8 @@ pub(super) fn table(out: &mut dyn Write, findings: &[Finding]) -> anyhow::Result
     for finding in findings {
         writeln!(out, "{:>6}: {}", finding.id, crate::words::plain(&finding.found.words))?;
         if let Some(review) = &finding.review {
-            let (operator, reason) = (crate::words::plain(&review.operator), crate::words::plain(&review.reason));
+            let (operator, reason) =
+                (crate::words::plain(&review.operator), crate::words::plain(&review.reason));
             writeln!(out, "        {} by {operator} on {}: {reason}", review.verdict, minute(review.at))?;
         }
     }
@@ -139,7 +150,12 @@ fn say(args: &SaidArgs, word: &Word, context: &Context, out: &mut dyn Write) -> 
     writeln!(
         out,
         "{} of {}, {}: {pages} {} count for the step from {} to {}. Written down for {by}.",
-        finding.found.class, finding.device, finding.name, finding.unit, finding.found.from.value, finding.found.to.value
+        finding.found.class,
+        finding.device,
+        finding.name,
+        finding.unit,
+        finding.found.from.value,
+        finding.found.to.value
     )?;
     Ok(Exit::Done)
 }

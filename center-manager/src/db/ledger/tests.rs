@@ -190,7 +190,8 @@ fn a_review_is_a_new_entry_with_name_and_reason_and_the_last_one_counts() {
     assert_eq!(say(Word::Correct { pages: 55 }, later(60)), 55);
     let line = center.month("2026-11").remove(0);
     assert_eq!((line.pages, line.corrected, line.review_by.len()), (Some(555), 55, 0));
-    let said: Vec<_> = center.0.reviews_of(number).unwrap().into_iter().map(|said| (said.verdict, said.pages)).collect();
+    let said: Vec<_> =
+        center.0.reviews_of(number).unwrap().into_iter().map(|said| (said.verdict, said.pages)).collect();
     assert_eq!(said, [("accepted".to_owned(), 30), ("corrected".to_owned(), 55)]);
     center.0.review_finding(number, &Word::Reject, "eve", "was a test", later(90)).unwrap();
     assert_eq!(center.month("2026-11")[0].pages, Some(500));
@@ -257,7 +258,10 @@ fn two_sites_that_tell_of_one_device_are_flagged_and_a_moved_device_takes_its_en
     center.file(2, &november().part());
     let lines = center.month("2026-11");
     assert_eq!(lines.len(), 2);
-    assert!(lines.iter().all(|line| line.flags.iter().any(|flag| flag.contains("bill one of them"))), "{lines:?}");
+    assert!(
+        lines.iter().all(|line| line.flags.iter().any(|flag| flag.contains("bill one of them"))),
+        "{lines:?}"
+    );
 
     let mut center = Center::new();
     center.file(1, &november().part());

@@ -22,7 +22,8 @@ pub(super) struct Ledger {
 
 pub(super) fn look(context: &Context, store: &Store) -> Result<Ledger, StoreError> {
     let standing = store.ledger_standing()?;
-    let (name, last, untold) = standing.map_or((None, 0, 0), |(name, last, untold)| (Some(name), last, untold));
+    let (name, last, untold) =
+        standing.map_or((None, 0, 0), |(name, last, untold)| (Some(name), last, untold));
     let month_end = &context.settings.ledger.month_end;
     Ok(Ledger {
         name,

@@ -136,5 +136,9 @@ fn an_object_that_was_read_in_turn_with_the_first_one_counts_nothing_twice_when_
         let count = 5000 + hour.unsigned_abs() * 10;
         visits.visit(hour * 60, 600 + hour * 60, vec![total(PRIVATE, count)]);
     }
-    assert_eq!(visits.line.position("total"), Some(80 + 300), "what lies between the two first readings nobody knows");
+    assert_eq!(
+        visits.line.position("total"),
+        Some(80 + 300),
+        "what lies between the two first readings nobody knows"
+    );
 }

@@ -151,10 +151,9 @@ impl Machine {
         if source == 0 {
             (self.shown, self.shown_high) = (self.count, self.high);
         }
-        let since = self.since_power_on.map(|since| MeterValue {
-            name: "since-power-on".to_owned(),
-            ..total(source, since)
-        });
+        let since = self
+            .since_power_on
+            .map(|since| MeterValue { name: "since-power-on".to_owned(), ..total(source, since) });
         let shown = if source == 0 { self.count } else { self.count + PRIVATE_MORE };
         Reading {
             moment: Moment {
@@ -212,7 +211,9 @@ pub(super) fn series(kind: Kind, seed: u64, visits: usize) -> Vec<Reading> {
         let pages = if dice.one_in(3) { 0 } else { dice.below(220) };
         let happens = dice.one_in(6) && readings.len() > 2;
         let now = match kind {
-            Kind::Mixed => Kind::ALL.get(usize::try_from(dice.below(14)).unwrap_or(0)).copied().unwrap_or(kind),
+            Kind::Mixed => {
+                Kind::ALL.get(usize::try_from(dice.below(14)).unwrap_or(0)).copied().unwrap_or(kind)
+            }
             kind => kind,
         };
         let mut disturbed = false;
@@ -240,7 +241,8 @@ pub(super) fn series(kind: Kind, seed: u64, visits: usize) -> Vec<Reading> {
                 let other = machine.other();
                 if machine.identity.serial.is_some() {
                     machine.identity.serial = Some(format!("S{other}"));
-                    machine.identity.mac = machine.identity.mac.as_ref().map(|_| format!("00:11:22:33:55:{other:02x}"));
+                    machine.identity.mac =
+                        machine.identity.mac.as_ref().map(|_| format!("00:11:22:33:55:{other:02x}"));
                 }
                 machine.boot(&mut dice);
                 // Mostly far away, sometimes just a little above: what nobody can see by the count.
@@ -280,7 +282,11 @@ pub(super) fn series(kind: Kind, seed: u64, visits: usize) -> Vec<Reading> {
             }
             Kind::Garbage if happens => {
                 machine.print(pages);
-                garbage = Some(if machine.count > 50_000 && dice.one_in(2) { 12 + dice.below(40) } else { (1 << 33) + dice.below(1 << 32) });
+                garbage = Some(if machine.count > 50_000 && dice.one_in(2) {
+                    12 + dice.below(40)
+                } else {
+                    (1 << 33) + dice.below(1 << 32)
+                });
                 disturbed = true;
             }
             Kind::Missing if happens => {
@@ -292,7 +298,10 @@ pub(super) fn series(kind: Kind, seed: u64, visits: usize) -> Vec<Reading> {
         // A wrap is a disturbance wherever it comes.
         if source == 0
             && readings.last().and_then(|last| last.values.first()).is_some_and(|last| {
-                last.source == SOURCES[0] && last.value > machine.count && last.value > machine.range - 10_000 && machine.count < 10_000
+                last.source == SOURCES[0]
+                    && last.value > machine.count
+                    && last.value > machine.range - 10_000
+                    && machine.count < 10_000
             })
         {
             disturbed = true;
@@ -313,7 +322,9 @@ pub(super) fn series(kind: Kind, seed: u64, visits: usize) -> Vec<Reading> {
     readings.push(machine.read(0, clock_off, false));
     if matches!(kind, Kind::Reordered | Kind::Mixed) {
         for nth in (3..readings.len().saturating_sub(2)).step_by(7) {
-            let calm = readings.get(nth - 1..=nth + 2).is_some_and(|near| near.iter().all(|one| !one.disturbed && one.moment.clock_sure));
+            let calm = readings
+                .get(nth - 1..=nth + 2)
+                .is_some_and(|near| near.iter().all(|one| !one.disturbed && one.moment.clock_sure));
             if calm {
                 readings.swap(nth, nth + 1);
             }
