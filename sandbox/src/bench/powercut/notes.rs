@@ -128,3 +128,59 @@ impl Notes {
         Ok(std::fs::rename(new, folder.join(name))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sandbox::powercut::{End, Way};
+    use std::time::Duration;
+
+    fn notes() -> (tempfile::TempDir, Notes) {
+        let folder = tempfile::tempdir().unwrap();
+        let notes = Notes { folder: Some(folder.path().to_owned()) };
+        (folder, notes)
+    }
+
+    #[test]
+    fn what_was_done_well_is_not_done_again_and_what_was_not_is() {
+        let (_folder, notes) = notes();
+        let good = Done { tally: Tally { points: 7, new: 7, ..Tally::default() }, images: 3, in_earnest: 2 };
+        let bad = Done { tally: Tally { points: 7, new: 6, broken: 1, ..Tally::default() }, ..good.clone() };
+        assert_eq!(notes.done("good").unwrap(), None);
+        notes.note("good", &good).unwrap();
+        notes.note("bad", &bad).unwrap();
+        assert_eq!(notes.done("good").unwrap(), Some(good));
+        assert_eq!(notes.done("bad").unwrap(), None);
+    }
+
+    #[test]
+    fn cuts_of_the_center_are_read_back_up_to_half_a_line() {
+        let (folder, notes) = notes();
+        let outcome = Outcome {
+            end: End::New,
+            found: End::Old,
+            reason: String::new(),
+            lost: 0,
+            doubled: 0,
+            recovered: Duration::from_millis(1500),
+        };
+        let made = [1, 2].map(|point| (Cut { point, way: Way::Lost }, outcome.clone()));
+        made.iter().for_each(|(cut, outcome)| notes.note_center_cut(*cut, outcome).unwrap());
+        let lost = Outcome { lost: 1, ..outcome };
+        notes.note_center_cut(Cut { point: 3, way: Way::Kept }, &lost).unwrap();
+        let path = folder.path().join("center.jsonl");
+        let half = std::fs::read_to_string(&path).unwrap() + "{\"cut\":{\"poi";
+        std::fs::write(&path, half).unwrap();
+        assert_eq!(notes.center_cuts().unwrap(), made);
+        notes.note_center_changes(17).unwrap();
+        assert_eq!(notes.center_changes().unwrap(), Some(17));
+    }
+
+    #[test]
+    fn without_a_folder_nothing_is_kept() {
+        let notes = Notes { folder: None };
+        notes.note_center_changes(17).unwrap();
+        assert_eq!(notes.center_changes().unwrap(), None);
+        notes.remove().unwrap();
+    }
+}
