@@ -2,6 +2,7 @@
 //! Whatever objects a device answers with, they are interpreted without a panic, and a reading survives being stored.
 
 use monitor_appliance::device::{Oid, Reading, Value, Walk, interpret};
+use monitor_appliance::profile::Profiles;
 
 /// The columns whose values reach the most code, without their last arcs.
 const ENTRIES: &[&[u32]] = &[
@@ -35,7 +36,7 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
         };
         walk.insert(Oid::new(&arcs), value);
     }
-    let reading = interpret(&walk);
+    let reading = interpret(&walk, &Profiles::built_in());
     let Ok(stored) = to_json(&reading) else { panic!("a reading cannot be stored: {reading:?}") };
     assert_eq!(from_json(&stored).ok(), Some(reading));
 });

@@ -11,6 +11,7 @@ mod error;
 mod layout;
 mod look;
 mod plan;
+mod rehearsal;
 mod traffic;
 mod visit;
 mod wish;
@@ -18,6 +19,7 @@ mod wish;
 pub use acquaintance::Acquaintance;
 pub use credential::{AuthProtocol, PrivacyProtocol, Secret, SnmpCredential, V3Auth, V3Privacy, V3User};
 pub use error::ReadError;
+pub use rehearsal::{Rehearsed, rehearse};
 pub use traffic::Usage;
 pub use wish::{Manner, NoWishes, Wish, Wishes};
 
@@ -180,7 +182,7 @@ impl SnmpReader {
     /// # Errors
     /// As [`Self::read_full`].
     pub async fn read_identity(&self, target: &DeviceTarget, limits: &ReadLimits) -> Result<Walk, ReadError> {
-        self.visit(target, limits, Errand::Walk(plan::IDENTITY)).boxed().await
+        self.visit(target, limits, Errand::Who).boxed().await
     }
 
     /// Reads how a computer fares: memory, disks, load, programs that run, software that is installed.

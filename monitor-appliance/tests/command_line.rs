@@ -240,3 +240,73 @@ fn the_doctor_notices_a_program_that_was_changed_on_disk() {
     let shown = text(&place.run(&["doctor", "--no-send"]));
     assert!(shown.contains("mail-agent is not the one that was installed"), "{shown}");
 }
+
+/// A recording of a printer of two pages.
+fn record(place: &Place, name: &str, life: u32) {
+    let folder = place.path(name);
+    std::fs::create_dir(&folder).unwrap();
+    let walk = format!(
+        "1.3.6.1.2.1.1.1.0|4|SHARP MX-3570N\n1.3.6.1.2.1.43.10.2.1.4.1.1|65|{life}\n1.3.6.1.2.1.43.11.1.1.9.1.1|2|-3\n"
+    );
+    std::fs::write(folder.join("walk.snmprec"), walk).unwrap();
+}
+
+#[test]
+fn recordings_are_read_as_devices_are() {
+    let place = Place::new();
+    record(&place, "one", 7);
+    record(&place, "two", 8);
+    let read = |arguments: &[&str]| {
+        let output = place.run(&[&["device", "read", "--format", "json"], arguments].concat());
+        (
+            output.status.code(),
+            serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap_or_default(),
+        )
+    };
+    let (code, one) = read(&["--recording", "one"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        (&one["identity"]["vendor"], &one["identity"]["model"]),
+        (&"Sharp".into(), &"MX-3570N".into())
+    );
+    assert_eq!(one["counters"]["total"], 7);
+    assert_eq!(one["sources"]["counters.total"], "1.3.6.1.2.1.43.10.2.1.4.1.1");
+    assert_eq!(one["supplies"][0]["state"], "some-remaining");
+    assert!(one["supplies"][0]["percent"].is_null());
+    let (code, several) =
+        read(&["--recording", "one", "--recording", "two/walk.snmprec", "--recording", "three"]);
+    assert_eq!(code, Some(3), "one of them cannot be read");
+    assert_eq!((&several[0]["counters"]["total"], &several[1]["counters"]["total"]), (&7.into(), &8.into()));
+    assert!(several[2]["error"].as_str().unwrap().contains("three"));
+    assert_eq!(read(&["--recording", "three"]).0, Some(1));
+    assert_eq!(read(&[]).0, Some(2), "nothing is named");
+    let table = place.run(&["device", "read", "--format", "table", "--recording", "one"]);
+    assert!(String::from_utf8(table.stdout).unwrap().contains("some remains"));
+}
+
+#[test]
+fn a_mistake_in_a_profile_is_told_with_its_place_before_it_travels() {
+    let place = Place::new();
+    let good = "vendor = \"Maker\"\nsources = [\"its MIB\"]\n";
+    let bad = format!("{good}[[counter]]\nname = \"pages\"\nobject = \"1.3.6.1.4.1.9.1.0\"\n");
+    std::fs::create_dir(place.path("profiles")).unwrap();
+    std::fs::write(place.path("profiles/good.toml"), good).unwrap();
+    let run = |arguments: &[&str]| place.run(&[&["profiles"], arguments].concat());
+    assert_eq!(run(&["check", "profiles"]).status.code(), Some(0));
+    let bundle = run(&["bundle", "profiles"]).stdout;
+    assert_eq!(String::from_utf8(bundle.clone()).unwrap(), format!("#= good.toml\n{good}"));
+    std::fs::write(place.path("bundle"), bundle).unwrap();
+    assert_eq!(run(&["check", "bundle"]).status.code(), Some(0));
+
+    std::fs::write(place.path("profiles/bad.toml"), bad).unwrap();
+    let told = run(&["check", "profiles"]);
+    assert_eq!(told.status.code(), Some(1));
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.starts_with("bad.toml, line 4, name: no counter is called `pages`"), "{told}");
+    assert_eq!(run(&["bundle", "profiles"]).status.code(), Some(1));
+
+    let list = String::from_utf8(run(&["list"]).stdout).unwrap();
+    assert!(list.contains("carried by this program") && list.contains("Kyocera"), "{list}");
+    assert!(String::from_utf8(run(&["show", "hp"]).stdout).unwrap().contains("vendor = \"HP\""));
+    assert_eq!(run(&["show", "nobody"]).status.code(), Some(1));
+}

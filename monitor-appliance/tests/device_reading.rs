@@ -190,7 +190,8 @@ fn check_trays(name: &str, reading: &Reading, expected: &Json) {
         assert_eq!(number(cover.state.map(CoverState::number)), row["status"].as_i64(), "{at}");
     }
     let console: Vec<String> = rows(expected, "console").iter().filter_map(|row| text(row, "text")).collect();
-    assert_eq!(reading.console, console, "{name}: console");
+    // Behind the standard lines stands what the maker's own objects tell of the panel.
+    assert!(reading.console.starts_with(&console), "{name}: console {:?}", reading.console);
 }
 
 fn check_status(name: &str, reading: &Reading, expected: &Json) {
@@ -249,7 +250,7 @@ fn plain(text: &str, vendor: &str) -> String {
     lower.replace(&vendor, "").replace("series", "").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether the standard objects tell a text at all; makers' own objects are not read here.
+/// Whether the standard objects tell a text at all.
 fn told_by_standard_objects(walk: &Walk, wanted: &str) -> bool {
     let enterprises: Oid = "1.3.6.1.4.1".parse().unwrap();
     let standard = |oid: &Oid| !oid.arcs().starts_with(enterprises.arcs());

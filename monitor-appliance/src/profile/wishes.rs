@@ -1,7 +1,7 @@
 //! What profiles want of a device, in the words of the SNMP reader.
 
 use super::{Clues, Profiles};
-use crate::device::Walk;
+use crate::device::{Walk, decode, oids};
 use crate::snmp::{Manner, Wish, Wishes};
 use std::time::Duration;
 
@@ -23,16 +23,20 @@ impl Wishes for ProfileWishes {
         let clues = Clues::of(walk);
         let chosen = self.0.choose_by(walk, &clues);
         let wanted = chosen.wanted();
-        let (model, description) = (clues.device_id.model.as_deref(), clues.description.as_deref());
-        let care = chosen.care(model, description);
-        let mut scalars = wanted.scalars;
+        let named =
+            walk.column(oids::HR_DEVICE_DESCR).next().and_then(|(_, value)| decode(value.as_octets()?, None));
+        let model = clues.device_id.model.clone().or(named);
+        let care = chosen.care(model.as_deref(), clues.description.as_deref());
+        let (mut scalars, mut identity) = (wanted.scalars, wanted.identity);
         if chosen.iter().all(|profile| profile.wanted().is_nothing()) {
             scalars.extend_from_slice(self.0.probes());
+            identity.extend_from_slice(self.0.probes());
         }
         Wish {
             scalars,
             columns: wanted.columns,
             steady: wanted.steady,
+            identity,
             skip: care.skip,
             manner: Manner {
                 max_repetitions: care.max_repetitions,

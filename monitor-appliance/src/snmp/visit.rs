@@ -32,6 +32,8 @@ const ROOM: std::ops::RangeInclusive<usize> = 400..=1_200;
 pub(super) enum Errand<'a> {
     /// Walks the parts.
     Walk(&'static [PartPlan]),
+    /// Asks who the device is, in its maker's own objects, too.
+    Who,
     /// Walks everything, and what is wanted beyond.
     Everything,
     /// Asks a device that may be known for what it is known to have.
@@ -136,6 +138,7 @@ impl<'a> Visit<'a> {
     pub(super) async fn run(mut self, errand: &mut Errand<'_>) -> (Walk, Result<(), Stop>, u32) {
         let outcome = match errand {
             Errand::Walk(parts) => self.read_parts(parts).await,
+            Errand::Who => self.read_who().await,
             Errand::Everything => self.read_everything().await.map(drop),
             Errand::Known { depth, acquaintance, now } => self.read_known(*depth, acquaintance, *now).await,
         };
@@ -150,7 +153,18 @@ impl<'a> Visit<'a> {
         self.treat(wish.manner);
         self.skip = wish.skip;
         self.read_parts(rest).await?;
-        self.read_wish().await
+        self.read_wish(|wish| wish).await
+    }
+
+    /// Reads who the device is, in its maker's own objects, too.
+    async fn read_who(&mut self) -> Result<(), Stop> {
+        let (who, rest) = plan::IDENTITY.split_at(1);
+        self.read_parts(who).await?;
+        let wish = self.wishes.wish(&self.walk);
+        self.treat(wish.manner);
+        self.skip = wish.skip;
+        self.read_parts(rest).await?;
+        self.read_wish(Wish::of_identity).await.map(drop)
     }
 
     /// Treats the device so from now on.
@@ -160,9 +174,9 @@ impl<'a> Visit<'a> {
     }
 
     /// What is wanted beyond the standard tables; it may become more as the device answers.
-    async fn read_wish(&mut self) -> Result<Wish, Stop> {
+    async fn read_wish(&mut self, part: fn(Wish) -> Wish) -> Result<Wish, Stop> {
         let mut asked = BTreeSet::new();
-        let mut wish = self.wishes.wish(&self.walk);
+        let mut wish = part(self.wishes.wish(&self.walk));
         for _ in 0..WISH_ROUNDS_MAX {
             let mut fresh = |objects: &[Oid], walk: &Walk| -> Vec<Oid> {
                 let touches = |oid: &Oid, other: &Oid| {
@@ -191,7 +205,7 @@ impl<'a> Visit<'a> {
                 self.fail(Part::Vendor, miss)?;
                 break;
             }
-            wish = self.wishes.wish(&self.walk);
+            wish = part(self.wishes.wish(&self.walk));
         }
         Ok(wish)
     }

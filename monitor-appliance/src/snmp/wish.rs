@@ -12,6 +12,8 @@ pub struct Wish {
     pub columns: Vec<Oid>,
     /// Those of both lists whose values stay the same until the device restarts, such as labels.
     pub steady: Vec<Oid>,
+    /// Those of both lists that tell who the device is.
+    pub identity: Vec<Oid>,
     /// Nothing at or below these may be asked for; nothing above them either, where a walk would come across them.
     pub skip: Vec<Oid>,
     /// How the device has to be treated.
@@ -60,4 +62,11 @@ impl Wishes for NoWishes {
 impl Wish {
     /// Most objects and columns asked of one device; further ones are left out.
     pub const OBJECTS_MAX: usize = 512;
+
+    /// Only what tells who the device is.
+    pub(super) fn of_identity(mut self) -> Self {
+        self.scalars.retain(|oid| self.identity.contains(oid));
+        self.columns.retain(|oid| self.identity.contains(oid));
+        self
+    }
 }

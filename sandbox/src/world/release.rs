@@ -4,6 +4,7 @@ use super::programs::{MODULES, Programs};
 use anyhow::Context as _;
 use mailfmt::package::ModuleKind;
 use mailfmt::{Digest, ModuleName, ModuleVersion, SoftwareVersion};
+use monitor_appliance::profile::{Profiles, edge};
 use monitor_appliance::release::{RELEASE_FILE, Release, ReleaseModule};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub struct ReleaseFolder {
 }
 
 impl ReleaseFolder {
-    /// Makes one: all programs (as hard links, they do not change), and a resident script, a script and a data module whose
+    /// Makes one: all programs (as hard links, they do not change), the device profiles, and a resident script, a script and a data module whose
     /// content and version follow `build`.
     ///
     /// # Errors
@@ -48,6 +49,7 @@ impl ReleaseFolder {
             modules.push(module(&path, name, "1.0.00", kind)?);
         }
         modules.push(write_module(&path, SWEEPER, ModuleKind::Resident, &sweeper(build), build)?);
+        modules.push(write_module(&path, edge::MODULE, ModuleKind::Data, Profiles::built_in_bundle(), 0)?);
         Self::finish(path, software, counter, build, modules)
     }
 

@@ -237,6 +237,7 @@ impl Wishes for Private {
             scalars: vec![oid("1.3.6.1.4.1.641.2.1.0"), oid("1.3.6.1.4.1.641.2.2.0")],
             columns: vec![oid("1.3.6.1.4.1.641.3.1"), oid("1.3.6.1.4.1.641.3.2")],
             steady: vec![oid("1.3.6.1.4.1.641.3.1")],
+            identity: vec![oid("1.3.6.1.4.1.641.2.1.0")],
             skip: vec![oid("1.3.6.1.2.1.25.2")],
             manner: self.0,
         }
