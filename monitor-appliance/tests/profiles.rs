@@ -154,6 +154,49 @@ fn a_label_printer_tells_who_it_is_in_zebra_objects() {
     machine("zebra-zt411");
 }
 
+/// The service codes in an alert of a machine of a maker.
+fn codes(maker: &str, alert: &str) -> Json {
+    let walk = format!(
+        "1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.{maker}\n1.3.6.1.2.1.43.18.1.1.2.1.1|2|3\n\
+         1.3.6.1.2.1.43.18.1.1.4.1.1|2|5\n1.3.6.1.2.1.43.18.1.1.8.1.1|4|{alert}\n"
+    );
+    read(&walk, &Profiles::built_in())["status"].get("service_codes").cloned().unwrap_or_else(|| json!([]))
+}
+
+#[test]
+fn service_codes_are_found_in_alerts_and_what_only_looks_like_one_is_left_alone() {
+    for (maker, alert, code) in [
+        ("11.2.3.9.1", "49.FF04 Error", "49.FF04"),
+        ("641.2.1", "Service fuser error 920.07", "920.07"),
+        ("367.1.1", "Functional Problem: SC899-01", "SC899"),
+        ("18334.1.2.1", "Malfunction C-2557", "C2557"),
+        ("1602.4.7", "Turn main power OFF/ON. E197-0000", "E197"),
+        ("1129.1.1", "Call for service. Error code: CF10", "CF10"),
+        ("236.11.5.1", "Error: #U1-2320: Fuser Unit Failure", "U1-2320"),
+        ("2001.1.1", "Service call 182:Error", "182"),
+        ("1347.41", "Error occurred. Call service person :C0180", "C0180"),
+        ("2385.3.1", "Call for service. Code:F2-40", "F2-40"),
+    ] {
+        let found = codes(maker, alert);
+        let found = found
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|code| code.as_str().unwrap_or_else(|| code["code"].as_str().unwrap()));
+        assert_eq!(found.collect::<Vec<_>>(), [code], "{alert}");
+    }
+    for (maker, alert) in [
+        ("11.2.3.9.1", "Tray 1 empty"),
+        ("641.2.1", "Load tray 1 with A4"),
+        ("367.1.1", "Scanner ready 2"),
+        ("1602.4.7", "E-mail sending error"),
+        ("236.11.5.1", "Tray #1 is empty"),
+        ("1347.41", "Add paper to cassette 1"),
+    ] {
+        assert_eq!(codes(maker, alert), json!([]), "{alert}");
+    }
+}
+
 const HEAD: &str =
     "#= test.toml\nvendor = \"Test\"\nsources = [\"this test\"]\n[match]\ndescriptions = [\"Test *\"]\n";
 
