@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a file that cannot be read ends the test")]
 
 use monitor_appliance::device::{Document, Walk, interpret, parse_recording};
-use monitor_appliance::profile::Profiles;
+use monitor_appliance::profile::{Profile, Profiles};
 use serde_json::{Map, Value as Json, json};
 use std::path::Path;
 
@@ -56,7 +56,7 @@ fn every_profile_that_the_program_carries_is_in_use() {
     }
     names.sort();
     let built_in = Profiles::built_in();
-    assert_eq!(built_in.iter().map(|profile| profile.name()).collect::<Vec<_>>(), names);
+    assert_eq!(built_in.iter().map(Profile::name).collect::<Vec<_>>(), names);
 }
 
 #[test]
