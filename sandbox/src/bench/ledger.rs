@@ -244,7 +244,7 @@ fn by_hand() -> Vec<(&'static str, Vec<Reading>)> {
     let nameless = Identity { model: Some("M1".to_owned()), ..Identity::default() };
     let hour = |nth: usize| {
         let secs = 1_793_520_000 + i64::try_from(nth).unwrap_or_default() * 3600;
-        jiff::Timestamp::from_second(secs).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        Timestamp::from_second(secs).unwrap_or(Timestamp::UNIX_EPOCH)
     };
     let readings = |identity: &Identity, sources: &[usize], visits: &[Visit]| -> Vec<Reading> {
         let reading = |(nth, (uptime, count, truth, disturbed)): (usize, &Visit)| Reading {

@@ -85,6 +85,35 @@ fn a_device_that_was_off_when_counters_were_due_is_asked_again_a_minute_later() 
 }
 
 #[test]
+fn a_device_that_stays_silent_is_asked_less_and_less_often_but_never_forgotten() {
+    let timers = Timers::default();
+    let mut memory = fresh();
+    let (mut now, mut pauses) = (at(0), Vec::new());
+    for _ in 0..12 {
+        let _ = memory.take(Due::Everything, Observation::Missed, "no answer", now);
+        let next = next_visit(&memory, &timers, now);
+        pauses.push(next.duration_since(now).as_secs());
+        now = next;
+    }
+    assert_eq!(pauses[..6], [60, 60, 60, 120, 240, 480]);
+    assert!(pauses[6..].iter().all(|pause| *pause == 900), "{pauses:?}");
+    let _ = memory.take(Due::Everything, Observation::Answered(&healthy()), "", now);
+    assert_eq!(next_visit(&memory, &timers, now).duration_since(now).as_secs(), 60, "it is back");
+}
+
+#[test]
+fn a_visit_that_is_put_off_says_nothing_of_the_device() {
+    let timers = Timers::default();
+    let mut memory = fresh();
+    let _ = memory.take(Due::Everything, Observation::Answered(&healthy()), "", at(0));
+    let before = memory.clone();
+    memory.put_off(at(60));
+    assert!(memory.answering && !memory.is_silent());
+    assert_eq!(next_visit(&memory, &timers, at(60)), at(120));
+    assert_eq!(memory.due(&timers, at(120)), before.due(&timers, at(120)));
+}
+
+#[test]
 fn half_a_reading_does_not_replace_a_whole_one_and_is_asked_for_again() {
     let timers = Timers::default();
     let mut memory = fresh();
@@ -190,4 +219,28 @@ fn after_a_restart_a_device_is_still_known_and_its_counters_are_not_read_again_t
     let mut memory = disk.restore();
     disk.write(&visit(&mut memory, &healthy(), at(0)), at(0));
     assert_eq!(disk.restore().due(&Timers::default(), at(600)), Due::Faults);
+}
+
+#[test]
+fn counters_are_read_when_the_month_ends_and_every_hour_on_its_last_day() {
+    let timers = Timers { counter_collect: Duration::from_secs(6 * 3600), ..Timers::default() };
+    let month_end = MonthEnd::new("Europe/Berlin", None, 20).unwrap();
+    let mut memory = fresh().with_month_end(month_end);
+    let time = |text: &str| -> Timestamp { text.parse().unwrap() };
+    let read = |memory: &mut Memory, now: Timestamp| {
+        assert_eq!(memory.due(&timers, now), Due::Everything);
+        let _ = memory.take(Due::Everything, Observation::Answered(&healthy()), "", now);
+    };
+    read(&mut memory, time("2026-01-30T12:00:00Z"));
+    assert_eq!(memory.due(&timers, time("2026-01-30T14:00:00Z")), Due::Faults, "not its last day yet");
+    read(&mut memory, time("2026-01-31T17:30:00Z"));
+    assert_eq!(memory.due(&timers, time("2026-01-31T18:29:59Z")), Due::Faults);
+    read(&mut memory, time("2026-01-31T18:30:00Z"));
+    // 20:00 in Berlin, and not an hour after the last reading.
+    assert_eq!(memory.due(&timers, time("2026-01-31T18:59:59Z")), Due::Faults);
+    let look = time("2026-01-31T18:59:30Z");
+    let _ = memory.take(Due::Faults, Observation::Answered(&healthy()), "", look);
+    assert_eq!(next_visit(&memory, &timers, look), time("2026-01-31T19:00:00Z"));
+    read(&mut memory, time("2026-01-31T19:00:00Z"));
+    assert_eq!(memory.due(&timers, time("2026-01-31T20:00:00Z")), Due::Faults, "an ordinary day again");
 }
