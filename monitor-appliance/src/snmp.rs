@@ -267,6 +267,11 @@ impl SnmpReader {
         self.begun.elapsed().as_secs() / 60
     }
 
+    /// A device got this much before this reader was there; it counts as if it were now.
+    pub fn recall(&self, address: &str, usage: Usage) {
+        self.note(address, usage);
+    }
+
     /// What a device got within the last hour, whoever asked.
     #[must_use]
     pub fn usage(&self, address: &str) -> Usage {

@@ -18,9 +18,19 @@ fn main() -> ExitCode {
     logging::end("device-watch", run())
 }
 
-#[tokio::main(worker_threads = 2)]
-async fn run() -> anyhow::Result<()> {
+/// Threads that may wait for the disk or a name server: there is one store, and each thread costs memory of its own.
+const BLOCKING_THREADS: usize = 8;
+
+fn run() -> anyhow::Result<()> {
     let context = Arguments::parse().resident.begin().context("the settings cannot be used")?;
-    device_watch::run(context, shutdown::on_signals()?).await?;
-    Ok(())
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .context("no threads")?;
+    runtime.block_on(async {
+        device_watch::run(context, shutdown::on_signals()?).await?;
+        Ok(())
+    })
 }

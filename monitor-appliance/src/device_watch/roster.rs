@@ -5,9 +5,10 @@ use super::{Memory, Watch, target};
 use crate::inventory;
 use crate::settings::{DeviceEntry, SnmpAccess};
 use crate::snmp::Acquaintance;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
+use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,7 +129,22 @@ impl Watch {
     async fn meet(&self, address: &str) -> Result<(Memory, Acquaintance), StoreError> {
         let memory = self.remember(address).await?;
         let address = address.to_owned();
-        let layout = self.store.read(move |store| store.device_layout(&address)).await?;
+        let (layout, traffic) = {
+            let address = address.clone();
+            let both = move |store: &mut Store| {
+                Ok::<_, StoreError>((store.device_layout(&address)?, store.traffic(&address)?))
+            };
+            self.store.read(both).await?
+        };
+        // A restart of ours is no reason to ask a device more.
+        let now = self.context.now();
+        if let Some((at, usage)) = traffic
+            && self.reader.usage(&address).requests == 0
+            && at <= now
+            && now.duration_since(at) < SignedDuration::from_hours(1)
+        {
+            self.reader.recall(&address, usage);
+        }
         Ok((memory, Acquaintance::restore(layout.as_deref())))
     }
 

@@ -30,6 +30,8 @@ fn the_source_timers_are_the_defaults() {
 
 #[test]
 fn a_value_out_of_range_is_named_with_its_key_and_the_range() {
+    let error = parse(&format!("{SMALL}\n[timers]\nrequests_per_hour = 59\n")).unwrap_err();
+    assert_eq!(error.to_string(), "setting timers.requests_per_hour is 59, allowed is 60 to 100000 requests");
     let error = parse(&format!("{SMALL}\n[timers]\nfault_poll_secs = 0\n")).unwrap_err();
     assert_eq!(error.to_string(), "setting timers.fault_poll_secs is 0, allowed is 1 to 3600 seconds");
 }

@@ -177,6 +177,19 @@ impl Alerts {
         }
     }
 
+    /// A look showed nothing new; its signs are what the next one is compared with.
+    pub(super) fn see(&mut self, values: &[(Oid, Value)]) {
+        self.signs = signs(values).cloned().collect();
+    }
+
+    /// Whether no sign has changed; one that was not asked for the time before says nothing.
+    fn signs_are_the_same(&self, values: &[(Oid, Value)]) -> bool {
+        signs(values).all(|(oid, value)| {
+            let before = self.signs.iter().find(|(known, _)| known == oid);
+            before.is_none_or(|(_, before)| before == value)
+        })
+    }
+
     fn are_known(&self, answer: impl Iterator<Item = (Oid, Cell)>, values: &[(Oid, Value)]) -> bool {
         let mut known = self.rows.iter();
         for (oid, cell) in answer {
@@ -188,7 +201,7 @@ impl Alerts {
                 }
                 // The end of the table; only here it is known that there are no further rows.
                 Cell::Value(_) | Cell::End => {
-                    return known.next().is_none() && signs(values).eq(self.signs.iter());
+                    return known.next().is_none() && self.signs_are_the_same(values);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! One store connection for asynchronous code: the file work happens on a thread that may block.
 
 use super::{Change, Store, StoreError};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
@@ -28,8 +29,10 @@ impl std::fmt::Debug for Together {
     }
 }
 
+type Work = Box<dyn FnOnce(&Change<'_>) -> Result<(), StoreError> + Send>;
+
 struct Waiting {
-    work: Box<dyn FnOnce(&Change<'_>) -> Result<(), StoreError> + Send>,
+    work: Work,
     done: oneshot::Sender<Result<(), StoreError>>,
 }
 
@@ -105,7 +108,7 @@ impl SharedStore {
             let shared = Arc::clone(&self.0);
             tokio::task::spawn_blocking(move || shared.work_off());
         }
-        // The sender goes without a word only when the work panicked, which rolled the transaction back.
+        // The sender goes without a word only when the transaction itself panicked, which rolled it back.
         outcome.await.unwrap_or(Err(StoreError::Damaged { what: "change" }))
     }
 }
@@ -170,7 +173,9 @@ impl Change<'_> {
     ) -> Result<Result<(), StoreError>, StoreError> {
         let begun = self.begun.get();
         self.transaction.execute_batch("SAVEPOINT apart")?;
-        let outcome = work(self);
+        // A panic over what one device told must not take the others with it.
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| work(self)));
+        let outcome = outcome.unwrap_or(Err(StoreError::Damaged { what: "change" }));
         if outcome.is_err() {
             self.begun.set(begun);
             self.transaction.execute_batch("ROLLBACK TO apart")?;

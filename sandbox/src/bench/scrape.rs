@@ -93,7 +93,11 @@ fn recordings() -> anyhow::Result<Vec<Arc<Recording>>> {
     let found: Vec<_> =
         found.into_iter().filter(|one| tells(one, uptime) && tells(one, life_count)).collect();
     ensure!(!found.is_empty(), "no recording in {} has an uptime and a life count", folder.display());
-    eprintln!("  {PRINTERS} printers from the {} recordings with tables in {}", found.len(), folder.display());
+    eprintln!(
+        "  {PRINTERS} printers from the {} recordings with tables in {}",
+        found.len(),
+        folder.display()
+    );
     Ok(found)
 }
 
@@ -181,7 +185,11 @@ fn ours(folder: &Path, printers: &[Printer], addresses: &[SocketAddr]) -> anyhow
     let look_cpu = reader.cpu()? - look_cpu;
     let tallies = take(printers);
     let looks: Vec<u64> = tallies.iter().map(|tally| u64::from(tally.answers > 0)).collect();
-    ensure!(looks.iter().all(|looks| *looks > 0), "not all printers were looked at within {} s", LOOKS.as_secs());
+    ensure!(
+        looks.iter().all(|looks| *looks > 0),
+        "not all printers were looked at within {} s",
+        LOOKS.as_secs()
+    );
     let look = Spent::of(&tallies, &looks);
     let look_rss = reader.rss()?;
     reader.stop()?;
@@ -208,12 +216,7 @@ fn ours(folder: &Path, printers: &[Printer], addresses: &[SocketAddr]) -> anyhow
             "octets of requests and answers per full reading, mean of all",
             format!("limit: {FULL_OCTETS_MAX}; the dearest printer: {:.0}", full.dearest_octets),
         ),
-        figure(
-            "full_cpu_ms",
-            full_cpu_ms,
-            "ms of CPU per full reading",
-            format!("limit: {FULL_CPU_MS_MAX}"),
-        ),
+        figure("full_cpu_ms", full_cpu_ms, "ms of CPU per full reading", format!("limit: {FULL_CPU_MS_MAX}")),
         figure(
             "look_requests",
             look.requests,

@@ -42,7 +42,7 @@ impl Layout {
         let mut before: &[u32] = &[];
         for entry in &self.entries {
             out.oid(before, &entry.oid);
-            out.0.push(ROLES.iter().position(|role| *role == entry.role).unwrap_or(1) as u8);
+            out.0.push(role_number(entry.role));
             out.0.push(part_number(entry.part));
             out.value(&entry.value);
             before = entry.oid.arcs();
@@ -113,6 +113,11 @@ pub(in super::super) fn decode_cells(octets: &[u8], walk: &mut Walk) -> Option<(
     Some(())
 }
 
+fn role_number(role: Role) -> u8 {
+    let place = ROLES.iter().position(|known| *known == role);
+    place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
+}
+
 /// The parts by their number in a layout; further ones go to the end.
 const PARTS: [Part; 13] = [
     Part::System,
@@ -147,7 +152,7 @@ impl Writer {
             self.0.push((number & 0x7f) as u8 | 0x80);
             number >>= 7;
         }
-        self.0.push(number as u8);
+        self.0.push((number & 0x7f) as u8);
     }
 
     fn octets(&mut self, octets: &[u8]) {

@@ -98,15 +98,16 @@ impl Visit<'_> {
             }
         };
         let room = self.read_exactly(&asked, layout.room, acquaintance).await?;
-        let alerts = if alerts_are_known {
+        let mut alerts = if alerts_are_known {
             alerts
         } else if let Err(miss) = self.read_columns(plan::ALERT_TABLE.columns, None).await {
-            self.walk.fail(Part::Alerts, miss.reason().map_err(|source| Miss::Refused(source))?);
+            self.walk.fail(Part::Alerts, miss.reason().map_err(Miss::Refused)?);
             None
         } else {
             Some(Alerts::of(&self.walk, &values))
         };
-        if alerts_are_known && let Some(alerts) = &alerts {
+        if alerts_are_known && let Some(alerts) = &mut alerts {
+            alerts.see(&values);
             decode_cells(&alerts.cells, &mut self.walk);
         }
         acquaintance.set_alerts(alerts);

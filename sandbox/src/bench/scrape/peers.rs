@@ -61,13 +61,15 @@ pub(super) fn cpu_of(process: u32) -> anyhow::Result<Duration> {
     // Behind the name in parentheses, which may hold anything: utime and stime are the 12th and 13th field.
     let (_, fields) = stat.rsplit_once(')').context("the kernel tells no times")?;
     let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = || -> anyhow::Result<u64> { Ok(fields.next().context("the kernel tells no times")?.parse()?) };
+    let mut ticks =
+        || -> anyhow::Result<u64> { Ok(fields.next().context("the kernel tells no times")?.parse()?) };
     Ok(Duration::from_millis((ticks()? + ticks()?) * 1_000 / TICKS_PER_SECOND))
 }
 
 /// `snmpbulkwalk` of the whole Printer-MIB, a process per printer.
 pub(super) fn bulkwalk(printers: &[SocketAddr], at_once: usize) -> anyhow::Result<Peer> {
-    let version = Command::new("snmpbulkwalk").arg("-V").output().context("Debian's package snmp is missing")?;
+    let version =
+        Command::new("snmpbulkwalk").arg("-V").output().context("Debian's package snmp is missing")?;
     let what = format!("{} (whole Printer-MIB)", String::from_utf8_lossy(&version.stderr).trim());
     let list: String = printers.iter().map(|printer| format!("{printer}\n")).collect();
     // The shell tells the time of all processes below it; xargs keeps as many of them going as asked for.
@@ -120,10 +122,18 @@ pub(super) async fn exporter(folder: &Path, printers: &[SocketAddr], at_once: us
     let pages = futures_util::stream::iter(printers).map(|printer| page(*printer)).buffer_unordered(at_once);
     let pages: Vec<anyhow::Result<String>> = pages.collect().await;
     let (time, cpu) = (begun.elapsed(), cpu_of(exporter.0.id())? - cpu);
-    let read = pages.iter().filter(|page| page.as_ref().is_ok_and(|page| page.contains("prtMarkerLifeCount{"))).count();
+    let read = pages
+        .iter()
+        .filter(|page| page.as_ref().is_ok_and(|page| page.contains("prtMarkerLifeCount{")))
+        .count();
     if read < printers.len() {
-        let first = pages.into_iter().find(|page| !page.as_ref().is_ok_and(|page| page.contains("prtMarkerLifeCount{")));
-        eprintln!("  the exporter read {read} of {} printers; of the first other it said: {first:.300?}", printers.len());
+        let first = pages
+            .into_iter()
+            .find(|page| !page.as_ref().is_ok_and(|page| page.contains("prtMarkerLifeCount{")));
+        eprintln!(
+            "  the exporter read {read} of {} printers; of the first other it said: {first:.300?}",
+            printers.len()
+        );
     }
     ensure!(read * 10 >= printers.len() * 9, "the exporter read only {read} of {} printers", printers.len());
     Ok(Peer::of(format!("prometheus-snmp-exporter {version}, printer_mib"), printers.len(), time, cpu))
@@ -159,7 +169,10 @@ fn module() -> String {
     }
     text += "  metrics:\n";
     for (name, oid, kind, indices) in EXPORTED {
-        let _ = writeln!(text, "  - name: {name}\n    oid: {oid}\n    type: {kind}\n    help: {name}\n    indexes:");
+        let _ = writeln!(
+            text,
+            "  - name: {name}\n    oid: {oid}\n    type: {kind}\n    help: {name}\n    indexes:"
+        );
         let _ = writeln!(text, "    - labelname: hrDeviceIndex\n      type: gauge");
         if indices == 2 {
             let _ = writeln!(text, "    - labelname: row\n      type: gauge");
