@@ -34,7 +34,7 @@ const SERVES_APPLICATIONS: i64 = 1 << 6;
 const PRINT_SERVER_MAKERS: [u32; 8] = [1229, 368, 244, 171, 11863, 4526, 277, 343];
 
 /// HP's print servers with a case of their own; those inside of printers say `JETDIRECT,JD...`.
-const JETDIRECT_BOXES: [&str; 14] = [
+const JETDIRECT_BOXES: [&str; 13] = [
     "jetdirect ex",
     "jetdirect 170x",
     "jetdirect 175x",
@@ -48,7 +48,6 @@ const JETDIRECT_BOXES: [&str; 14] = [
     "jetdirect ew2400",
     "jetdirect ew2500",
     "jetdirect ew2700",
-    "jetdirect ew2500",
 ];
 
 /// Makers of label printers alone: Zebra, Eltron and ZebraNet, TSC, Intermec.
