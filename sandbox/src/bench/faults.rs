@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Jams that are timed with a trap; one more would call a technician.
 const WITH_TRAP: usize = 5;
+/// Pause between two jams with a trap: longer than until the second look that follows the first, so that each is found by its own trap.
+const APART: Duration = Duration::from_secs(7);
 /// Faults that are timed without: each takes up to a whole pause between two looks.
 const WITHOUT_TRAP: usize = 3;
 /// The usual pause between two looks, in seconds.
@@ -94,7 +96,10 @@ fn timed(poll_secs: u32, faults: usize, with_trap: bool) -> anyhow::Result<Vec<D
     })?;
     let port = site.trap_address()?;
     let mut times = Vec::new();
-    for _ in 0..faults {
+    for round in 0..faults {
+        if with_trap && round > 0 {
+            std::thread::sleep(APART);
+        }
         // Each its own place in the path: the same one again would soon be one episode with those before.
         let known = stage.faults(1, false)?.len();
         let printer = stage.printer(1, 1)?;
