@@ -89,7 +89,7 @@ impl Browser {
     }
 
     /// The datagrams to send now, if it is time: for all services, with what is known, and for what is missing of those that
-    /// were heard. `id` as in [`write`].
+    /// were heard. `id` is 0 except in a question that is asked only once.
     pub fn questions(&mut self, id: u16, now: Instant) -> Vec<Vec<u8>> {
         if now < self.due() {
             return Vec::new();
