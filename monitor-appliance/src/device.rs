@@ -14,8 +14,8 @@ mod markers;
 mod oid;
 pub mod oids;
 mod parts;
-mod software;
 mod recording;
+mod software;
 mod source;
 mod supply_text;
 mod text;
@@ -36,11 +36,12 @@ pub use markers::{Capacity, Counter, Level, Supply, SupplyNote};
 pub use oid::{BadOid, Oid, Value};
 pub use parts::{PartLife, ServiceCode};
 pub use recording::{RecordingError, parse_recording, read_recording};
+pub use software::{
+    HR_SW_INSTALLED_NAME, HR_SW_RUN_NAME, HR_SW_RUN_PATH, HR_SW_RUN_STATUS, Program, SOFTWARE_MAX, Software,
+    software,
+};
 pub use source::{Source, Way};
 pub(crate) use text::{Charsets, HP_ROMAN_8, decode};
-pub use software::{
-    HR_SW_INSTALLED_NAME, HR_SW_RUN_NAME, HR_SW_RUN_PATH, HR_SW_RUN_STATUS, Program, SOFTWARE_MAX, Software, software,
-};
 pub use trays::{Cover, Input, Output};
 pub use walk::{FailedPart, Part, Walk};
 

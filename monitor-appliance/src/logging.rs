@@ -18,7 +18,8 @@ pub fn start(filter: &str) {
 /// What `filter` lets through. Without the regular expressions of `EnvFilter`: they would be a tenth of every program.
 fn levels(filter: &str) -> Targets {
     // It calls every address an error at which nobody is; who asks devices says what is worth saying.
-    let mut levels = Targets::new().with_default(LevelFilter::INFO).with_target("async_snmp", LevelFilter::OFF);
+    let mut levels =
+        Targets::new().with_default(LevelFilter::INFO).with_target("async_snmp", LevelFilter::OFF);
     // The library reads no word at all as `error`.
     let level = |word: &str| word.parse::<LevelFilter>().ok().filter(|_| !word.is_empty());
     for part in filter.split(',').map(str::trim) {

@@ -63,7 +63,9 @@ pub async fn ask(address: SocketAddr, deadline: Duration) -> Result<PjlTold, Pjl
     timeout_at(until, stream.write_all(question.as_bytes())).await.map_err(|_| silent())?.map_err(connect)?;
     let mut answer = Vec::new();
     let mut piece = [0; 1024];
-    while answer.len() < OCTETS_MAX && answer.iter().filter(|octet| **octet == b'\x0c').count() < QUESTIONS.len() {
+    while answer.len() < OCTETS_MAX
+        && answer.iter().filter(|octet| **octet == b'\x0c').count() < QUESTIONS.len()
+    {
         match timeout_at(until, stream.read(&mut piece)).await {
             Ok(Ok(0)) | Err(_) => break,
             Ok(Ok(read)) => answer.extend(piece.get(..read).unwrap_or_default()),

@@ -167,13 +167,17 @@ impl Name {
             Self::Envelope => "sealing and opening version reports",
             Self::Ingest => "10,000 version reports from a real mail server into the fleet database",
             Self::Footprint => "an appliance with twenty printers",
-            Self::Ledger => "3,000 counter series with wobbles, wraps, resets, exchanges, flips and clocks that are set",
+            Self::Ledger => {
+                "3,000 counter series with wobbles, wraps, resets, exchanges, flips and clocks that are set"
+            }
             Self::Attacks => "an attack for every threat, against the real code",
             Self::Forecast => "1,600 simulated printers with levels in steps of 1, 10, 20 and 25 %",
             Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
             Self::Accuracy => "recorded devices, each value beside what others read",
-            Self::Faults => "a jam on its way to the operator, with a trap and without; two hundred jams in a row",
+            Self::Faults => {
+                "a jam on its way to the operator, with a trap and without; two hundred jams in a row"
+            }
             Self::Scrape => "a thousand recorded printers, read in full and looked at, beside two peers",
             Self::Discovery => "254 addresses with forty printers, with none, and with twelve that are shy",
             Self::Stranger => "a new box, a code on paper, a real mail server, and somebody who types",

@@ -68,7 +68,8 @@ async fn a_printer_reads_the_same_over_every_version_as_from_its_recording() {
     assert!(!recordings.is_empty());
     for recording in recordings {
         let printer = printer(&recording, "127.0.0.1:0").await;
-        let expected = comparable(interpret(&recorded(&recording), &monitor_appliance::profile::Profiles::built_in()));
+        let expected =
+            comparable(interpret(&recorded(&recording), &monitor_appliance::profile::Profiles::built_in()));
         let public = || Secret::new("public");
         for credential in [
             SnmpCredential::V1 { community: public() },

@@ -1,8 +1,8 @@
 //! `monitor-appliance device read`: a test read of devices; `device classes`: the table of faults; `device scan`: who is there.
 
 pub(super) mod classes;
-pub(super) mod read;
 pub(super) mod history;
+pub(super) mod read;
 pub(super) mod scan;
 
 use monitor_appliance::settings::{DeviceEntry, SnmpAccess, is_device_address};

@@ -233,7 +233,8 @@ mod tests {
         octets
     }
 
-    const FINE: &[u8] = b"\x01\x01\x00\x00\x00\x00\x00\x01\x04\x23\x00\x0dprinter-state\x00\x04\x00\x00\x00\x05\x03";
+    const FINE: &[u8] =
+        b"\x01\x01\x00\x00\x00\x00\x00\x01\x04\x23\x00\x0dprinter-state\x00\x04\x00\x00\x00\x05\x03";
 
     #[tokio::test]
     async fn a_printer_with_an_unusual_path_is_found() {

@@ -55,7 +55,10 @@ impl Told {
         let described = described_supplies(answer);
         Self {
             make_and_model: text("printer-make-and-model"),
-            device_id: answer.texts("printer-device-id").next().map(|id| id.chars().take(4 * CHARS_MAX).collect()),
+            device_id: answer
+                .texts("printer-device-id")
+                .next()
+                .map(|id| id.chars().take(4 * CHARS_MAX).collect()),
             serial: text("printer-serial-number"),
             firmware: text("printer-firmware-string-version"),
             reasons: answer
@@ -79,9 +82,10 @@ impl Told {
             reading.uptime_secs = self.uptime_secs;
             reading.ways.insert("uptime".to_owned(), ipp("printer-up-time"));
         }
-        let counted = reading.counters.iter().any(|counter| {
-            counter.name == CounterName::TOTAL || counter.name == CounterName::MARKER_LIFE
-        });
+        let counted = reading
+            .counters
+            .iter()
+            .any(|counter| counter.name == CounterName::TOTAL || counter.name == CounterName::MARKER_LIFE);
         if let Some(value) = self.impressions.filter(|_| !counted) {
             reading.counters.push(Counter {
                 name: CounterName::TOTAL,
@@ -114,7 +118,8 @@ impl Told {
         let make = |name: &str| profiles.brand_of(name).map(str::to_owned);
         let by_name = self.make_and_model.as_deref().map(|name| profiles.split_brand(name));
         let (make_told, model_told) = (told.vendor.as_deref().and_then(make).or(told.vendor), told.model);
-        let (make, model) = by_name.map_or((None, None), |(make, model)| (make.map(str::to_owned), Some(model.to_owned())));
+        let (make, model) =
+            by_name.map_or((None, None), |(make, model)| (make.map(str::to_owned), Some(model.to_owned())));
         let mut fill = |field: &mut Option<String>, name: &str, values: [(Option<String>, &str); 2]| {
             if field.is_some() {
                 return;

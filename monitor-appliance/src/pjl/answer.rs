@@ -65,9 +65,10 @@ impl PjlTold {
                 reading.ways.insert("identity.vendor".to_owned(), pjl("ID"));
             }
         }
-        let counted = reading.counters.iter().any(|counter| {
-            counter.name == CounterName::TOTAL || counter.name == CounterName::MARKER_LIFE
-        });
+        let counted = reading
+            .counters
+            .iter()
+            .any(|counter| counter.name == CounterName::TOTAL || counter.name == CounterName::MARKER_LIFE);
         if let Some(value) = self.page_count.filter(|_| !counted) {
             let (name, source) = (CounterName::TOTAL, pjl("PAGECOUNT"));
             reading.counters.push(Counter { name, marker: None, value, unit: None, source });

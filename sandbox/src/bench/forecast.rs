@@ -61,7 +61,8 @@ pub(super) fn run(now: Timestamp) -> anyhow::Result<Vec<Figure>> {
     let ours = median(all.iter().map(|look| error(look, Some(look.likely))));
     let two_point = median(all.iter().map(|look| error(look, look.two_point)));
     let least_squares = median(all.iter().map(|look| error(look, look.least_squares)));
-    let figure = |figure, value, unit, against: String| Figure { bench: "forecast", figure, value, unit, against };
+    let figure =
+        |figure, value, unit, against: String| Figure { bench: "forecast", figure, value, unit, against };
     Ok(vec![
         figure(
             "error_days_p50",
@@ -70,7 +71,12 @@ pub(super) fn run(now: Timestamp) -> anyhow::Result<Vec<Figure>> {
             format!("two-point {two_point:.2}, least squares {least_squares:.2}, on the same looks"),
         ),
         figure("error_days_p50_two_point", two_point, "days, over all steps", format!("ours {ours:.2}")),
-        figure("error_days_p50_least_squares", least_squares, "days, over all steps", format!("ours {ours:.2}")),
+        figure(
+            "error_days_p50_least_squares",
+            least_squares,
+            "days, over all steps",
+            format!("ours {ours:.2}"),
+        ),
         figure(
             "interval_coverage_percent",
             coverage(&all),
@@ -90,7 +96,9 @@ fn look_at(history: &History, chance: &mut Chance, looks: &mut Vec<Look>) -> usi
         let Some(from) = begins else { break };
         for _ in 0..LOOKS_PER_CARTRIDGE {
             let part = chance.between(0.1, 0.95);
-            asked.push(from + jiff::SignedDuration::from_secs_f64(empty.duration_since(from).as_secs_f64() * part));
+            asked.push(
+                from + jiff::SignedDuration::from_secs_f64(empty.duration_since(from).as_secs_f64() * part),
+            );
         }
         begins = Some(*empty);
     }
@@ -108,7 +116,8 @@ fn look_at(history: &History, chance: &mut Chance, looks: &mut Vec<Look>) -> usi
         usage.observe(reading.at, reading.pages);
         life.observe(Sample { at: reading.at, left: reading.shown, pages: Some(reading.pages) });
         while asked.next_if(|at| *at <= reading.at).is_some() {
-            let Some(empty) = history.empty.get(reading.cartridge).filter(|empty| **empty > reading.at) else {
+            let Some(empty) = history.empty.get(reading.cartridge).filter(|empty| **empty > reading.at)
+            else {
                 continue;
             };
             let Some(foretold) = forecast(&life, &usage, reading.at) else {

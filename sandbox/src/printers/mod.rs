@@ -28,6 +28,7 @@ mod printer;
 mod recording;
 mod station;
 mod tally;
+mod trap;
 mod usm;
 
 pub use alert::{Alert, Severity};
@@ -37,4 +38,5 @@ pub use office::{Office, OfficeError};
 pub use printer::{Printer, PrinterError, PrinterSettings};
 pub use recording::{LineProblem, Recording, RecordingError, parse_value};
 pub use tally::Tally;
+pub use trap::Notify;
 pub use usm::{V3User, V3UserError};

@@ -55,7 +55,6 @@ pub(super) struct Reading {
 /// The readings of one printer, four a day, and when each cartridge became empty.
 #[derive(Debug)]
 pub(super) struct History {
-    pub(super) step: f64,
     pub(super) readings: Vec<Reading>,
     pub(super) empty: Vec<Timestamp>,
 }
@@ -81,7 +80,7 @@ pub(super) fn history(chance: &mut Chance, step: f64, cartridges: usize) -> Hist
     let mut pages = chance.between(1e3, 5e5);
     let mut yields = usual_yield * (0.12 * chance.normal()).exp();
     let mut left = chance.between(20.0, 100.0);
-    let mut history = History { step, readings: Vec::new(), empty: Vec::new() };
+    let mut history = History { readings: Vec::new(), empty: Vec::new() };
     let mut changed_on = None;
     for day in 0..DAYS_MAX {
         workday += drift * chance.normal() - 0.01 * (workday - home);
