@@ -284,7 +284,7 @@ impl FaultClasses {
                         found.push(format!("{what} {}: {word}, not {}", entry.name, before.kind.word()));
                     }
                     Some(before) if before != entry => {
-                        found.push(format!("{what} {}: another note or name", entry.name))
+                        found.push(format!("{what} {}: another note or name", entry.name));
                     }
                     Some(_) => {}
                 }
