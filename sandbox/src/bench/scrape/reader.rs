@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How often printers are asked, in seconds.
+#[derive(Clone, Copy)]
 pub(super) struct Pace {
     /// Time between two looks.
     pub(super) look: u64,
