@@ -117,7 +117,7 @@ fn counters(device: &Device, tally: &mut Tally) {
     let read = &device.read["counters"];
     for (name, expected) in fields(&device.expected["expected"]["counters"]) {
         let what = format!("{}: counters.{name}", device.name);
-        tally.compare(Kind::Counters, what, expected.as_u64(), read[name].as_u64());
+        tally.compare(Kind::Counters, &what, expected.as_u64(), read[name].as_u64());
     }
     // What the standard table says is expected wherever it is.
     for row in list(&device.expected["derived"]["markers"]).iter().take(1) {
@@ -125,7 +125,7 @@ fn counters(device: &Device, tally: &mut Tally) {
             let told = row[field].as_u64();
             if told.is_some() && device.expected["expected"]["counters"][name].is_null() {
                 let what = format!("{}: counters.{name}", device.name);
-                tally.compare(Kind::Counters, what, told, read[name].as_u64());
+                tally.compare(Kind::Counters, &what, told, read[name].as_u64());
             }
         }
     }
@@ -140,7 +140,7 @@ fn counters(device: &Device, tally: &mut Tally) {
         let values = named.filter_map(|(name, _)| read[name.strip_prefix("counters.")?].as_u64());
         let values: Vec<u64> = values.collect();
         let found = values.iter().find(|found| **found == value).or(values.first()).copied();
-        tally.compare(Kind::Labelled, format!("{}: {label} ({oid})", device.name), Some(value), found);
+        tally.compare(Kind::Labelled, &format!("{}: {label} ({oid})", device.name), Some(value), found);
     }
     // A number must come from objects that are there; what only the machine's page shows cannot have been read.
     for (name, value) in fields(read) {
@@ -167,7 +167,7 @@ fn is_there(walk: &Walk, object: &str) -> bool {
 fn parts(device: &Device, tally: &mut Tally) {
     for (name, expected) in fields(&device.expected["expected"]["parts"]) {
         let what = format!("{}: parts.{name}", device.name);
-        tally.compare(Kind::Parts, what, expected.as_u64(), device.read["parts"][name].as_u64());
+        tally.compare(Kind::Parts, &what, expected.as_u64(), device.read["parts"][name].as_u64());
     }
 }
 
@@ -180,14 +180,14 @@ fn alerts(device: &Device, tally: &mut Tally) {
         for field in ["severity", "training", "group", "group_index", "location", "code", "time"] {
             let what = format!("{}: alert {index}: {field}", device.name);
             let read = found.and_then(|read| read[field].as_i64());
-            tally.compare(Kind::Alerts, what, row[field].as_i64(), read);
+            tally.compare(Kind::Alerts, &what, row[field].as_i64(), read);
         }
         let what = format!("{}: alert {index}: description", device.name);
         let octets = row["description_hex"].is_string();
         let expected = row["description"].as_str().map(plain).filter(|text| !text.is_empty() && !octets);
         let read = found.and_then(|read| read["description"].as_str()).map(plain);
         if expected.is_some() {
-            tally.compare(Kind::Alerts, what, expected, read);
+            tally.compare(Kind::Alerts, &what, expected, read);
         }
     }
 }
@@ -197,18 +197,18 @@ fn status(device: &Device, tally: &mut Tally) {
     let read = &device.read["status"];
     if let Some(value) = expected["device_status"]["value"].as_i64() {
         let what = format!("{}: device status", device.name);
-        tally.compare(Kind::Status, what, Some(value), read["device_status"]["value"].as_i64());
+        tally.compare(Kind::Status, &what, Some(value), read["device_status"]["value"].as_i64());
     }
     if let Some(text) = expected["text"].as_str() {
         let panel: Vec<String> = list(&read["panel"]).iter().filter_map(Json::as_str).map(plain).collect();
         let found = panel.iter().find(|line| **line == plain(text)).or_else(|| panel.first()).cloned();
-        tally.compare(Kind::Status, format!("{}: panel", device.name), Some(plain(text)), found);
+        tally.compare(Kind::Status, &format!("{}: panel", device.name), Some(plain(text)), found);
     }
     let bits = &device.expected["derived"]["status"]["hrPrinterDetectedErrorState"];
     if let Some((_, bits)) = fields(bits).next() {
         let expected = list(&bits["bits"]).len();
         let found = read["errors"].as_array().map(Vec::len);
-        tally.compare(Kind::Status, format!("{}: number of error bits", device.name), Some(expected), found);
+        tally.compare(Kind::Status, &format!("{}: number of error bits", device.name), Some(expected), found);
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn compare(device: &Device, tally: &mut Tally) {
         };
         tally.compare(
             Kind::Identity,
-            format!("{}: identity.{field}", device.name),
+            &format!("{}: identity.{field}", device.name),
             text(expected),
             text(read),
         );
@@ -57,7 +57,7 @@ pub(super) fn compare_descriptions(
         // An entry filed under a maker may be another's machine, or a brand of his: the brand on the machine counts.
         let brand = read.as_deref().is_some_and(|read| plain(descr).starts_with(read));
         let vendor = if brand { read.clone() } else { vendor };
-        tally.compare(Kind::DescriptionVendor, format!("\"{short}\": vendor"), vendor, read);
+        tally.compare(Kind::DescriptionVendor, &format!("\"{short}\": vendor"), vendor, read);
         let product = entry["model"].as_str().or(entry["product"].as_str()).map(plain);
         let Some(product) = product.filter(|_| entry["device"].as_str() != Some("Print Server")) else {
             continue;
@@ -65,7 +65,7 @@ pub(super) fn compare_descriptions(
         let model = identity.model.as_deref().map(plain);
         let same = model.as_deref().is_some_and(|model| model.contains(&product) || product.contains(model));
         let read = if same { Some(product.clone()) } else { model };
-        tally.compare(Kind::DescriptionModel, format!("\"{short}\": model"), Some(product), read);
+        tally.compare(Kind::DescriptionModel, &format!("\"{short}\": model"), Some(product), read);
     }
     Ok(())
 }

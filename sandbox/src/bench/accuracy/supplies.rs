@@ -39,26 +39,26 @@ fn rows(device: &Device, table: &str, columns: (&str, u32, u32, u32), kind: Kind
                 let same = texts.iter().flatten().find(|text| **text == expected).cloned();
                 same.or_else(|| texts.into_iter().flatten().next())
             });
-            tally.compare(kind, what("description"), Some(expected), read);
+            tally.compare(kind, &what("description"), Some(expected), read);
         }
         let typed = device.walk.iter().any(|(oid, _)| in_column(oid, columns.0, columns.1));
         if table == "supplies" && typed && row["type"] != "markerSupply" {
             let read = found.and_then(|found| found["type"].as_str()).map(str::to_lowercase);
-            tally.compare(kind, what("type"), row["type"].as_str().map(str::to_lowercase), read);
+            tally.compare(kind, &what("type"), row["type"].as_str().map(str::to_lowercase), read);
         }
         level(row["raw_level"].as_i64(), found, &what("level"), kind, tally);
         if let Some(max) = row["raw_max"].as_i64().filter(|max| *max >= 0) {
-            tally.compare(kind, what("max"), Some(max), found.and_then(|found| found["max"].as_i64()));
+            tally.compare(kind, &what("max"), Some(max), found.and_then(|found| found["max"].as_i64()));
         }
         // LibreNMS rounds to the nearest, others down.
         if let Some(percent) = row["percent"].as_i64() {
             let read = found.and_then(|found| found["percent"].as_i64());
             let read = read.map(|read| if (percent - read).abs() <= 1 { percent } else { read });
-            tally.compare(kind, what("percent"), Some(percent), read);
+            tally.compare(kind, &what("percent"), Some(percent), read);
         }
         if let Some(state) = row["state"].as_str() {
             let read = found.and_then(|found| found["state"].as_str());
-            tally.compare(kind, what("state"), Some(state), read);
+            tally.compare(kind, &what("state"), Some(state), read);
         }
     }
 }
@@ -72,10 +72,10 @@ fn level(raw: Option<i64>, found: Option<&Json>, what: &str, kind: Kind, tally: 
         Some(number) if number < 0 => "invalid",
         _ => {
             let read = found.and_then(|found| found["level"].as_i64());
-            return tally.compare(kind, what.to_owned(), raw, read);
+            return tally.compare(kind, what, raw, read);
         }
     };
-    tally.compare(kind, what.to_owned(), Some(state), found.and_then(|found| found["state"].as_str()));
+    tally.compare(kind, what, Some(state), found.and_then(|found| found["state"].as_str()));
 }
 
 /// What stands in the standard table, where LibreNMS reported nothing of it.
@@ -91,7 +91,7 @@ fn derived(device: &Device, tally: &mut Tally) {
             if let Some(max) = row["max"].as_i64().filter(|max| *max >= 0) {
                 tally.compare(
                     Kind::Supplies,
-                    what("max"),
+                    &what("max"),
                     Some(max),
                     found.and_then(|found| found["max"].as_i64()),
                 );
@@ -99,12 +99,12 @@ fn derived(device: &Device, tally: &mut Tally) {
             let text = row["description"].as_str().filter(|_| row["description_hex"].is_null()).map(plain);
             if let Some(text) = text.filter(|text| !text.is_empty()) {
                 let read = found.and_then(|found| found["description"].as_str()).map(plain);
-                tally.compare(Kind::Supplies, what("description"), Some(text), read);
+                tally.compare(Kind::Supplies, &what("description"), Some(text), read);
             }
         }
         if let Some(colorant) = row["colorant"].as_str().map(plain).filter(|text| !text.is_empty()) {
             let read = found.and_then(|found| found["colorant"].as_str()).map(plain);
-            tally.compare(Kind::Supplies, what("colorant"), Some(colorant), read);
+            tally.compare(Kind::Supplies, &what("colorant"), Some(colorant), read);
         }
     }
 }
@@ -134,7 +134,7 @@ fn cartridges(device: &Device, tally: &mut Tally) {
         let supplies = list(&device.read["supplies"]);
         let right = supplies.iter().filter(coloured).any(|supply| told(&supply));
         let read = right.then_some(expected);
-        tally.compare(Kind::Supplies, format!("{}: cartridge {name}", device.name), Some(expected), read);
+        tally.compare(Kind::Supplies, &format!("{}: cartridge {name}", device.name), Some(expected), read);
     }
 }
 

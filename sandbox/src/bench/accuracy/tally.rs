@@ -32,7 +32,7 @@ impl Tally {
     pub(super) fn compare<T: PartialEq + Display>(
         &mut self,
         kind: Kind,
-        what: String,
+        what: &str,
         expected: Option<T>,
         read: Option<T>,
     ) {
