@@ -202,7 +202,7 @@ mod tests {
         let change = |number: u32| {
             store.change_together(move |change| {
                 change.count(Tally::Junk)?;
-                if number % 3 == 0 { Err(StoreError::Damaged { what: "test" }) } else { Ok(()) }
+                if number.is_multiple_of(3) { Err(StoreError::Damaged { what: "test" }) } else { Ok(()) }
             })
         };
         let outcomes = futures_util::future::join_all((0..30).map(change)).await;

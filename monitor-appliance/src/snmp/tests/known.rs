@@ -275,7 +275,7 @@ async fn private_objects_are_learned_and_asked_again_labels_are_remembered() {
         let walk =
             visitor.reader.read_known(&target, &limits(), depth, &mut visitor.known, now).await.unwrap();
         let number =
-            |oid: &str| walk.get(oid.parse::<Oid>().unwrap().arcs()).and_then(|value| value.as_i64());
+            |oid: &str| walk.get(oid.parse::<Oid>().unwrap().arcs()).and_then(crate::device::Value::as_i64);
         assert_eq!(number("1.3.6.1.4.1.641.2.1.0"), Some(11));
         assert_eq!(number("1.3.6.1.4.1.641.3.2.1"), Some(20));
         assert_eq!(number("1.3.6.1.4.1.641.3.2.2"), Some(31));
