@@ -29,7 +29,7 @@ pub use codes::{
 };
 pub use counter_name::{BadCounterName, CounterName};
 pub(crate) use device_id::DeviceId;
-pub use document::Document;
+pub use document::{AlertWords, Document};
 pub use host::{Host, SYS_SERVICES, Storage, StorageKind};
 pub use identity::DeviceIdentity;
 pub use markers::{Capacity, Counter, Level, Supply, SupplyNote};

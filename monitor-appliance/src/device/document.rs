@@ -148,10 +148,13 @@ struct Named {
     text: String,
 }
 
+/// Tells the name of an alert's code, and the class of the fault that it is, if it is one.
+pub type AlertWords<'a> = dyn Fn(&Alert) -> (Option<String>, Option<String>) + 'a;
+
 impl Document {
     /// The document of a reading. `alert` tells the name of an alert's code and the class of the fault that it is, if it is one.
     #[must_use]
-    pub fn of(reading: &Reading, alert: &dyn Fn(&Alert) -> (Option<String>, Option<String>)) -> Self {
+    pub fn of(reading: &Reading, alert: &AlertWords<'_>) -> Self {
         let mut sources = BTreeMap::new();
         let first = reading.counters.iter().filter_map(|counter| counter.marker).min();
         let counters = reading
