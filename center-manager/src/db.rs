@@ -154,7 +154,9 @@ pub enum DbError {
         number: i64,
     },
     /// Nobody can tell what a finding comes to.
-    #[error("nothing is proposed for finding {number}; say what counts with `counters review correct {number} --pages COUNT`")]
+    #[error(
+        "nothing is proposed for finding {number}; say what counts with `counters review correct {number} --pages COUNT`"
+    )]
     NothingProposed {
         /// The number.
         number: i64,

@@ -32,7 +32,9 @@ mod tick;
 mod verdict;
 
 pub use compare::{Composition, Finding, Release, composition};
-pub use hooks::{Origin, on_parts, on_parts_missing, on_refused, on_transport, on_update_result, on_version_report};
+pub use hooks::{
+    Origin, on_parts, on_parts_missing, on_refused, on_transport, on_update_result, on_version_report,
+};
 pub use judge::judge;
 pub use ladder::{PartsSent, Progress, Transport, TransportOutcome};
 pub use plan::{Post, PostKind, Step, Targets, next_wake, perform, plan};

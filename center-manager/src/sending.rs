@@ -15,8 +15,8 @@ use mailfmt::envelope::{self, Addressee, Extras, Header, SealError};
 use mailfmt::mail::{Letter, compose};
 use mailfmt::message::receipt::Latest;
 use mailfmt::message::{Family, MessageError, UpdateOrder};
-use mailfmt::trust::SigningKey;
 use mailfmt::parts::Cutting;
+use mailfmt::trust::SigningKey;
 use mailfmt::{AgentId, CenterId, Command, Digest, Limits, Message, sequence};
 use std::sync::Arc;
 
@@ -37,12 +37,14 @@ pub struct MailPlan {
 #[must_use]
 pub fn plan(due: &[Due], recipients_per_mail: usize) -> Vec<MailPlan> {
     // What a number follows stands in the mail once, so its recipients' numbers are of one epoch.
-    due.chunk_by(|one, next| one.outbox == next.outbox && sequence::epoch_of(one.sequence) == sequence::epoch_of(next.sequence))
-        .flat_map(|group| group.chunks(recipients_per_mail.max(1)))
-        .filter_map(|group| {
-            group.first().map(|first| MailPlan { outbox: first.outbox, recipients: group.to_vec() })
-        })
-        .collect()
+    due.chunk_by(|one, next| {
+        one.outbox == next.outbox && sequence::epoch_of(one.sequence) == sequence::epoch_of(next.sequence)
+    })
+    .flat_map(|group| group.chunks(recipients_per_mail.max(1)))
+    .filter_map(|group| {
+        group.first().map(|first| MailPlan { outbox: first.outbox, recipients: group.to_vec() })
+    })
+    .collect()
 }
 
 /// A message that cannot be made into a mail.

@@ -6,7 +6,8 @@ use monitor_appliance::device::{Oid, Value, Walk, interpret};
 use monitor_appliance::profile::Profiles;
 
 /// What every profile begins with, so that more of the rest is reached.
-const HEAD: &str = "#= x.toml\nvendor = \"X\"\nsources = [\"x\"]\n[match]\nobject-ids = [\"1.3.6.1.4.1.9999.1\"]\n";
+const HEAD: &str =
+    "#= x.toml\nvendor = \"X\"\nsources = [\"x\"]\n[match]\nobject-ids = [\"1.3.6.1.4.1.9999.1\"]\n";
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     // The first octet says how much of the rest is answers of the device; what stands behind them is the profile.

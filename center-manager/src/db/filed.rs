@@ -1,11 +1,11 @@
 //! Filing what came in: one durable transaction per batch of mails, receipts included.
 
 use super::alarms::{self, NewAlarm};
+use super::census;
 use super::columns::{At, Id, count, parsed, uncount};
 use super::enrolment::{self, ContactStep, Desk};
 use super::outbox::{self, NewMail, Priority};
 use super::standing::{self, Heard};
-use super::census;
 use super::{Db, DbError, devices, epochs, inventory, ledger, parts, rotations};
 use crate::clones::{self, Boots, Finding, OnClone};
 use crate::enrolment::AdmissionTerms;

@@ -81,7 +81,12 @@ fn ordered(rollout: &Rollout, order: &Order) -> String {
     if let (Some(since), Some(parts)) = (order.parts_wait_since(), order.parts)
         && !matches!(order.transport, Transport::Bounced { .. })
     {
-        let sent = format!("{} of {} parts of the package are handed in, the last at {}", parts.sent, parts.of, minute(since));
+        let sent = format!(
+            "{} of {} parts of the package are handed in, the last at {}",
+            parts.sent,
+            parts.of,
+            minute(since)
+        );
         return match &order.progress {
             Progress::Waiting { reason, .. } => format!("It is not done yet: {reason}. {sent}."),
             _ => format!("{sent}."),

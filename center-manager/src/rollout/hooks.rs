@@ -177,7 +177,9 @@ fn history(target: &Target, event: &TargetEvent) -> (&'static str, String) {
         TargetEvent::Parts { parts: PartsSent { of, sent: 0, .. }, .. } => {
             ("parts", format!("goes out in {of} parts"))
         }
-        TargetEvent::Parts { parts: PartsSent { of, .. }, .. } => ("parts", format!("all {of} parts handed in")),
+        TargetEvent::Parts { parts: PartsSent { of, .. }, .. } => {
+            ("parts", format!("all {of} parts handed in"))
+        }
         TargetEvent::PartsMissing { here, of, missing, again, .. } => {
             ("parts", format!("{here} of {of} are there, missing {missing}; {again} sent again"))
         }

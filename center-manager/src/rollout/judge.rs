@@ -53,7 +53,8 @@ pub fn judge(rollout: &Rollout, target: &Target, now: Timestamp) -> Option<Verdi
         (Some(since), Some(parts), _) if over(since, rollout.timing.delivery_limit) => {
             let hours = rollout.timing.delivery_limit.as_hours();
             let PartsSent { sent, of, .. } = parts;
-            let reason = format!("our mail server took only {sent} of {of} parts of the package within {hours} h");
+            let reason =
+                format!("our mail server took only {sent} of {of} parts of the package within {hours} h");
             Some(Failure::Undeliverable { reason })
         }
         (Some(_), _, _) => None,

@@ -151,14 +151,8 @@ impl Daemon {
             begins: origin.begins,
             latest: latest.as_ref(),
         };
-        let mail = sending::write_mail(
-            &outgoing,
-            sending,
-            &recipients,
-            from,
-            following.behind(),
-            &mut SystemRandom,
-        );
+        let mail =
+            sending::write_mail(&outgoing, sending, &recipients, from, following.behind(), &mut SystemRandom);
         match mail {
             Ok(mail) => Ok(Some(mail)),
             Err(error) => {

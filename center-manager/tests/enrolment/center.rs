@@ -146,7 +146,8 @@ impl Center {
             };
             let to = due.address.clone();
             let outcome = (due.outbox, due.agent.clone(), Try::Accepted);
-            let mail = write_mail(&outgoing, 1, &[(due, key)], from, Behind::Nothing, &mut self.random).unwrap();
+            let mail =
+                write_mail(&outgoing, 1, &[(due, key)], from, Behind::Nothing, &mut self.random).unwrap();
             mails.push(Mail { to, raw: mail.raw.to_vec() });
             self.db.record_tries(&[outcome], self.now).unwrap();
         }

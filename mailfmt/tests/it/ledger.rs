@@ -24,7 +24,7 @@ fn meter(value: u64, sure: u64) -> LedgerMeter {
 }
 
 /// A wobble after a restart, and the end of the month.
-pub(crate) fn sample(device: DeviceId) -> Message {
+pub(crate) fn sample(device: &DeviceId) -> Message {
     let epoch = LedgerEpoch {
         number: 1,
         serial: Some(device.serial.clone()),
@@ -96,7 +96,7 @@ fn a_center_that_knows_no_ledger_still_reads_the_counters() {
     struct Device {
         reading: StoredReading,
     }
-    let older: Older = serde_json::from_slice(&sample(crate::samples::device()).write()).unwrap();
+    let older: Older = serde_json::from_slice(&sample(&crate::samples::device()).write()).unwrap();
     let StoredReading::Collected { counters, .. } = &older.body.devices[0].reading else {
         panic!("a reading")
     };

@@ -214,7 +214,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 ],
             })),
         ),
-        ("report-counters-ledger", ledger::sample(device())),
+        ("report-counters-ledger", ledger::sample(&device())),
         (
             "report-counters-outlook",
             Message::Report(Report::Counters(CountersReport {

@@ -110,7 +110,7 @@ impl SecondWays {
                     answered = true;
                 }
                 Err(error) => {
-                    tracing::debug!(device = address, error = &error as &dyn std::error::Error, "no IPP")
+                    tracing::debug!(device = address, error = &error as &dyn std::error::Error, "no IPP");
                 }
             }
         }
@@ -121,7 +121,7 @@ impl SecondWays {
                     answered = true;
                 }
                 Err(error) => {
-                    tracing::debug!(device = address, error = &error as &dyn std::error::Error, "no PJL")
+                    tracing::debug!(device = address, error = &error as &dyn std::error::Error, "no PJL");
                 }
             }
         }

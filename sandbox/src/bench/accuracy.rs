@@ -176,7 +176,8 @@ fn alerts(device: &Device, tally: &mut Tally) {
         let Some((_, index)) = row["index"].as_str().and_then(|index| index.split_once('.')) else {
             continue;
         };
-        let found = list(&device.read["alerts"]).iter().find(|read| read["index"].to_string() == index);
+        let index_read = |read: &&Json| read["index"].as_u64() == index.parse().ok();
+        let found = list(&device.read["alerts"]).iter().find(index_read);
         for field in ["severity", "training", "group", "group_index", "location", "code", "time"] {
             let what = format!("{}: alert {index}: {field}", device.name);
             let read = found.and_then(|read| read[field].as_i64());

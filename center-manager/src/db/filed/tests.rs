@@ -56,9 +56,15 @@ impl World {
                     latest: None,
                 };
                 let recipients = [(due, key.clone())];
-                let mail =
-                    crate::sending::write_mail(&outgoing, 1, &recipients, from, crate::sending::Behind::Nothing, &mut Numbers::new(3))
-                        .unwrap();
+                let mail = crate::sending::write_mail(
+                    &outgoing,
+                    1,
+                    &recipients,
+                    from,
+                    crate::sending::Behind::Nothing,
+                    &mut Numbers::new(3),
+                )
+                .unwrap();
                 let limits = Limits::default();
                 let mailfmt::mail::Classified::Ours { attachment } =
                     mailfmt::mail::classify(&mail.raw, &limits)
