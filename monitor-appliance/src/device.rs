@@ -52,6 +52,9 @@ use std::collections::BTreeMap;
 /// Most rows taken from any one table; the largest machines have some tens.
 pub const ROWS_MAX: usize = 256;
 
+/// The field of [`Reading::ways`] that stands for all supplies.
+pub const SUPPLIES: &str = "supplies";
+
 /// Everything one visit to a device told.
 ///
 /// Stored as JSON with hyphenated names. An absent field was not told; an empty list of a part that is named in

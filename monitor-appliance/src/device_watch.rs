@@ -28,7 +28,7 @@ use crate::heartbeat::{Progress, beat};
 use crate::inventory;
 use crate::layout::Layout;
 use crate::profile::{ProfileWishes, Profiles};
-use crate::settings::{DeviceEntry, SnmpAccess};
+use crate::settings::{DeviceEntry, SecondWaySettings, SnmpAccess};
 use crate::shutdown::Shutdown;
 use crate::snmp::{
     Acquaintance, Depth, DeviceTarget, ReadError, ReadLimits, Secret, SnmpCredential, SnmpReader, V3Auth,
@@ -465,16 +465,24 @@ impl Watch {
     }
 }
 
-/// Reads everything of one device, once, for a person.
+/// Reads everything of one device, once, for a person; where SNMP is silent or tells little, on the ways that `ways` allows.
 ///
 /// # Errors
 /// [`ReadError`].
 pub async fn read_once(
     target: &DeviceTarget,
     profiles: &Profiles,
+    ways: &SecondWaySettings,
 ) -> Result<crate::device::Reading, ReadError> {
+    let (second_ways, never) = (SecondWays::default(), Timestamp::UNIX_EPOCH);
     let wishes = Arc::new(ProfileWishes::new(profiles.clone()));
     let reader = SnmpReader::bind().await?.with_wishes(wishes);
-    let walk = reader.read_full(target, &ReadLimits::default()).await?;
-    Ok(interpret(&walk, profiles))
+    match reader.read_full(target, &ReadLimits::default()).await {
+        Ok(walk) => {
+            let mut reading = interpret(&walk, profiles);
+            second_ways.complete(&target.address, &mut reading, profiles, ways, never).await;
+            Ok(reading)
+        }
+        Err(error) => second_ways.instead(&target.address, profiles, ways, never).await.ok_or(error),
+    }
 }

@@ -101,7 +101,9 @@ pub(super) async fn examine(root: &Path, arguments: &Arguments) -> Findings {
     let watched = context.open_store().and_then(|store| inventory::watched(&store, settings));
     for entry in &watched.unwrap_or_else(|_| settings.devices.clone()) {
         let result = match target(&context, entry) {
-            Ok(target) => limited(async { device(&read_once(&target, &profiles).await?) }).await,
+            Ok(target) => {
+                limited(async { device(&read_once(&target, &profiles, &settings.second_ways).await?) }).await
+            }
             Err(error) => Err(error.into()),
         };
         findings.add(format!("device {}", entry.address), result);

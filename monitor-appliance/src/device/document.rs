@@ -1,7 +1,7 @@
 //! A reading as the documented JSON of `monitor-appliance device read`; described in `testdata/README.md`, and stable.
 
 use super::codes::{DeviceState, PrinterState};
-use super::{Alert, Capacity, Input, Level, Reading, Supply, oids};
+use super::{Alert, Capacity, Input, Level, Reading, SUPPLIES, Source, Supply, oids};
 use crate::device::Oid;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -138,6 +138,10 @@ struct Status {
     errors: Option<Vec<&'static str>>,
     panel: Vec<String>,
     service_codes: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pjl_code: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uptime_seconds: Option<u64>,
 }
@@ -172,6 +176,7 @@ impl Document {
         for part in &reading.parts {
             sources.insert(format!("parts.{}", part.name), part.source.to_string());
         }
+        sources.extend(reading.ways.iter().map(|(field, source)| (field.clone(), source.to_string())));
         let identity = &reading.identity;
         Self {
             identity: Identity {
@@ -185,7 +190,11 @@ impl Document {
                 sys_name: identity.sys_name.clone(),
             },
             counters,
-            supplies: reading.supplies.iter().map(|supply| SupplyRow::of(supply, &mut sources)).collect(),
+            supplies: reading
+                .supplies
+                .iter()
+                .map(|supply| SupplyRow::of(supply, reading.ways.get(SUPPLIES), &mut sources))
+                .collect(),
             parts: reading.parts.iter().map(|part| (part.name.clone(), part.value)).collect(),
             inputs: reading.inputs.iter().map(InputRow::of).collect(),
             alerts: reading.alerts.iter().map(|row| AlertRow::of(row, alert(row))).collect(),
@@ -242,8 +251,11 @@ impl LevelFields {
 }
 
 impl SupplyRow {
-    fn of(supply: &Supply, sources: &mut BTreeMap<String, String>) -> Self {
-        if supply.level.is_some() && supply.supply_type.is_some() {
+    /// `way`: where all supplies are from, if not from SNMP.
+    fn of(supply: &Supply, way: Option<&Source>, sources: &mut BTreeMap<String, String>) -> Self {
+        if let (Some(way), Some(_)) = (way, supply.level) {
+            sources.insert(format!("supplies.{}.level", supply.index), way.to_string());
+        } else if supply.level.is_some() && supply.supply_type.is_some() {
             let row = [supply.device_index, supply.index];
             let oid = Oid::new(&[oids::PRT_MARKER_SUPPLIES_LEVEL, &row].concat());
             sources.insert(format!("supplies.{}.level", supply.index), oid.to_string());
@@ -320,6 +332,8 @@ impl Status {
                 .map(|errors| errors.iter().map(super::ErrorBit::name).collect()),
             panel: reading.console.clone(),
             service_codes: reading.service_codes.iter().map(|code| code.code.clone()).collect(),
+            reasons: reading.reasons.clone(),
+            pjl_code: reading.pjl_code,
             uptime_seconds: reading.uptime_secs,
         }
     }
@@ -352,5 +366,16 @@ mod tests {
         assert_eq!(rfc_spelling("toner-cartridge"), "tonerCartridge");
         assert_eq!(rfc_spelling("opc"), "opc");
         assert_eq!(rfc_spelling("77"), "77");
+    }
+
+    #[test]
+    fn what_another_way_told_names_that_way_and_no_object() {
+        let mut reading = crate::device::Reading::default();
+        let octets = b"\x01\x01\x00\x00\x00\x00\x00\x01\x04\x41\x00\x15printer-serial-number\x00\x02AB\x21\x00\x0dmarker-levels\x00\x04\x00\x00\x00\x28\x03";
+        let answer = crate::ipp::parse(octets).unwrap();
+        crate::ipp::Told::of(&answer).complete(&mut reading, &Profiles::none());
+        let document = Document::of(&reading, &|_| (None, None));
+        assert_eq!(document.sources["identity.serial"], "ipp:printer-serial-number");
+        assert_eq!(document.sources["supplies.1.level"], "ipp:marker-levels");
     }
 }

@@ -2,8 +2,8 @@
 
 use super::message::{Answer, Value};
 use crate::device::{
-    Capacity, Counter, CounterName, DeviceId, DeviceIdentity, Level, Reading, Source, Supply, SupplyClass,
-    SupplyType, Unit, Way,
+    Capacity, Counter, CounterName, DeviceId, DeviceIdentity, Level, Reading, SUPPLIES, Source, Supply,
+    SupplyClass, SupplyType, Unit, Way,
 };
 use crate::profile::Profiles;
 use std::collections::BTreeMap;
@@ -42,6 +42,8 @@ pub struct Told {
     reasons: Vec<String>,
     message: Option<String>,
     supplies: Vec<Supply>,
+    /// Which attribute told them.
+    supplies_from: &'static str,
     impressions: Option<u64>,
     uptime_secs: Option<u64>,
 }
@@ -68,6 +70,7 @@ impl Told {
                 .map(bounded)
                 .collect(),
             message: text("printer-state-message"),
+            supplies_from: if described.is_empty() { "marker-levels" } else { "printer-supply" },
             supplies: if described.is_empty() { marker_supplies(answer) } else { described },
             impressions: count("printer-impressions-completed"),
             uptime_secs: count("printer-up-time"),
@@ -97,7 +100,7 @@ impl Told {
         }
         if reading.supplies.is_empty() && !self.supplies.is_empty() {
             reading.supplies.clone_from(&self.supplies);
-            reading.ways.insert("supplies".to_owned(), ipp("printer-supply"));
+            reading.ways.insert(SUPPLIES.to_owned(), ipp(self.supplies_from));
         }
         if reading.alerts.is_empty() && !self.reasons.is_empty() {
             reading.reasons.clone_from(&self.reasons);

@@ -110,6 +110,7 @@ async fn read_address(
         .as_ref()
         .ok()
         .and_then(|settings| settings.devices.iter().find(|entry| entry.address == address).cloned());
+    let ways = settings.as_ref().map(|settings| settings.second_ways.clone()).unwrap_or_default();
     let device = match (&arguments.community, known) {
         (None, Some(entry)) => {
             let settings = settings.context("the settings cannot be used")?;
@@ -126,7 +127,7 @@ async fn read_address(
             }
         }
     };
-    Ok(read_once(&device, profiles).await?)
+    Ok(read_once(&device, profiles, &ways).await?)
 }
 
 impl Told {
@@ -223,6 +224,12 @@ fn text(reading: &Reading, classes: &FaultClasses) -> String {
             ]
         }),
     );
+    if !reading.reasons.is_empty() {
+        text += &format!("\nreasons, by IPP: {}\n", clean(&reading.reasons.join(", ")));
+    }
+    for (field, source) in &reading.ways {
+        text += &format!("{field} not from SNMP, but from {}\n", clean(&source.to_string()));
+    }
     if !reading.service_codes.is_empty() {
         let codes: Vec<&str> = reading.service_codes.iter().map(|code| code.code.as_str()).collect();
         text += &format!("\nservice codes: {}\n", clean(&codes.join(", ")));

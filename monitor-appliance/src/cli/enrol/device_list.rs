@@ -9,7 +9,7 @@ use mailfmt::message::report::{DeviceState, InventoryDevice};
 use monitor_appliance::device_watch::{credential, device_id, read_once};
 use monitor_appliance::discovery::{self, AddressRange, FoundDevice, local_ranges};
 use monitor_appliance::profile::Profiles;
-use monitor_appliance::settings::{DeviceEntry, Discovery, RangeEntry, SnmpAccess};
+use monitor_appliance::settings::{DeviceEntry, Discovery, RangeEntry, SecondWaySettings, SnmpAccess};
 use monitor_appliance::snmp::{DeviceTarget, Secret};
 use monitor_appliance::{Layout, Store};
 
@@ -191,7 +191,7 @@ async fn by_hand(layout: &Layout, entry: &DeviceEntry) -> InventoryDevice {
         InventoryDevice { id: None, address: entry.address.clone(), mac: None, state: DeviceState::Present };
     let Ok(credential) = credential(layout, &entry.access) else { return device };
     let target = DeviceTarget { address: entry.address.clone(), credential };
-    match read_once(&target, &Profiles::built_in()).await {
+    match read_once(&target, &Profiles::built_in(), &SecondWaySettings::default()).await {
         Ok(reading) => {
             device.id = device_id(&reading.identity);
             device.mac = reading.identity.mac;
