@@ -50,7 +50,7 @@ fn the_model_is_found_in_system_descriptions_of_the_common_makers() {
         ("Canon D1180/MF6680 /P", Some("D1180/MF6680")),
         ("SHARP MX-3570N", Some("MX-3570N")),
         ("Canon Inc., LBP-3260 Printer /P", Some("LBP-3260")),
-        ("Oce, VarioPrint 2045 R3.2, Controller R8.2.15", Some("VarioPrint 2045 R3.2")),
+        ("Oce, VarioPrint 2045 R3.2, Controller R8.2.15", Some("VarioPrint 2045")),
         ("Samsung ML-2850 Series OS 1.01.15.47 02-10-2010;Engine 1.01.25", Some("ML-2850 Series")),
         ("NRG SP C312DN V1.03 / NRG Network Printer C model", Some("SP C312DN")),
         ("TTP244CE Version: 7.02 EZD", Some("TTP244CE")),
