@@ -224,7 +224,7 @@ impl SnmpReader {
         self.note(&target.address, Usage { requests, ..Usage::default() });
         let result = match outcome {
             Err(Stop::Refused(source)) => Err(ReadError::of_refusal(&target.address, source)),
-            _ if !walk.is_empty() => Ok(walk),
+            _ if tells_standard_objects(&walk) => Ok(walk),
             Ok(()) => Err(ReadError::of_empty(&target.address, &walk)),
             // It told its SNMPv3 engine and then nothing: it is there and does not like the user.
             Err(Stop::Silent) if by_user && self.engines.remove(&client.peer_addr()).is_some() => {
@@ -346,6 +346,17 @@ impl std::fmt::Debug for SnmpReader {
 /// The same device, whether or not its port is written.
 fn plain(address: &str) -> &str {
     address.strip_suffix(":161").unwrap_or(address)
+}
+
+/// Whether there is anything but makers' private objects: a device that tells only those answers at random.
+fn tells_standard_objects(walk: &Walk) -> bool {
+    /// `enterprises`, and the one of them that makes standards (PWG).
+    const PRIVATE: [u32; 6] = [1, 3, 6, 1, 4, 1];
+    const PWG: u32 = 2699;
+    walk.iter().any(|(oid, _)| match oid.arcs().strip_prefix(&PRIVATE) {
+        Some(below) => below.first() == Some(&PWG),
+        None => true,
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what cannot be set up ends the test")]
 
 use monitor_appliance::device::{Host, Oid, Reading, Value, Walk, interpret};
+use monitor_appliance::profile::{ProfileWishes, Profiles};
 use monitor_appliance::snmp::{
     AuthProtocol, DeviceTarget, PrivacyProtocol, ReadError, ReadLimits, Secret, SnmpCredential, SnmpReader,
     V3Auth, V3Privacy, V3User,
@@ -63,13 +64,14 @@ fn comparable(mut reading: Reading) -> Reading {
 
 #[tokio::test]
 async fn a_printer_reads_the_same_over_every_version_as_from_its_recording() {
-    let reader = SnmpReader::bind().await.unwrap();
+    let profiles = Profiles::built_in();
+    let wishes = Arc::new(ProfileWishes::new(profiles.clone()));
+    let reader = SnmpReader::bind().await.unwrap().with_wishes(wishes);
     let recordings = recordings();
     assert!(!recordings.is_empty());
     for recording in recordings {
         let printer = printer(&recording, "127.0.0.1:0").await;
-        let expected =
-            comparable(interpret(&recorded(&recording), &monitor_appliance::profile::Profiles::built_in()));
+        let expected = comparable(interpret(&recorded(&recording), &profiles));
         let public = || Secret::new("public");
         for credential in [
             SnmpCredential::V1 { community: public() },
@@ -81,7 +83,7 @@ async fn a_printer_reads_the_same_over_every_version_as_from_its_recording() {
                 Ok(walk) => walk,
                 Err(error) => panic!("{} {:?}: {error}", recording.name(), target.credential),
             };
-            let read = comparable(interpret(&walk, &monitor_appliance::profile::Profiles::built_in()));
+            let read = comparable(interpret(&walk, &profiles));
             assert_eq!(read, expected, "{} {:?}", recording.name(), target.credential);
         }
         printer.stop().await;
