@@ -179,7 +179,7 @@ impl Scene {
         let script = "#!/bin/sh\nset -eu\necho \"from $FROM_VERSION to $TO_VERSION\"\n\
                       if [ -e \"$STATE_DIR/in-the-way\" ]; then\n    echo \"$STATE_DIR/in-the-way must go first\" >&2\n    exit 1\nfi\n";
         // A busy machine needs longer for seventeen updates at a time.
-        let settle = (self.round * 3).as_secs().clamp(6, 60).to_string();
+        let settle = (self.round * 5).as_secs().clamp(15, 90).to_string();
         let rules = [
             "--settle-secs",
             &settle,
