@@ -47,6 +47,25 @@ pub enum Part {
     Vendor,
 }
 
+impl Part {
+    /// All parts. Remembered layouts number them by their place here, so further ones go to the end.
+    pub const ALL: [Self; 13] = [
+        Self::System,
+        Self::General,
+        Self::Status,
+        Self::Alerts,
+        Self::Markers,
+        Self::Supplies,
+        Self::Inputs,
+        Self::Outputs,
+        Self::Covers,
+        Self::Console,
+        Self::Interfaces,
+        Self::Host,
+        Self::Vendor,
+    ];
+}
+
 impl std::fmt::Display for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {

@@ -17,23 +17,6 @@ const AGAIN: SignedDuration = SignedDuration::from_hours(24);
 /// How long PJL may take.
 const PJL_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The parts that only SNMP reads: after a silence nothing is known of them.
-const SNMP_PARTS: [Part; 13] = [
-    Part::System,
-    Part::General,
-    Part::Status,
-    Part::Alerts,
-    Part::Markers,
-    Part::Supplies,
-    Part::Inputs,
-    Part::Outputs,
-    Part::Covers,
-    Part::Console,
-    Part::Interfaces,
-    Part::Host,
-    Part::Vendor,
-];
-
 /// Which devices have been asked in vain, and when.
 #[derive(Debug, Default)]
 pub(super) struct SecondWays {
@@ -56,7 +39,7 @@ fn is_poor(reading: &Reading) -> bool {
 /// A device that is silent to SNMP: what only SNMP tells is not known, and so not over.
 fn unread() -> Reading {
     let incomplete =
-        SNMP_PARTS.iter().map(|part| FailedPart { part: *part, reason: "no SNMP answer".to_owned() });
+        Part::ALL.iter().map(|part| FailedPart { part: *part, reason: "no SNMP answer".to_owned() });
     Reading { incomplete: incomplete.collect(), ..Reading::default() }
 }
 

@@ -72,6 +72,14 @@ const DEVICES: &[&[u32]] = &[
     oids::HR_PRINTER_DETECTED_ERROR_STATE,
 ];
 
+const STORAGE: &[&[u32]] = &[
+    oids::HR_STORAGE_TYPE,
+    oids::HR_STORAGE_DESCR,
+    oids::HR_STORAGE_ALLOCATION_UNITS,
+    oids::HR_STORAGE_SIZE,
+    oids::HR_STORAGE_USED,
+];
+
 /// Everything, the most important parts first.
 pub(super) const FULL: &[PartPlan] = &[
     first_row(Part::System, WHO),
@@ -123,16 +131,7 @@ pub(super) const FULL: &[PartPlan] = &[
     ),
     all_rows(Part::Covers, &[oids::PRT_COVER_DESCRIPTION, oids::PRT_COVER_STATUS]),
     all_rows(Part::Console, &[oids::PRT_CONSOLE_DISPLAY_BUFFER_TEXT]),
-    all_rows(
-        Part::Host,
-        &[
-            oids::HR_STORAGE_TYPE,
-            oids::HR_STORAGE_DESCR,
-            oids::HR_STORAGE_ALLOCATION_UNITS,
-            oids::HR_STORAGE_SIZE,
-            oids::HR_STORAGE_USED,
-        ],
-    ),
+    all_rows(Part::Host, STORAGE),
     all_rows(Part::Host, &[oids::HR_PROCESSOR_LOAD]),
 ];
 
@@ -142,16 +141,7 @@ pub(super) const COMPUTER: &[PartPlan] = &[
         Part::System,
         &[oids::SYS_DESCR, oids::SYS_OBJECT_ID, oids::SYS_NAME, oids::HR_SYSTEM_UPTIME, oids::HR_MEMORY_SIZE],
     ),
-    all_rows(
-        Part::Host,
-        &[
-            oids::HR_STORAGE_TYPE,
-            oids::HR_STORAGE_DESCR,
-            oids::HR_STORAGE_ALLOCATION_UNITS,
-            oids::HR_STORAGE_SIZE,
-            oids::HR_STORAGE_USED,
-        ],
-    ),
+    all_rows(Part::Host, STORAGE),
     all_rows(Part::Host, &[oids::HR_PROCESSOR_LOAD]),
     all_rows(Part::Host, &[HR_SW_RUN_NAME, HR_SW_RUN_PATH, HR_SW_RUN_STATUS]),
     all_rows(Part::Host, &[HR_SW_INSTALLED_NAME]),

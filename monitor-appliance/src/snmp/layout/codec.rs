@@ -118,30 +118,13 @@ fn role_number(role: Role) -> u8 {
     place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
 }
 
-/// The parts by their number in a layout; further ones go to the end.
-const PARTS: [Part; 13] = [
-    Part::System,
-    Part::General,
-    Part::Status,
-    Part::Alerts,
-    Part::Markers,
-    Part::Supplies,
-    Part::Inputs,
-    Part::Outputs,
-    Part::Covers,
-    Part::Console,
-    Part::Interfaces,
-    Part::Host,
-    Part::Vendor,
-];
-
 fn part_number(part: Part) -> u8 {
-    let place = PARTS.iter().position(|known| *known == part);
+    let place = Part::ALL.iter().position(|known| *known == part);
     place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
 }
 
 fn part_of(number: u8) -> Option<Part> {
-    PARTS.get(usize::from(number)).copied()
+    Part::ALL.get(usize::from(number)).copied()
 }
 
 struct Writer(Vec<u8>);
