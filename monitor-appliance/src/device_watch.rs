@@ -11,6 +11,7 @@ mod computers;
 mod convert;
 mod knocks;
 mod listening;
+mod pins;
 mod profiles;
 mod roster;
 mod second_ways;
@@ -21,7 +22,7 @@ pub use convert::{counters, device_id, supplies};
 pub use visit::{Due, Memory, Told, next_visit};
 
 use crate::context::Context;
-use crate::device::{DeviceIdentity, interpret};
+use crate::device::{DeviceIdentity, interpret, interpret_pinned};
 use crate::discovery::DeviceKind;
 use crate::faults::{FaultClasses, FaultRules, Observation};
 use crate::heartbeat::{Progress, beat};
@@ -308,10 +309,12 @@ impl Watch {
         let (address, ways) = (&target.address, &self.context.settings.second_ways);
         let told = match walk {
             Ok(walk) => {
-                let mut reading = interpret(&walk, &self.profiles);
+                let held = memory.pins().held(now);
+                let mut reading = interpret_pinned(&walk, &self.profiles, &held);
                 inventory::keep_apart(&mut reading.identity, memory.id());
                 if due == Due::Everything {
                     self.second_ways.complete(address, &mut reading, &self.profiles, ways, now).await;
+                    memory.pins().keep(&mut reading, now);
                 }
                 if due == Due::Everything
                     && let Some(id) = device_id(&reading.identity)
@@ -320,6 +323,11 @@ impl Watch {
                     let mac = reading.identity.mac.clone();
                     self.settle(entry, id, mac, DeviceKind::of(&walk), now).await?;
                     after = self.remember(&target.address).await?;
+                    if !held.is_empty() {
+                        // Another machine: its counters stay with its own objects, not with those of the one before.
+                        let own = after.pins().held(now);
+                        reading.counters = interpret_pinned(&walk, &self.profiles, &own).counters;
+                    }
                     inventory::keep_apart(&mut reading.identity, after.id());
                 }
                 after.take(due, Observation::Answered(&reading), "", now)
@@ -339,6 +347,7 @@ impl Watch {
                         }
                         (_, None) => reading.identity = DeviceIdentity::default(),
                     }
+                    after.pins().keep(&mut reading, now);
                     let told = after.take(due, Observation::Answered(&reading), "", now);
                     self.keep(&target.address, told, known, now).await?;
                     *memory = after;

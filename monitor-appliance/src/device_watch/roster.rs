@@ -1,6 +1,7 @@
 //! Who is watched: follows the devices of the settings and those that were found, as they come and go.
 
 use super::knocks::SECOND_LOOK;
+use super::pins::Pins;
 use super::{Memory, Watch, target};
 use crate::inventory;
 use crate::settings::{DeviceEntry, SnmpAccess};
@@ -157,8 +158,13 @@ impl Watch {
             .read(move |store| {
                 let reading = store.latest_reading(&address)?;
                 let supplies = store.supply_memory(&address)?;
+                let pins = reading.as_ref().map(Pins::of_row).unwrap_or_default();
                 let memory = Memory::restore(&address, store.device(&address)?, reading.map(|row| row.at));
-                Ok(memory.with_supplies(supplies.as_deref()).with_rules(rules).with_month_end(month_end))
+                Ok(memory
+                    .with_pins(pins)
+                    .with_supplies(supplies.as_deref())
+                    .with_rules(rules)
+                    .with_month_end(month_end))
             })
             .await
     }

@@ -2,6 +2,7 @@
 
 use super::billing::Observed;
 use super::convert::{counters, device_id, nameless, pages, supplies, waste_is_full};
+use super::pins::Pins;
 use crate::device::Part;
 use crate::faults::{DeviceFaults, Fault, FaultChange, FaultRules, Observation};
 use crate::ledger::MonthEnd;
@@ -46,6 +47,7 @@ pub struct Memory {
     faults: DeviceFaults,
     rules: Arc<FaultRules>,
     supplies: DeviceSupplies,
+    pins: Pins,
     month_end: MonthEnd,
     /// Whether it answered last time.
     pub answering: bool,
@@ -93,6 +95,7 @@ impl Memory {
             faults,
             rules: Arc::default(),
             supplies: DeviceSupplies::default(),
+            pins: Pins::default(),
             month_end: MonthEnd::default(),
             answering: row.as_ref().is_some_and(|row| row.answering),
             mac: row.as_ref().and_then(|row| row.mac.clone()),
@@ -121,6 +124,17 @@ impl Memory {
     pub fn with_supplies(self, memory: Option<&str>) -> Self {
         let supplies = memory.and_then(|memory| serde_json::from_str(memory).ok()).unwrap_or_default();
         Self { supplies, ..self }
+    }
+
+    /// Adds which objects its counters were read from.
+    #[must_use]
+    pub(super) fn with_pins(self, pins: Pins) -> Self {
+        Self { pins, ..self }
+    }
+
+    /// Which objects its counters were read from.
+    pub(super) fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// Whether it did not answer when it was last asked.
@@ -199,6 +213,7 @@ impl Memory {
             let usable = !counters.is_empty() || reading.is_complete(Part::Markers);
             if usable || self.collected.is_none() {
                 self.collected = Some(now);
+                self.pins.note(reading, now);
                 let before = self.supplies.clone();
                 for (row, replacement) in
                     self.supplies.observe(now, pages(reading), &reading.supplies, waste_is_full(reading))
