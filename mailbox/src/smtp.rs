@@ -6,6 +6,7 @@
 mod body;
 mod error;
 mod extensions;
+pub mod kept;
 mod stream;
 mod submission;
 

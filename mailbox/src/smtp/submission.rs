@@ -1,6 +1,6 @@
 //! One submission connection, for one mail or many.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use lettre::{
     Address,
@@ -329,6 +329,17 @@ impl Submission {
                 None => Err(SendError::from_library("DATA", &error)),
             },
         }
+    }
+
+    /// Whether the server still answers on a connection that has rested; asked by NOOP, within `limit`.
+    pub(super) async fn still_answers(&mut self, limit: Duration) -> bool {
+        if self.broken {
+            return false;
+        }
+        self.patience.renew(self.limits.overall);
+        let answers = timeout(limit, self.connection.test_connected()).await.unwrap_or(false);
+        self.broken = !answers;
+        answers
     }
 
     /// Ends the session in order.
