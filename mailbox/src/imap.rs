@@ -10,6 +10,7 @@ mod response;
 mod session;
 pub mod tidy;
 mod uid_set;
+mod waiting;
 
 pub use session::ImapSession;
 

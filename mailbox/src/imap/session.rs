@@ -1,19 +1,19 @@
 //! One IMAP session: INBOX selected, mails by UID.
 
-use std::{collections::HashMap, fmt::Debug, time::Duration};
+use std::{collections::HashMap, fmt::Debug};
 
 use async_imap::{
     Client, Session,
-    imap_proto::{AttributeValue, Response, ResponseCode},
+    imap_proto::{AttributeValue, RequestId, Response, ResponseCode},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 use crate::{
     account::{Password, fits_a_line},
-    fetch::{FetchError, Item, Listing, Retrieved, Woke, batch_len},
+    fetch::{FetchError, Item, Listing, Retrieved, batch_len},
     imap::{
         guard::Guarded,
         login::login,
@@ -25,22 +25,21 @@ use crate::{
     timed::{Patience, Timed},
 };
 
-/// IDLE is renewed before a firewall forgets the connection; RFC 2177 would allow 29 minutes.
-const IDLE_MAX: Duration = Duration::from_secs(9 * 60);
-/// How often a server without IDLE is asked.
-const POLL_PAUSE: Duration = Duration::from_secs(30);
-
 /// A session after login and SELECT INBOX. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct ImapSession<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> {
-    session: Session<Guarded<S>>,
-    patience: Patience,
-    limits: Limits,
+    pub(super) session: Session<Guarded<S>>,
+    pub(super) patience: Patience,
+    pub(super) limits: Limits,
     capabilities: Vec<String>,
     uid_validity: u32,
     exists: u32,
+    /// Mail has come since the last listing began.
+    pub(super) grown: bool,
     /// A command has not come to its end; set too when its future was dropped half-way.
-    busy: bool,
+    pub(super) busy: bool,
+    /// The tag of IDLE while it lasts.
+    pub(super) idling: Option<RequestId>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
@@ -94,7 +93,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
             capabilities,
             uid_validity: 0,
             exists: 0,
+            grown: false,
             busy: false,
+            idling: None,
         };
         if this.capabilities.is_empty() {
             this.ask_capabilities().await?;
@@ -113,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
         self.exists
     }
 
-    fn can(&self, capability: &str) -> bool {
+    pub(super) fn can(&self, capability: &str) -> bool {
         self.capabilities.iter().any(|has| has.eq_ignore_ascii_case(capability))
     }
 
@@ -140,6 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
         })
         .await?;
         self.uid_validity = uid_validity;
+        self.grown = false;
         Ok(())
     }
 
@@ -150,6 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
     pub async fn list(&mut self) -> Result<Vec<Item>, FetchError> {
         // A session sees mail that came since SELECT only after the server was given the word.
         self.noop().await?;
+        self.grown = false;
         if self.exists == 0 {
             return Ok(Vec::new());
         }
@@ -168,6 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
     /// [`FetchError`].
     pub async fn list_ends(&mut self, per_end: usize) -> Result<Listing, FetchError> {
         self.noop().await?;
+        self.grown = false;
         let (exists, per_end) = (self.exists, u32::try_from(per_end).unwrap_or(u32::MAX).max(1));
         if exists <= per_end.saturating_mul(2) {
             return Ok(Listing { items: self.list().await?, complete: true });
@@ -341,80 +345,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
         self.short("NOOP", "NOOP", |_| {}).await
     }
 
-    /// Waits until the mailbox holds more mails than before, at most `limit`. By IDLE (RFC 2177) where offered, else by
-    /// asking every 30 s. The session's overall limit starts anew.
-    ///
-    /// # Errors
-    /// [`FetchError::Disconnected`] at the end of the stream and at BYE, and what else ends the session.
-    pub async fn wait_for_mail(&mut self, limit: Duration) -> Result<Woke, FetchError> {
-        let until = Instant::now() + limit;
-        let known = self.exists;
-        let idle = self.can("IDLE");
-        loop {
-            self.patience.renew(self.limits.overall.saturating_add(IDLE_MAX));
-            let left = until.saturating_duration_since(Instant::now());
-            if idle {
-                self.idle_once(left.min(IDLE_MAX), known).await?;
-            } else {
-                tokio::time::sleep(left.min(POLL_PAUSE)).await;
-                self.noop().await?;
-            }
-            if self.exists > known {
-                return Ok(Woke::NewMail);
-            }
-            if Instant::now() >= until {
-                return Ok(Woke::TimedOut);
-            }
-        }
-    }
-
-    async fn idle_once(&mut self, limit: Duration, known: u32) -> Result<(), FetchError> {
-        const DURING: &str = "IDLE";
-        let until = Instant::now() + limit;
-        self.begin()?;
-        let tag = self.session.run_command("IDLE").await.map_err(|error| from_library(DURING, error))?;
-        let mut done_sent = false;
-        self.patience.set_silence(limit.saturating_add(self.limits.progress));
-        loop {
-            let patience = if done_sent {
-                self.limits.operation
-            } else {
-                until.saturating_duration_since(Instant::now())
-            };
-            match timeout(patience, self.session.read_response()).await {
-                Err(_) if done_sent => return Err(FetchError::Timeout { during: DURING }),
-                Err(_) => {}
-                Ok(read) => {
-                    let response = read
-                        .map_err(|error| from_parser(DURING, error))?
-                        .ok_or(FetchError::Disconnected { during: DURING })?;
-                    match response.parsed() {
-                        Response::Done { tag: done, status, outcome } if *done == tag => {
-                            self.busy = false;
-                            self.patience.set_silence(self.limits.progress);
-                            return check_status(DURING, status, outcome.information.as_deref());
-                        }
-                        other => self.exists = note(DURING, other, self.exists)?,
-                    }
-                }
-            }
-            if !done_sent && (self.exists > known || Instant::now() >= until) {
-                done_sent = true;
-                self.patience.set_silence(self.limits.progress);
-                self.session
-                    .run_command_untagged("DONE")
-                    .await
-                    .map_err(|error| from_library(DURING, error))?;
-            }
-        }
-    }
-
     /// Ends the session in order.
     ///
     /// # Errors
     /// When the server does not confirm; deletions have counted already.
     pub async fn logout(mut self) -> Result<(), FetchError> {
         const DURING: &str = "LOGOUT";
+        self.end_wait(self.limits.operation).await?;
         self.begin()?;
         let work = async {
             let tag =
@@ -434,8 +371,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
     }
 
     /// Two commands at once would mix up their responses.
-    fn begin(&mut self) -> Result<(), FetchError> {
+    pub(super) fn begin(&mut self) -> Result<(), FetchError> {
         if std::mem::replace(&mut self.busy, true) { Err(FetchError::OutOfStep) } else { Ok(()) }
+    }
+
+    /// Takes note of what any response tells of the mailbox.
+    pub(super) fn observe(
+        &mut self,
+        during: &'static str,
+        response: &Response<'_>,
+    ) -> Result<(), FetchError> {
+        let exists = note(during, response, self.exists)?;
+        self.grown |= exists > self.exists;
+        self.exists = exists;
+        if let Response::Data { outcome, .. } = response
+            && let Some(ResponseCode::UidValidity(number)) = outcome.code
+            && self.uid_validity != 0
+            && self.uid_validity != number
+        {
+            // Every id that this session knows is void (RFC 3501 section 2.3.1.1).
+            return Err(FetchError::Temporary { during, text: "the mailbox was made anew".into() });
+        }
+        Ok(())
     }
 
     /// A command whose reply is short: limited as a whole.
@@ -471,7 +428,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
                     return check_status(during, status, outcome.information.as_deref());
                 }
                 other => {
-                    self.exists = note(during, other, self.exists)?;
+                    self.observe(during, other)?;
                     each(other)?;
                 }
             }
