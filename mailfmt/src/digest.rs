@@ -25,6 +25,24 @@ impl Digest {
         Self(hasher.finalize().into())
     }
 
+    /// The digest of all that `reader` gives, read in small pieces.
+    ///
+    /// # Errors
+    /// What reading returns.
+    pub fn of_reader(mut reader: impl std::io::Read) -> std::io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut piece = vec![0; 32 << 10];
+        loop {
+            match reader.read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => hasher.update(piece.get(..count).unwrap_or(&piece)),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self(hasher.finalize().into()))
+    }
+
     /// The 32 octets.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {

@@ -343,9 +343,20 @@ impl<'a> Parsed<'a> {
     }
 }
 
-fn parse<'a>(octets: &'a [u8], limits: &Limits) -> Result<Parsed<'a>, OpenError> {
+/// What stands in front of the key blocks.
+struct Start {
+    header: Header,
+    salt: [u8; 32],
+    /// Length up to the salt.
+    head: usize,
+    /// Length up to the number of key blocks.
+    outside: usize,
+    ciphertext: usize,
+    recipients: usize,
+}
+
+fn parse_start(reader: &mut Reader<'_>, limits: &Limits) -> Result<Start, OpenError> {
     let damaged = |field| OpenError::Damaged { field };
-    let mut reader = Reader::new(octets);
     if reader.take(MAGIC.len()) != Some(MAGIC) {
         return Err(OpenError::NotAnEnvelope);
     }
@@ -363,16 +374,14 @@ fn parse<'a>(octets: &'a [u8], limits: &Limits) -> Result<Parsed<'a>, OpenError>
     };
     let (created, expires) = (time("created")?, time("expires")?);
     let salt = reader.array().ok_or(damaged("salt"))?;
-    let head = octets.get(..reader.consumed()).ok_or(damaged("header"))?;
-    let ciphertext_octets = reader.length().ok_or(damaged("length"))?;
-    let outside = octets.get(..reader.consumed()).ok_or(damaged("header"))?;
+    let head = reader.consumed();
+    let ciphertext = reader.length().ok_or(damaged("length"))?;
+    let outside = reader.consumed();
     let recipients = reader.length().ok_or(damaged("number of key blocks"))?;
     if recipients > limits.recipients {
         let (what, limit) = ("number of recipients", limits.recipients);
         return Err(OpenError::TooLarge { what, found: recipients, limit });
     }
-    let blocks = reader.take(recipients.saturating_mul(KEY_BLOCK_OCTETS)).ok_or(damaged("key blocks"))?;
-    let ciphertext = reader.take(ciphertext_octets).ok_or(damaged("payload"))?;
     let header = Header {
         family,
         sender: Sender::from(sender),
@@ -381,6 +390,38 @@ fn parse<'a>(octets: &'a [u8], limits: &Limits) -> Result<Parsed<'a>, OpenError>
         created,
         expires,
     };
+    Ok(Start { header, salt, head, outside, ciphertext, recipients })
+}
+
+/// Octets from which [`announced_octets`] can always tell.
+pub const START_OCTETS: usize = 512;
+
+/// How long the envelope says it is, from its first [`START_OCTETS`] octets (or all, if it is shorter); what stands behind
+/// it is the enclosure. For an attachment that lies in a file: that much of it has to be read to [`peek`] and [`open`].
+///
+/// # Errors
+/// [`OpenError`] when it does not begin as an envelope within the limits. A longer one than any payload within
+/// [`Limits::payload_octets`] needs is damaged: whoever made it up shall not decide how much is read.
+pub fn announced_octets(start: &[u8], limits: &Limits) -> Result<usize, OpenError> {
+    let mut reader = Reader::new(start);
+    let start = parse_start(&mut reader, limits)?;
+    // Deflating adds five octets to each 16 KiB at worst, padding a quarter; then the trailer.
+    let ciphertext_max = limits.payload_octets.saturating_add(limits.payload_octets / 2).saturating_add(64 << 10);
+    if start.ciphertext > ciphertext_max {
+        return Err(OpenError::Damaged { field: "length" });
+    }
+    let blocks = start.recipients.saturating_mul(KEY_BLOCK_OCTETS);
+    Ok(reader.consumed().saturating_add(blocks).saturating_add(start.ciphertext))
+}
+
+fn parse<'a>(octets: &'a [u8], limits: &Limits) -> Result<Parsed<'a>, OpenError> {
+    let damaged = |field| OpenError::Damaged { field };
+    let mut reader = Reader::new(octets);
+    let Start { header, salt, head, outside, ciphertext, recipients } = parse_start(&mut reader, limits)?;
+    let head = octets.get(..head).ok_or(damaged("header"))?;
+    let outside = octets.get(..outside).ok_or(damaged("header"))?;
+    let blocks = reader.take(recipients.saturating_mul(KEY_BLOCK_OCTETS)).ok_or(damaged("key blocks"))?;
+    let ciphertext = reader.take(ciphertext).ok_or(damaged("payload"))?;
     Ok(Parsed { header, salt, head, outside, blocks, ciphertext, octets: reader.consumed() })
 }
 

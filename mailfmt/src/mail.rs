@@ -5,9 +5,11 @@
 
 mod classify;
 mod compose;
+mod large;
 
 pub use classify::{Bounce, BounceAction, Classified, JunkReason, classify};
 pub use compose::{Letter, attachment_octets_max, compose};
+pub use large::{CONDENSED_MAX, Condensed, Condenser, Large};
 
 use crate::envelope::{OpenError, Peeked, peek};
 use crate::limits::Limits;

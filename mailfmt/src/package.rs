@@ -21,13 +21,15 @@
 mod build;
 pub mod delta;
 mod enclosure;
+mod inspect;
 mod manifest;
 mod open;
 mod window;
 
 pub use crate::trust::{KeyError, KeyId, PublicKey, SigningKey};
 pub use build::{BuildError, ModuleFile, OlderFiles, PackageDraft, build, build_deltas, sign};
-pub use enclosure::{EnclosureError, enclose, unwrap};
+pub use enclosure::{EnclosureError, UnwrapError, enclose, unwrap, unwrap_from};
+pub use inspect::{InspectError, inspect_from};
 pub use manifest::{Applies, Manifest, ModuleEntry, ModuleKind, Rules, ScriptEntry, When};
 pub use open::{
     Inspection, NoWayToModule, PackageError, Site, VerifiedPackage, carried_files, check_signatures, inspect,

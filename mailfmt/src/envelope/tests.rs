@@ -184,3 +184,28 @@ fn any_flipped_bit_is_refused() {
         assert!(open_as("A1", &flipped).is_err(), "bit {bit} of {} octets", sealed.len());
     }
 }
+
+#[test]
+fn how_long_an_envelope_is_its_beginning_tells() {
+    let sealed = sealed_for(&["A1", "A2", "A3"]);
+    let limits = Limits::default();
+    let start = &sealed[..START_OCTETS.min(sealed.len())];
+    assert_eq!(announced_octets(start, &limits).unwrap(), sealed.len());
+    assert_eq!(peek(&sealed, &limits).unwrap().octets, sealed.len());
+    assert!(matches!(announced_octets(&sealed[..60], &limits), Err(OpenError::Damaged { .. })));
+    assert!(matches!(announced_octets(b"MFE2", &limits), Err(OpenError::NotAnEnvelope)));
+}
+
+#[test]
+fn an_envelope_that_claims_to_be_endless_is_damaged_before_it_is_read() {
+    let sealed = sealed_for(&["A1"]);
+    let place = sealed.len() - peek(&sealed, &Limits::default()).unwrap().octets;
+    assert_eq!(place, 0);
+    let length = 4 + 1 + 1 + "CENTER".len() + 16 + 16 + 8 + 8 + 32;
+    let mut endless = sealed.clone();
+    endless[length..length + 4].copy_from_slice(&u32::MAX.to_be_bytes());
+    assert!(matches!(
+        announced_octets(&endless, &Limits::default()),
+        Err(OpenError::Damaged { field: "length" })
+    ));
+}

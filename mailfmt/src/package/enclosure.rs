@@ -4,6 +4,7 @@ use crate::crypto::ContentKey;
 use crate::limits::Limits;
 use aead_stream::{DecryptorBE32, EncryptorBE32};
 use aes_gcm::{Aes256Gcm, KeyInit};
+use std::io::{self, Read, Write};
 
 const MAGIC: &[u8; 4] = b"MFC1";
 const CHUNK: usize = 64 << 10;
@@ -67,6 +68,58 @@ pub fn unwrap(enclosure: &[u8], key: &ContentKey, limits: &Limits) -> Result<Vec
     }
     package.extend(stream.decrypt_last(last).map_err(|_| EnclosureError::Forged)?);
     Ok(package)
+}
+
+/// Why an enclosure could not be decrypted from one file into another.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnwrapError {
+    /// It is no good.
+    #[error(transparent)]
+    Enclosure(#[from] EnclosureError),
+    /// Reading or writing failed; the enclosure may be good.
+    #[error("the encrypted package could not be read or its content not be written")]
+    Io(#[from] io::Error),
+}
+
+/// The same as [`unwrap`] for an enclosure of `octets` octets that need not fit the memory: a chunk at a time is read,
+/// decrypted and written. What was written is worth something only after an `Ok`; throw it away after an error.
+///
+/// # Errors
+/// [`UnwrapError`].
+pub fn unwrap_from(
+    enclosure: impl Read,
+    octets: u64,
+    key: &ContentKey,
+    limits: &Limits,
+    mut package: impl Write,
+) -> Result<(), UnwrapError> {
+    let found = usize::try_from(octets).unwrap_or(usize::MAX);
+    if found > limits.package_octets {
+        return Err(EnclosureError::TooLarge { found, limit: limits.package_octets }.into());
+    }
+    let mut enclosure = enclosure.take(octets);
+    let mut magic = Vec::new();
+    enclosure.by_ref().take(4).read_to_end(&mut magic)?;
+    if magic != MAGIC {
+        return Err(EnclosureError::NotAnEnclosure.into());
+    }
+    let mut stream =
+        DecryptorBE32::from_aead(Aes256Gcm::new(key.as_bytes().into()), &NONCE_OF_A_SINGLE_USE_KEY.into());
+    let size = u64::try_from(CHUNK.saturating_add(TAG)).unwrap_or(u64::MAX);
+    let (mut chunk, mut next) = (Vec::new(), Vec::new());
+    enclosure.by_ref().take(size).read_to_end(&mut chunk)?;
+    loop {
+        // Whether a chunk is the last one only the next one tells.
+        next.clear();
+        if enclosure.by_ref().take(size).read_to_end(&mut next)? == 0 {
+            let plain = stream.decrypt_last(chunk.as_slice()).map_err(|_| EnclosureError::Forged)?;
+            return Ok(package.write_all(&plain)?);
+        }
+        let plain = stream.decrypt_next(chunk.as_slice()).map_err(|_| EnclosureError::Forged)?;
+        package.write_all(&plain)?;
+        std::mem::swap(&mut chunk, &mut next);
+    }
 }
 
 /// The last chunk (never empty unless all is) and the whole ones before it.

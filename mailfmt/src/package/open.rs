@@ -262,7 +262,7 @@ pub struct Inspection {
 /// [`PackageError`] when it is no package file, or its content is not what its manifest names.
 pub fn inspect(package: &[u8], limits: &Limits) -> Result<Inspection, PackageError> {
     let parts = split(package, limits)?;
-    let manifest = read_manifest(&parts, limits)?;
+    let manifest = read_manifest(parts.manifest, Digest::of(parts.content), limits)?;
     let signers = parts.signatures.iter().map(|(id, _)| *id).collect();
     Ok(Inspection { id: Digest::of(parts.manifest), manifest, signers })
 }
@@ -280,7 +280,7 @@ pub fn open(package: &[u8], site: &Site<'_>, limits: &Limits) -> Result<Verified
     verify(&parts, &root.release)?;
     let id = Digest::of(parts.manifest);
     is_in_force(id, root, site.now)?;
-    let manifest = read_manifest(&parts, limits)?;
+    let manifest = read_manifest(parts.manifest, Digest::of(parts.content), limits)?;
     accept(id, &manifest, site, limits)?;
     let (script, modules, deltas) = unpack(parts.content, &manifest)?;
     Ok(VerifiedPackage { id, manifest, script, modules, deltas })
@@ -308,7 +308,7 @@ pub fn check_signatures(
 /// [`PackageError`] when it is damaged.
 pub fn carried_files(package: &[u8], limits: &Limits) -> Result<BTreeMap<ModuleName, Vec<u8>>, PackageError> {
     let parts = split(package, limits)?;
-    let manifest = read_manifest(&parts, limits)?;
+    let manifest = read_manifest(parts.manifest, Digest::of(parts.content), limits)?;
     Ok(unpack(parts.content, &manifest)?.1)
 }
 
@@ -345,7 +345,7 @@ pub(super) fn split<'a>(package: &'a [u8], limits: &Limits) -> Result<Parts<'a>,
     Ok(Parts { manifest, signatures, content })
 }
 
-fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), PackageError> {
+pub(super) fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), PackageError> {
     let count = |number| u64::try_from(number).unwrap_or(u64::MAX);
     if found > limit {
         return Err(PackageError::TooLarge { what, found: count(found), limit: count(limit) });
@@ -378,10 +378,10 @@ fn is_in_force(id: PackageId, root: &Root, now: Timestamp) -> Result<(), Package
     Ok(())
 }
 
-fn read_manifest(parts: &Parts<'_>, limits: &Limits) -> Result<Manifest, PackageError> {
+pub(super) fn read_manifest(octets: &[u8], content: Digest, limits: &Limits) -> Result<Manifest, PackageError> {
     let manifest: Manifest =
-        serde_json::from_slice(parts.manifest).map_err(|source| PackageError::Manifest { source })?;
-    if Digest::of(parts.content) != manifest.content {
+        serde_json::from_slice(octets).map_err(|source| PackageError::Manifest { source })?;
+    if content != manifest.content {
         return Err(PackageError::Content);
     }
     at_most("number of modules", manifest.modules.len(), limits.modules)?;

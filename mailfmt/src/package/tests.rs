@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use std::io::Write as _;
 
 mod deltas;
+mod pieces;
 
 fn now() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
