@@ -81,6 +81,13 @@ impl Accounts {
         until
     }
 
+    /// The account has to be left alone until a time, through no fault of its own.
+    pub fn rests(&mut self, place: usize, until: Instant) {
+        if let Some(standing) = self.standings.get_mut(place) {
+            standing.rests_until = standing.rests_until.max(Some(until));
+        }
+    }
+
     /// Failures in a row of one account.
     pub fn failures(&self, place: usize) -> u32 {
         self.standings.get(place).map_or(0, |standing| standing.failures)
@@ -91,7 +98,7 @@ impl From<&FetchError> for Failure {
     fn from(error: &FetchError) -> Self {
         match error {
             FetchError::LoginRefused { .. } | FetchError::Credentials => Self::Login,
-            FetchError::Busy { .. } => Self::Busy,
+            FetchError::Busy { .. } | FetchError::TooManyLogins { .. } => Self::Busy,
             _ => Self::Connection,
         }
     }
@@ -161,6 +168,15 @@ mod tests {
         assert!(matches!(accounts.choose(now), Choice::Wait(until) if until < now + LONG));
         accounts.succeeded(0);
         assert_eq!((accounts.choose(now), accounts.failures(0)), (Choice::Use(0), 0));
+    }
+
+    #[test]
+    fn an_account_that_has_to_rest_has_not_failed() {
+        let now = Instant::now();
+        let mut accounts = Accounts::new(1, Backoff::default());
+        accounts.rests(0, now + LONG);
+        assert_eq!((accounts.choose(now), accounts.failures(0)), (Choice::Wait(now + LONG), 0));
+        assert_eq!(accounts.choose(now + LONG), Choice::Use(0));
     }
 
     #[test]

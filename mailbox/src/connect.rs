@@ -162,6 +162,7 @@ async fn dial_tcp(server: &Server, limit: Duration) -> Result<TcpStream, Connect
             Ok(Ok(tcp)) => {
                 // A mail ends in a small write; without this it waits for the server's delayed acknowledgement.
                 tcp.set_nodelay(true).map_err(|source| tcp_error(server, source))?;
+                ask_for_signs_of_life(&tcp);
                 return Ok(tcp);
             }
             Ok(Err(source)) => last = source,
@@ -169,6 +170,19 @@ async fn dial_tcp(server: &Server, limit: Duration) -> Result<TcpStream, Connect
         }
     }
     Err(tcp_error(server, last))
+}
+
+/// A session may be silent for a quarter of an hour. The system asks the other end meanwhile: a line that is dead is noticed
+/// within two minutes, and routers between do not forget it. It works without, only later.
+fn ask_for_signs_of_life(tcp: &TcpStream) {
+    use rustix::net::sockopt;
+    let asked = sockopt::set_socket_keepalive(tcp, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(tcp, Duration::from_secs(60)))
+        .and_then(|()| sockopt::set_tcp_keepintvl(tcp, Duration::from_secs(15)))
+        .and_then(|()| sockopt::set_tcp_keepcnt(tcp, 4));
+    if let Err(error) = asked {
+        tracing::debug!(%error, "the system does not watch over the connection");
+    }
 }
 
 fn tcp_error(server: &Server, source: io::Error) -> ConnectError {

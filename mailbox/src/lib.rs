@@ -49,6 +49,7 @@ pub mod backoff;
 mod connect;
 pub mod fetch;
 pub mod imap;
+pub mod inbox;
 pub mod limits;
 pub mod pop3;
 mod server_text;
@@ -61,6 +62,7 @@ pub use account::{Account, AccountSettings, Password, PasswordError, Protocol, S
 pub use advice::advice;
 pub use connect::ConnectError;
 pub use fetch::{FetchError, FetchSession, Item, Listing, LoginReport, Retrieved, Woke};
+pub use inbox::Inbox;
 pub use limits::Limits;
 pub use smtp::{OutgoingMail, RecipientOutcome, SendError, Submission};
 pub use tls::{CertificateDates, TlsClock, TlsTime};

@@ -52,6 +52,14 @@ pub enum FetchError {
         /// What the server said.
         text: String,
     },
+    /// One login more would go beyond the account's limit; nothing was sent.
+    #[error("{per_hour_max} logins an hour are allowed for this account; the next is in {} s", wait.as_secs().max(1))]
+    TooManyLogins {
+        /// The limit.
+        per_hour_max: u32,
+        /// How long until the next.
+        wait: std::time::Duration,
+    },
     /// A passing fault of the server. Try again later.
     #[error("the mail server has a passing fault ({during}): {text}")]
     Temporary {
@@ -88,6 +96,10 @@ pub enum FetchError {
         /// Its id.
         id: String,
     },
+    /// What came of a large mail could not be put where the caller wanted it, as on a full disk. The session is of no
+    /// use, the mail is still in the mailbox.
+    #[error("a mail could not be stored while it was read")]
+    Sink(#[source] std::io::Error),
     /// This mail breaks a cap (far longer than announced, or an endless line) and the session with it.
     /// If it does so too when it is read alone, delete or skip it in the next session, else it stops the queue.
     #[error("mail {id} cannot be read: {detail}")]

@@ -36,6 +36,8 @@ pub struct ImapSession<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> {
     exists: u32,
     /// Mail has come since the last listing began.
     pub(super) grown: bool,
+    /// A listing found mail of which the server had said nothing before.
+    pub(super) surprised: bool,
     /// A command has not come to its end; set too when its future was dropped half-way.
     pub(super) busy: bool,
     /// The tag of IDLE while it lasts.
@@ -94,6 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
             uid_validity: 0,
             exists: 0,
             grown: false,
+            surprised: false,
             busy: false,
             idling: None,
         };
@@ -107,6 +110,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
     /// Capabilities after the login, cleaned and cut.
     pub fn capabilities(&self) -> &[String] {
         &self.capabilities
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Mails in the mailbox as far as the server has said.
@@ -152,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
     pub async fn list(&mut self) -> Result<Vec<Item>, FetchError> {
         // A session sees mail that came since SELECT only after the server was given the word.
         self.noop().await?;
-        self.grown = false;
+        self.surprised |= std::mem::take(&mut self.grown);
         if self.exists == 0 {
             return Ok(Vec::new());
         }
@@ -171,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
     /// [`FetchError`].
     pub async fn list_ends(&mut self, per_end: usize) -> Result<Listing, FetchError> {
         self.noop().await?;
-        self.grown = false;
+        self.surprised |= std::mem::take(&mut self.grown);
         let (exists, per_end) = (self.exists, u32::try_from(per_end).unwrap_or(u32::MAX).max(1));
         if exists <= per_end.saturating_mul(2) {
             return Ok(Listing { items: self.list().await?, complete: true });
@@ -411,7 +418,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
     }
 
     /// Sends a command and shows every response up to its own completion to `each`.
-    async fn run(
+    pub(super) async fn run(
         &mut self,
         command: &str,
         during: &'static str,

@@ -1,5 +1,7 @@
 //! Scripted servers at the other end of a pipe in memory. Time is stopped and jumps to the next alarm.
 
+mod waiting;
+
 use std::time::Duration;
 
 use tokio::{
@@ -274,4 +276,49 @@ async fn a_session_whose_command_was_broken_off_is_not_used_on() {
     let mut session = open(&[("NOOP", "")], &Limits::default()).await.unwrap();
     assert!(tokio::time::timeout(Duration::from_secs(1), session.noop()).await.is_err());
     assert!(matches!(session.noop().await.unwrap_err(), FetchError::OutOfStep));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_mail_is_given_on_in_pieces_until_a_short_one() {
+    let limits = Limits { piece_octets: 4, ..Limits::default() };
+    let mut session = open(
+        &[
+            (
+                "UID FETCH 5 (UID BODY.PEEK[]<0.4>)",
+                "* 1 FETCH (UID 5 BODY[]<0> {4}\r\nabcd)\r\nTAG OK done\r\n",
+            ),
+            (
+                "UID FETCH 5 (UID BODY.PEEK[]<4.4>)",
+                "* 1 FETCH (UID 5 BODY[]<4> {4}\r\nefgh)\r\nTAG OK done\r\n",
+            ),
+            ("UID FETCH 5 (UID BODY.PEEK[]<8.4>)", "* 1 FETCH (UID 5 BODY[]<8> {1}\r\ni)\r\nTAG OK done\r\n"),
+            ("UID FETCH 6 (UID BODY.PEEK[]<0.4>)", "TAG OK done\r\n"),
+        ],
+        &limits,
+    )
+    .await
+    .unwrap();
+    let mut got = Vec::new();
+    let octets = session
+        .retrieve_into(&item(5, 9), &mut |piece| {
+            got.extend_from_slice(piece);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    assert_eq!((octets, got.as_slice()), (9, b"abcdefghi".as_slice()));
+    let gone = session.retrieve_into(&item(6, 9), &mut |_| Ok(())).await;
+    assert!(matches!(gone, Err(FetchError::Gone { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_mail_for_which_there_is_no_room_is_left_in_the_mailbox() {
+    let answer = "* 1 FETCH (UID 5 BODY[]<0> {3}\r\nabc)\r\nTAG OK done\r\n";
+    let mut session =
+        open(&[("UID FETCH 5 (UID BODY.PEEK[]<0.262144>)", answer)], &Limits::default()).await.unwrap();
+    let full = session
+        .retrieve_into(&item(5, 3), &mut |_| Err(std::io::ErrorKind::StorageFull.into()))
+        .await
+        .unwrap_err();
+    assert!(matches!(full, FetchError::Sink(_)) && !full.session_goes_on());
 }

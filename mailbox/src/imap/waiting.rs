@@ -35,6 +35,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
         self.grown
     }
 
+    /// Whether IDLE is on.
+    pub fn is_idling(&self) -> bool {
+        self.idling.is_some()
+    }
+
+    /// Whether a listing since this was asked last found mail that the server had not told of.
+    pub fn take_surprise(&mut self) -> bool {
+        std::mem::take(&mut self.surprised)
+    }
+
     /// Asks by IDLE to be told of new mail, and waits for the server's go-ahead. From then on only [`Self::listen`] and
     /// [`Self::end_wait`] are of use. `limit` is how long the wait will last at most.
     ///
