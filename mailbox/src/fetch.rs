@@ -1,6 +1,7 @@
 //! Fetching mail, whichever protocol the account speaks.
 
 mod error;
+mod sink;
 
 use crate::{
     account::{Account, Protocol, Security},
@@ -12,6 +13,7 @@ use crate::{
 };
 
 pub use error::FetchError;
+pub use sink::Sink;
 
 /// One mail of a mailbox listing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

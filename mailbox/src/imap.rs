@@ -5,6 +5,7 @@
 //! `NO` and a broken connection.
 
 mod guard;
+mod large;
 mod login;
 mod response;
 mod session;

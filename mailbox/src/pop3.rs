@@ -7,6 +7,7 @@
 //! [`reader`] is the part that touches hostile octets first: pure, and fuzzed.
 
 mod client;
+mod large;
 pub mod reader;
 mod reply;
 mod substitute_id;

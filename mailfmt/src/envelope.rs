@@ -406,7 +406,8 @@ pub fn announced_octets(start: &[u8], limits: &Limits) -> Result<usize, OpenErro
     let mut reader = Reader::new(start);
     let start = parse_start(&mut reader, limits)?;
     // Deflating adds five octets to each 16 KiB at worst, padding a quarter; then the trailer.
-    let ciphertext_max = limits.payload_octets.saturating_add(limits.payload_octets / 2).saturating_add(64 << 10);
+    let ciphertext_max =
+        limits.payload_octets.saturating_add(limits.payload_octets / 2).saturating_add(64 << 10);
     if start.ciphertext > ciphertext_max {
         return Err(OpenError::Damaged { field: "length" });
     }

@@ -392,3 +392,54 @@ async fn a_session_whose_command_was_broken_off_is_not_used_on() {
     assert!(matches!(session.noop().await.unwrap_err(), FetchError::OutOfStep));
     assert!(matches!(session.quit().await.unwrap_err(), FetchError::OutOfStep));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_large_mail_is_given_on_line_by_line_and_the_session_goes_on() {
+    let line = format!("{}\r\n", "x".repeat(76));
+    let mail = format!("A: b\r\n\r\n..dot\r\n{}", line.repeat(4_000));
+    let sent = format!("+OK\r\n{mail}.\r\n");
+    let (mut session, task) =
+        logged_in(&[("RETR 3", &sent), ("NOOP", "+OK\r\n"), ("QUIT", "+OK\r\n")], &limits()).await;
+    let (mut got, mut longest) = (Vec::new(), 0);
+    let octets = session
+        .retrieve_into(&item(3, mail.len() as u64), &mut |piece| {
+            longest = longest.max(piece.len());
+            got.extend_from_slice(piece);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    assert_eq!(got, mail.replacen("..dot", ".dot", 1).as_bytes());
+    assert_eq!(octets, got.len() as u64);
+    assert!(longest <= 128 << 10, "{longest} octets were held");
+    session.noop().await.unwrap();
+    session.quit().await.unwrap();
+    assert!(task.await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_mail_that_is_gone_or_too_large_ends_no_session() {
+    let small = Limits { message_octets_max: 100, ..limits() };
+    let (mut session, _task) = logged_in(&[("RETR 1", "-ERR no such mail\r\n")], &small).await;
+    let gone = session.retrieve_into(&item(1, 50), &mut |_| Ok(())).await;
+    assert!(matches!(gone, Err(FetchError::Gone { .. })));
+    let large = session.retrieve_into(&item(1, 101), &mut |_| Ok(())).await;
+    assert!(matches!(large, Err(FetchError::TooLarge { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_mail_beyond_its_cap_or_a_full_disk_breaks_off() {
+    let sent = format!("+OK\r\n{}\r\n.\r\n", "y".repeat(500));
+    let small = Limits { message_octets_max: 100, ..limits() };
+    let (mut session, _task) = logged_in(&[("RETR 1", &sent)], &small).await;
+    let long = session.retrieve_into(&item(1, 50), &mut |_| Ok(())).await;
+    assert!(matches!(long, Err(FetchError::Unreadable { .. })));
+
+    let (mut session, _task) = logged_in(&[("RETR 1", &sent)], &limits()).await;
+    let full = session
+        .retrieve_into(&item(1, 500), &mut |_| Err(std::io::ErrorKind::StorageFull.into()))
+        .await
+        .unwrap_err();
+    assert!(matches!(full, FetchError::Sink(_)) && !full.session_goes_on());
+    assert!(matches!(session.noop().await, Err(FetchError::OutOfStep)));
+}

@@ -32,6 +32,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
         Self { wire, capabilities }
     }
 
+    pub(super) fn wire(&mut self) -> &mut Wire<S> {
+        &mut self.wire
+    }
+
     /// What the server can do.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use crate::{
-    fetch::FetchError,
+    fetch::{FetchError, Sink},
     limits::Limits,
     pop3::{
         reader::{Caps, Reader},
@@ -140,6 +140,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Ok(false) => self.fill(during).await?,
                 Err(fault) => return Err(FetchError::Protocol { during, detail: fault.to_string() }),
             }
+        }
+    }
+
+    /// The same, given to `sink` as it comes; gives its octets.
+    pub(super) async fn mail_into(
+        &mut self,
+        during: &'static str,
+        mail_octets_max: u64,
+        sink: &mut Sink<'_>,
+    ) -> Result<u64, FetchError> {
+        let mut passed = 0_u64;
+        let mut piece = Vec::new();
+        self.in_content = true;
+        loop {
+            let caps = Caps {
+                line_octets_max: self.limits.line_octets_max,
+                mail_octets_max: mail_octets_max.saturating_sub(passed),
+            };
+            let ended = self
+                .reader
+                .take_mail(&mut piece, caps)
+                .map_err(|fault| FetchError::Protocol { during, detail: fault.to_string() })?;
+            sink(&piece).map_err(FetchError::Sink)?;
+            passed = passed.saturating_add(piece.len() as u64);
+            piece.clear();
+            if ended {
+                self.in_content = false;
+                return Ok(passed);
+            }
+            self.fill(during).await?;
         }
     }
 

@@ -133,7 +133,10 @@ impl<W: Write> Condenser<W> {
         while !octets.is_empty() {
             let room = LINE_MAX.saturating_sub(self.line.len()).max(1);
             let window = octets.get(..room).unwrap_or(octets);
-            let taken = window.iter().position(|octet| *octet == b'\n').map_or(window.len(), |end| end.saturating_add(1));
+            let taken = window
+                .iter()
+                .position(|octet| *octet == b'\n')
+                .map_or(window.len(), |end| end.saturating_add(1));
             let (piece, rest) = octets.split_at_checked(taken).unwrap_or((octets, &[]));
             self.line.extend_from_slice(piece);
             octets = rest;
@@ -297,7 +300,8 @@ impl Condensed {
         if self.gaps.is_empty() {
             return true;
         }
-        let mut filled = Vec::with_capacity(self.mail.len().saturating_add(self.gaps.len().saturating_mul(4)));
+        let mut filled =
+            Vec::with_capacity(self.mail.len().saturating_add(self.gaps.len().saturating_mul(4)));
         let mut from = 0;
         for gap in &self.gaps {
             filled.extend_from_slice(self.mail.get(from..*gap).unwrap_or_default());
