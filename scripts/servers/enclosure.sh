@@ -81,6 +81,10 @@ install_layer() {
 install_inside() {
     local name=$1 packages; packages=$("${name}_packages")
     mount_layers "$layers/$name"
+    if declare -F "${name}_source" >/dev/null; then
+        "${name}_source" >/etc/apt/sources.list.d/servers.list
+        apt-get update -q -o Dir::Etc::sourcelist=sources.list.d/servers.list -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0
+    fi
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
         -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confold $packages

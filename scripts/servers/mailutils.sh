@@ -10,11 +10,11 @@ mailutils_mechanisms() { case $1 in pop3) ;; *) echo PLAIN LOGIN ;; esac; }
 mailutils_run() {
     local address crypted home
     crypted=$(openssl passwd -6 "$password")
-    install -d /etc/mailutils-domains
+    install -d /etc/mailutils-domains /var/lock/subsys/mail
     addresses | while read -r address; do
         home=$root/mail/${address#*@}/${address%@*}
-        install -d -o 5000 -g 5000 "$home" "$home/Maildir" "$home/Maildir"/{new,cur,tmp}
-        ln -s Maildir "$home/INBOX"
+        install -d -o 5000 -g 5000 "$home" "$home/INBOX" "$home/INBOX"/{new,cur,tmp}
+        ln -s INBOX "$home/Maildir"
         printf '%s:%s:5000:5000::%s:/usr/sbin/nologin\n' "${address%@*}" "$crypted" "$home" >>"/etc/mailutils-domains/${address#*@}"
     done
     chown 5000:5000 "$root/mail"/*
@@ -40,6 +40,9 @@ virtdomain {
 };
 tcp-wrappers {
   enable no;
+};
+mailbox {
+  mailbox-type maildir;
 };
 tls {
   ssl-certificate-file $root/tls/server.pem;

@@ -1,7 +1,11 @@
 # shellcheck shell=bash disable=SC2154
-# OpenSMTPD.
+# OpenSMTPD. The one of Debian 12 itself (6.8) fails at every TLS handshake since it is built with OpenSSL 3; the one of its
+# backports (7.4) does not.
 
-opensmtpd_packages() { echo opensmtpd openssl socat; }
+opensmtpd_packages() { echo opensmtpd/bookworm-backports openssl socat; }
+opensmtpd_source() {
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm-backports main"
+}
 opensmtpd_mechanisms() { echo PLAIN LOGIN; }
 
 opensmtpd_run() {
