@@ -8,8 +8,8 @@
 layers=${MAIL_SERVERS_CACHE:-$repository/target/servers}
 layered="usr etc var"
 
-# enclosed COMMAND...: runs it with mounts and process numbers of its own. It ends with everything it started.
-enclosed() { unshare --mount --pid --fork --kill-child --mount-proc --propagation private "$@"; }
+# "${enclosed[@]}" COMMAND...: runs it with mounts and process numbers of its own. It ends with everything it started.
+enclosed=(unshare --mount --pid --fork --kill-child --mount-proc --propagation private)
 
 # Mounts inside an enclosure: mount_layers LAYER OVER shows the folders LAYER/usr and so on over those below; what is written goes
 # to OVER. With one argument it goes to the layer itself.
@@ -51,7 +51,7 @@ enclosures_work() {
     esac
     local trial; trial=$(mktemp -d "${TMPDIR:-/tmp}/mailservers.XXXXXX")
     # shellcheck disable=SC2016
-    enclosed bash -c 'mkdir "$1/upper" "$1/work" && mount -t overlay overlay -o "lowerdir=/usr,upperdir=$1/upper,workdir=$1/work" /usr' \
+    "${enclosed[@]}" bash -c 'mkdir "$1/upper" "$1/work" && mount -t overlay overlay -o "lowerdir=/usr,upperdir=$1/upper,workdir=$1/work" /usr' \
         bash "$trial" 2>"$trial/error" || fail 3 "this machine lets nobody mount an overlay: $(tail -n 1 "$trial/error")"
     rm -rf -- "$trial"
 }
@@ -66,7 +66,7 @@ install_layer() {
     echo "servers: installing $packages" >&2
     for try in 1 2 3; do
         rm -rf -- "${layer:?}"/{usr,etc,var,.work-usr,.work-etc,.work-var}
-        if enclosed "$servers/site" install-inside "$name" >"$layer/install.log" 2>&1; then
+        if "${enclosed[@]}" "$servers/site" install-inside "$name" >"$layer/install.log" 2>&1; then
             : >"$layer/.installed"; exec 8>&-; return
         fi
         # The lists of packages may be old or missing; what went wrong otherwise goes wrong again.
