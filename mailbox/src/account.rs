@@ -1,16 +1,26 @@
-//! A mail account: where its servers are, how they are reached, and the password.
+//! A mail account: where its servers are, how they are reached, and what it logs in with.
 
 use std::{
     fmt,
-    io::Read as _,
+    io::{ErrorKind, Read as _},
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::tls::{TlsClock, TlsTime};
+mod login;
+
+pub use login::Login;
+
+use crate::{
+    limits::Limits,
+    oauth::{AccessToken, Flow, TokenError, TokenSource, is_this_machine, token_file},
+    sasl::{Credential, Mechanism, Secret, Service, Used},
+    tls::{TlsClock, TlsTime},
+};
 
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,6 +85,9 @@ pub struct AccountSettings {
     /// where that is more than the way behind it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail_octets_max: Option<u64>,
+    /// How to log in at both servers. Absent: by password, with the strongest mechanism that the server offers.
+    #[serde(default, skip_serializing_if = "Login::is_default")]
+    pub login: Login,
 }
 
 fn yes() -> bool {
@@ -191,17 +204,20 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Settings and password together: all that is needed to send and fetch.
+/// Settings and secrets together: all that is needed to send and fetch.
 ///
-/// Clones share the TLS configuration, so that sessions can be resumed.
+/// Clones share the TLS configuration, so that sessions can be resumed, and the access token.
 #[derive(Clone)]
 pub struct Account {
     /// What the settings file says.
     pub settings: AccountSettings,
-    /// The password of `settings.username`.
+    /// The password of `settings.username`; for a login by access token the client's secret, empty if it has none.
     pub password: Password,
     pub(crate) tls: Arc<OnceLock<Arc<rustls::ClientConfig>>>,
     pub(crate) clock: TlsClock,
+    pub(crate) tokens: Arc<TokenSource>,
+    /// Mechanisms that a server offers and refuses, though the password is right.
+    refused: Arc<Mutex<Vec<(Service, Mechanism)>>>,
 }
 
 impl fmt::Debug for Account {
@@ -212,8 +228,41 @@ impl fmt::Debug for Account {
 
 impl Account {
     /// Puts both together; certificates are judged by the system's clock. Nothing is read or connected yet.
+    /// Access tokens live as long as the account: see [`Self::open`].
     pub fn new(settings: AccountSettings, password: Password) -> Self {
-        Self { settings, password, tls: Arc::default(), clock: Arc::new(TlsTime::system) }
+        Self {
+            settings,
+            password,
+            tls: Arc::default(),
+            clock: Arc::new(TlsTime::system),
+            tokens: Arc::default(),
+            refused: Arc::default(),
+        }
+    }
+
+    /// Reads the password, or for a login by access token the client's secret, from its file; tokens are kept beside it,
+    /// in a file with the ending `.token`. An application that signs in for a person may have no secret, and no file then.
+    ///
+    /// # Errors
+    /// [`PasswordError`].
+    pub fn open(settings: AccountSettings, password_file: &Path) -> Result<Self, PasswordError> {
+        let without = match &settings.login {
+            Login::OAuth2(oauth) => oauth.flow == Flow::RefreshToken,
+            Login::Password | Login::Mechanism(_) => false,
+        };
+        let password = match Password::from_file(password_file) {
+            Err(PasswordError::Read { source, .. }) if without && source.kind() == ErrorKind::NotFound => {
+                Password::new(String::new())
+            }
+            read => read?,
+        };
+        Ok(Self::new(settings, password).with_token_file(token_file(password_file)))
+    }
+
+    /// The same, with access tokens kept in `file`, mode 0600.
+    #[must_use]
+    pub fn with_token_file(self, file: PathBuf) -> Self {
+        Self { tokens: Arc::new(TokenSource::new(Some(file))), ..self }
     }
 
     /// The same, with certificates judged by the time that `clock` tells at each handshake.
@@ -221,6 +270,80 @@ impl Account {
     pub fn with_clock(self, clock: TlsClock) -> Self {
         Self { clock, tls: Arc::default(), ..self }
     }
+
+    /// An access token that is good now, as a login would use it; one that is kept, or another from the provider.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub async fn access_token(&self, limits: &Limits) -> Result<AccessToken, TokenError> {
+        self.tokens.access(self, limits, None).await
+    }
+
+    /// Takes over a refresh token that a person has got by signing in; it is stored durably when this returns.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub async fn sign_in(&self, limits: &Limits, refresh: AccessToken) -> Result<(), TokenError> {
+        self.tokens.sign_in(self, limits, refresh, None).await
+    }
+
+    /// The server of a service.
+    fn server(&self, service: Service) -> &Server {
+        match service {
+            Service::Smtp => &self.settings.smtp,
+            Service::Pop3 | Service::Imap => &self.settings.fetch_server,
+        }
+    }
+
+    /// What a login needs now. `stale`: an access token that this server has just refused.
+    pub(crate) async fn credential(
+        &self,
+        service: Service,
+        limits: &Limits,
+        stale: Option<&AccessToken>,
+    ) -> Result<Credential, TokenError> {
+        let server = self.server(service);
+        let protected = server.security != Security::Plain;
+        let (secret, only) = match &self.settings.login {
+            Login::Password => (Secret::Password(self.password.clone()), None),
+            Login::Mechanism(only) => (Secret::Password(self.password.clone()), Some(*only)),
+            Login::OAuth2(_) if !protected && !is_this_machine(&server.host) => {
+                return Err(TokenError::Unprotected);
+            }
+            Login::OAuth2(oauth) => {
+                (Secret::Token(self.tokens.access(self, limits, stale).await?), oauth.mechanism)
+            }
+        };
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let avoid = refused.iter().filter(|(where_, _)| *where_ == service).map(|(_, mechanism)| *mechanism);
+        Ok(Credential {
+            username: self.settings.username.clone(),
+            secret,
+            only,
+            protected,
+            avoid: avoid.collect(),
+            nonce: nonce(),
+            server: (server.host.clone(), server.port),
+        })
+    }
+
+    /// Remembers what a login came to, so that the next one begins with what works.
+    pub(crate) fn logged_in(&self, service: Service, used: Used) {
+        if let Some(mechanism) = used.refused {
+            tracing::info!(account = %self.settings.name, %mechanism, works = %used.way, "the mail server refuses a mechanism that it offers");
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            if !refused.contains(&(service, mechanism)) {
+                refused.push((service, mechanism));
+            }
+        }
+    }
+}
+
+/// A nonce for SCRAM: 144 bits.
+fn nonce() -> String {
+    let mut octets = [0; 18];
+    getrandom::fill(&mut octets).expect("the system gives random numbers");
+    STANDARD.encode(octets)
 }
 
 #[cfg(test)]

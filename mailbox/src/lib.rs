@@ -51,14 +51,16 @@ pub mod fetch;
 pub mod imap;
 pub mod inbox;
 pub mod limits;
+pub mod oauth;
 pub mod pop3;
+pub mod sasl;
 mod server_text;
 pub mod smtp;
 mod starttls;
 mod timed;
 pub mod tls;
 
-pub use account::{Account, AccountSettings, Password, PasswordError, Protocol, Security, Server};
+pub use account::{Account, AccountSettings, Login, Password, PasswordError, Protocol, Security, Server};
 pub use advice::advice;
 pub use connect::ConnectError;
 pub use fetch::{FetchError, FetchSession, Item, Listing, LoginReport, Retrieved, Woke};

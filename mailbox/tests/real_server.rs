@@ -47,6 +47,7 @@ fn account(user: &str, fetch: Protocol, security: Security) -> Account {
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        login: mailbox::Login::default(),
     };
     Account::new(settings, Password::new(setting("MAILSERVER_PASSWORD")))
 }

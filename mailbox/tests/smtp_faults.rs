@@ -87,6 +87,7 @@ fn account(port: u16, security: Security) -> Account {
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        login: mailbox::Login::default(),
     };
     Account::new(settings, Password::new("top-secret".into()))
 }

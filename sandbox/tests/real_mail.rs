@@ -162,6 +162,7 @@ async fn empty(mail: &MailSite, address: &str) {
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        login: mailbox::Login::default(),
     };
     let account = Account::new(settings, Password::new(mail.password.clone()));
     let mut session = FetchSession::open(&account, &Limits::default()).await.unwrap();

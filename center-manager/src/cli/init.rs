@@ -156,6 +156,7 @@ fn settings(args: &InitArgs) -> anyhow::Result<String> {
         hello_name: None,
         smtp_login: !args.no_smtp_login,
         mail_octets_max: None,
+        login: mailbox::Login::default(),
     };
     let file =
         SettingsFile { poll_secs: args.poll_secs, ..SettingsFile::new(&args.center, &args.address, account) };

@@ -180,6 +180,7 @@ impl AccountArguments {
             hello_name: None,
             smtp_login: true,
             mail_octets_max: None,
+            login: mailbox::Login::default(),
         })
     }
 
@@ -244,6 +245,7 @@ impl AccountArguments {
             hello_name: before.and_then(|account| account.hello_name.clone()),
             smtp_login: !self.no_smtp_login && before.is_none_or(|account| account.smtp_login),
             mail_octets_max: None,
+            login: mailbox::Login::default(),
         }))
     }
 

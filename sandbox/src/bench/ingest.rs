@@ -185,5 +185,6 @@ fn account(
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        login: mailbox::Login::default(),
     })
 }

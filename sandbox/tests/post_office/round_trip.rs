@@ -38,6 +38,7 @@ fn account(office: &PostOffice, fetch: Protocol, security: Security) -> (Account
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        login: mailbox::Login::default(),
     };
     (Account::new(settings, Password::new(SECRET.to_owned())), ca_file)
 }
