@@ -158,6 +158,7 @@ impl Posting {
             from: "agent@site.example",
             to: Some("center@center.example"),
             header: &header,
+            date: header.created,
             sending: 1,
         };
         compose(&letter, attachment)

@@ -78,6 +78,8 @@ pub struct From<'a> {
     pub follows: Option<u64>,
     /// The number with which their epoch began.
     pub begins: Option<u64>,
+    /// When the mail is written.
+    pub date: Timestamp,
     /// What stands in receipts as the newest release, as of now.
     pub latest: Option<&'a Latest>,
 }
@@ -128,7 +130,7 @@ pub fn write_mail(
         [(only, _)] => Some(only.address.as_str()),
         _ => None,
     };
-    let letter = Letter { from: from.address, to, header: &header, sending };
+    let letter = Letter { from: from.address, to, header: &header, date: from.date, sending };
     Ok(OutgoingMail {
         return_path: Some(from.address.to_owned()),
         recipients: recipients.iter().map(|(due, _)| due.address.clone()).collect(),

@@ -59,7 +59,7 @@ fn with_keys(dues: impl IntoIterator<Item = Due>) -> Vec<(Due, ChannelKey)> {
 }
 
 fn from<'a>(center: &'a CenterId) -> From<'a> {
-    From { center, address: "center@center.example", signer: None, follows: None, begins: None, latest: None }
+    From { center, address: "center@center.example", signer: None, follows: None, begins: None, date: now(), latest: None }
 }
 
 proptest! {

@@ -149,6 +149,7 @@ impl Daemon {
             signer: self.signing.key.as_ref(),
             follows: origin.follows,
             begins: origin.begins,
+            date: now(),
             latest: latest.as_ref(),
         };
         let mail =

@@ -142,6 +142,7 @@ impl Center {
                 signer: None,
                 follows: None,
                 begins: None,
+                date: self.now,
                 latest: None,
             };
             let to = due.address.clone();
@@ -245,7 +246,7 @@ impl Site {
         let addressees = [Addressee { key, sequence }];
         let sealed =
             envelope::seal_with(header, message, &addressees, &extras, &mut random(sequence + 7)).unwrap();
-        let letter = Letter { from: &self.address, to: Some(ADDRESS), header, sending: 1 };
+        let letter = Letter { from: &self.address, to: Some(ADDRESS), header, date: header.created, sending: 1 };
         compose(&letter, &sealed)
     }
 

@@ -1,11 +1,18 @@
-//! Writing our mails (RFC 5322, RFC 2045, RFC 3834).
+//! Writing our mails (RFC 5322, RFC 2045, RFC 3834; RFC 6532 where an address is not ASCII).
+//!
+//! What mail filters hold against a mail is left out: no empty or "undisclosed" To, no date of last week, no bare address as
+//! sender. `scripts/rspamd` shows what one of them says.
 
 use crate::envelope::Header;
 use crate::message::Family;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use jiff::Timestamp;
+
 /// What a mail of ours says on the outside.
+///
+/// Addresses are `local@domain` as they travel: domains in ASCII (`xn--`), and only a local part that is not ASCII as it is.
 #[derive(Debug, Clone)]
 pub struct Letter<'a> {
     /// The sender's mail address.
@@ -14,6 +21,8 @@ pub struct Letter<'a> {
     pub to: Option<&'a str>,
     /// The header of the envelope inside.
     pub header: &'a Header,
+    /// When this mail is written (RFC 5322 section 3.6.1); the message inside may be older.
+    pub date: Timestamp,
     /// Number of this sending; a message that is sent again keeps its id, but each mail needs a Message-ID of its own.
     pub sending: u32,
 }
@@ -40,19 +49,21 @@ const BOUNDARY: &str = "=_part_of_a_device_monitor_message";
 pub fn compose(letter: &Letter<'_>, attachment: &[u8]) -> Vec<u8> {
     let header = letter.header;
     let domain = letter.from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
-    let to = letter.to.map_or_else(|| "undisclosed-recipients:;".to_owned(), ToOwned::to_owned);
-    let date = header.created.strftime("%a, %d %b %Y %H:%M:%S +0000");
+    // A group without members (RFC 5322 section 3.4), with a name of its own: "undisclosed-recipients" is what spam has.
+    let to = letter.to.unwrap_or("Device monitors:;");
+    let date = letter.date.strftime("%a, %d %b %Y %H:%M:%S +0000");
     let automatic = match header.family {
         Family::Command | Family::Report | Family::Enrolment => "auto-generated",
         Family::Receipt => "auto-replied",
     };
     let head = format!(
-        "From: {from}\r\nTo: {to}\r\nSubject: Device monitor {family}\r\nDate: {date}\r\n\
+        "From: \"{name}\" <{from}>\r\nTo: {to}\r\nSubject: Device monitor {family}\r\nDate: {date}\r\n\
          Message-ID: <{id}.{sending}@{domain}>\r\nAuto-Submitted: {automatic}\r\nMIME-Version: 1.0\r\n\
          Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\r\n\r\n\
-         --{BOUNDARY}\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n{text}\r\n\
+         --{BOUNDARY}\r\nContent-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{text}\r\n\
          --{BOUNDARY}\r\nContent-Type: application/octet-stream; name=\"message.bin\"\r\n\
          Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"message.bin\"\r\n\r\n",
+        name = name(header.family),
         from = letter.from,
         family = header.family,
         id = header.message,
@@ -68,6 +79,16 @@ pub fn compose(letter: &Letter<'_>, attachment: &[u8]) -> Vec<u8> {
     }
     mail.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
     mail
+}
+
+/// Who wrote it, for a person.
+fn name(family: Family) -> &'static str {
+    match family {
+        Family::Command | Family::Receipt => "Service center",
+        Family::Report => "Device monitor",
+        // Both sides write these.
+        Family::Enrolment => "Device monitoring",
+    }
 }
 
 /// What a person who opens the mailbox reads.

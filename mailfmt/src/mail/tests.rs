@@ -1,3 +1,4 @@
+use super::returned::{Cause, Kind, Standing};
 use super::*;
 use crate::crypto::{Credential, Direction};
 use crate::envelope::{Addressee, Header, seal};
@@ -29,13 +30,25 @@ fn letter_and_attachment() -> (Header, Vec<u8>) {
 
 fn mail() -> (Vec<u8>, Vec<u8>) {
     let (header, attachment) = letter_and_attachment();
-    let letter =
-        Letter { from: "agent@site.example", to: Some("center@center.example"), header: &header, sending: 1 };
+    let letter = Letter {
+        from: "agent@site.example",
+        to: Some("center@center.example"),
+        header: &header,
+        date: header.created,
+        sending: 1,
+    };
     (compose(&letter, &attachment), attachment)
 }
 
 fn classified(raw: &[u8]) -> Classified {
     classify(raw, &Limits::default())
+}
+
+fn came_back(raw: &[u8]) -> returned::Returned {
+    match classified(raw) {
+        Classified::Returned(returned) => *returned,
+        other => panic!("did not come back: {other:?}"),
+    }
 }
 
 #[test]
@@ -46,7 +59,53 @@ fn our_mail_is_readable_and_gives_its_attachment_back() {
     assert!(text.contains("Auto-Submitted: auto-generated\r\n"));
     assert!(text.contains("Nothing needs to be done."));
     assert!(text.lines().all(|line| line.len() <= 78), "no line is longer than a mail line should be");
+    assert!(raw.is_ascii() && !raw.contains(&0), "7-bit safe");
     assert!(!text.contains("AGENT0000001"), "no id outside the attachment");
+    assert_eq!(classified(&raw), Classified::Ours { attachment });
+}
+
+#[test]
+fn the_date_is_that_of_the_writing_in_utc_and_each_sending_has_a_message_id_of_its_own() {
+    let (header, attachment) = letter_and_attachment();
+    let later = now() + jiff::SignedDuration::from_hours(50);
+    let letter = |sending| {
+        let (from, to) = ("agent@site.example", Some("center@center.example"));
+        let raw = compose(&Letter { from, to, header: &header, date: later, sending }, &attachment);
+        String::from_utf8(raw).unwrap()
+    };
+    assert!(letter(1).contains("\r\nDate: Sun, 04 Jan 2026 05:04:05 +0000\r\n"), "{}", letter(1));
+    let id =
+        |sending| letter(sending).lines().find(|line| line.starts_with("Message-ID:")).map(ToOwned::to_owned);
+    assert_eq!(id(3).unwrap(), format!("Message-ID: <{}.3@site.example>", header.message));
+    assert_ne!(id(3), id(4));
+}
+
+#[test]
+fn a_mail_to_many_names_none_of_them_and_is_not_addressed_to_nobody() {
+    let (header, attachment) = letter_and_attachment();
+    let letter = Letter { from: "center@center.example", to: None, header: &header, date: now(), sending: 1 };
+    let text = String::from_utf8(compose(&letter, &attachment)).unwrap();
+    assert!(text.contains("\r\nTo: Device monitors:;\r\n"));
+    assert!(!text.to_lowercase().contains("undisclosed"));
+    let mail = mail_parser::MessageParser::default().parse(text.as_bytes()).unwrap();
+    assert!(
+        mail.to().is_some_and(|to| to.iter().all(|address| address.address().is_none())),
+        "{:?}",
+        mail.to()
+    );
+}
+
+#[test]
+fn a_person_sees_who_wrote_and_an_address_beyond_ascii_stands_as_it_is() {
+    let (header, attachment) = letter_and_attachment();
+    let (from, to) = ("büro@xn--mller-kva.example", "δοκιμή@site.example");
+    let letter = Letter { from, to: Some(to), header: &header, date: now(), sending: 1 };
+    let raw = compose(&letter, &attachment);
+    let mail = mail_parser::MessageParser::default().parse(&raw).unwrap();
+    let sender = mail.from().unwrap().first().unwrap();
+    assert_eq!((sender.name(), sender.address()), (Some("Device monitor"), Some(from)));
+    assert_eq!(mail.to().unwrap().first().unwrap().address(), Some(to));
+    assert!(mail.message_id().unwrap().is_ascii());
     assert_eq!(classified(&raw), Classified::Ours { attachment });
 }
 
@@ -55,7 +114,13 @@ fn a_mail_with_the_largest_attachment_for_its_size_is_no_larger_and_hardly_small
     let (header, _) = letter_and_attachment();
     let address = format!("{}@{}.example", "a".repeat(64), "b".repeat(254 - 64 - 9));
     assert_eq!(address.len(), 254);
-    let letter = Letter { from: &address, to: Some(&address), header: &header, sending: u32::MAX };
+    let letter = Letter {
+        from: &address,
+        to: Some(&address),
+        header: &header,
+        date: header.created,
+        sending: u32::MAX,
+    };
     for limit in [4_096, 65_536, 100_001, 1_000_000] {
         let raw = compose(&letter, &vec![7; attachment_octets_max(limit)]);
         assert!(raw.len() <= limit && raw.len() + 2_048 > limit, "{} of {limit}", raw.len());
@@ -98,11 +163,12 @@ fn a_delivery_status_notification_names_message_recipient_and_cause() {
         b"\r\n--b--\r\n",
     ]
     .concat();
-    let Classified::Bounce(bounce) = classified(&raw) else { panic!("not a bounce: {:?}", classified(&raw)) };
+    let bounce = came_back(&raw);
+    assert_eq!((bounce.kind, bounce.cause), (Kind::Bounce, Some(Cause::NoSuchUser)));
     assert_eq!(bounce.messages, [MessageId::from_bytes(ID)]);
-    assert_eq!(bounce.recipient.as_deref(), Some("agent@site.example"));
-    assert_eq!(bounce.action, BounceAction::Failed);
-    assert_eq!(bounce.status.as_deref(), Some("5.1.1"));
+    let [recipient] = &bounce.recipients[..] else { panic!("{bounce:?}") };
+    assert_eq!((recipient.address.as_str(), recipient.standing), ("agent@site.example", Standing::Failed));
+    assert_eq!(recipient.status.unwrap().to_string(), "5.1.1");
     assert_eq!(bounce.diagnostic, "550 5.1.1 no such mailbox");
 }
 
@@ -113,7 +179,8 @@ fn a_bounce_in_free_text_is_known_by_the_message_it_quotes() {
          The mail below could not be delivered.\r\n\r\nMessage-ID: <{}.1@center.example>\r\n",
         MessageId::from_bytes(ID)
     );
-    let Classified::Bounce(bounce) = classified(raw.as_bytes()) else { panic!("not a bounce") };
+    let bounce = came_back(raw.as_bytes());
+    assert_eq!((bounce.kind, bounce.cause), (Kind::Bounce, Some(Cause::Unknown)));
     assert_eq!(bounce.messages, [MessageId::from_bytes(ID)]);
     assert_eq!(bounce.diagnostic, "Mail could not be delivered");
 }
@@ -121,10 +188,10 @@ fn a_bounce_in_free_text_is_known_by_the_message_it_quotes() {
 #[test]
 fn automatic_answers_are_told_from_junk() {
     let out_of_office = b"From: a@site.example\r\nAuto-Submitted: auto-replied (vacation)\r\nSubject: away\r\n\r\nBack soon.\r\n";
-    assert_eq!(classified(out_of_office), Classified::AutoReply);
+    assert_eq!(came_back(out_of_office).kind, Kind::AutoReply);
     let read_receipt = b"From: a@site.example\r\nMIME-Version: 1.0\r\n\
         Content-Type: multipart/report; report-type=disposition-notification; boundary=b\r\n\r\n--b\r\n\r\nread\r\n--b--\r\n";
-    assert_eq!(classified(read_receipt), Classified::AutoReply);
+    assert_eq!(came_back(read_receipt).kind, Kind::Read);
     let person = b"From: a@site.example\r\nAuto-Submitted: no\r\nSubject: hello\r\n\r\nHello.\r\n";
     assert_eq!(classified(person), Classified::Junk(JunkReason::Foreign));
 }

@@ -41,7 +41,7 @@ fn mail(message: &Message, extras: &Extras<'_>) -> Vec<u8> {
     let key = channel(message);
     let addressees = [Addressee { key: &key, sequence: 17 }];
     let sealed = seal_with(&header, message, &addressees, extras, &mut counting()).unwrap();
-    compose(&Letter { from, to: Some(to), header: &header, sending: 1 }, &sealed)
+    compose(&Letter { from, to: Some(to), header: &header, date: header.created, sending: 1 }, &sealed)
 }
 
 #[test]

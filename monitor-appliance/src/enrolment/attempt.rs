@@ -250,6 +250,7 @@ impl Attempt {
             from: &self.order.address,
             to: Some(&self.order.center_address),
             header: &header,
+            date: header.created,
             sending: taken.saturating_add(failures).saturating_add(1),
         };
         Some(compose(&letter, &sealed))

@@ -248,6 +248,7 @@ impl Agent {
             from: &account.settings.address,
             to: Some(center_address(settings, row)),
             header: &header,
+            date: self.context.now(),
             sending: row.sendings.saturating_add(row.refusals).saturating_add(1),
         };
         Ok(Arc::from(compose(&letter, &sealed)))

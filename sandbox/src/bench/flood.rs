@@ -104,6 +104,7 @@ fn junk(now: Timestamp) -> anyhow::Result<Vec<Vec<u8>>> {
             from: "center@center.example",
             to: Some("agent0001@site.example"),
             header: &header,
+            date: header.created,
             sending: 1,
         };
         kinds.push(compose(&letter, &sealed));

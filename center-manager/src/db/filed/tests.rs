@@ -53,6 +53,7 @@ impl World {
                     signer: None,
                     follows: None,
                     begins: None,
+                    date: now(),
                     latest: None,
                 };
                 let recipients = [(due, key.clone())];

@@ -82,7 +82,7 @@ impl Site {
         let extras = Extras { signer: self.signer.as_ref(), follows: Some(self.epoch.1), begins: None };
         let mut attachment = seal_with(&header, message, &[addressee], &extras, &mut random).unwrap();
         attachment.extend(enclosure);
-        let letter = Letter { from: "center@center.example", to: None, header: &header, sending: 1 };
+        let letter = Letter { from: "center@center.example", to: None, header: &header, date: header.created, sending: 1 };
         compose(&letter, &attachment)
     }
 

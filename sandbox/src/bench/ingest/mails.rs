@@ -71,6 +71,7 @@ impl Load {
                 from: &appliance.address,
                 to: Some("center@center.example"),
                 header: &header,
+                date: header.created,
                 sending: 1,
             };
             load.mails.push(Mail::stored(&appliance.address, &compose(&letter, &sealed)));
