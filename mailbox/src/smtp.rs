@@ -6,6 +6,7 @@
 mod body;
 mod error;
 mod extensions;
+mod heard;
 pub mod kept;
 mod stream;
 mod submission;

@@ -10,7 +10,7 @@ use std::{
 use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{connect::Socket, timed::Timed};
+use crate::{connect::Socket, smtp::heard::Heard, timed::Timed};
 
 /// The library reads a line to its end before it looks at its length; here an endless one is cut short.
 /// And it gives up at octets that are not UTF-8, so they become `?`.
@@ -21,12 +21,18 @@ pub(super) struct SubmissionStream {
     owed: Vec<u8>,
     line_octets: usize,
     line_max: usize,
+    heard: Heard,
 }
 
 impl SubmissionStream {
     pub(super) fn new(inner: Timed<Socket>, mut owed: Vec<u8>, line_max: usize) -> Self {
         owed.iter_mut().for_each(make_ascii);
-        Self { inner, owed, line_octets: 0, line_max }
+        Self { inner, owed, line_octets: 0, line_max, heard: Heard::new() }
+    }
+
+    /// What is read, until somebody takes it.
+    pub(super) fn heard(&self) -> Heard {
+        self.heard.clone()
     }
 }
 
@@ -48,6 +54,7 @@ impl AsyncRead for SubmissionStream {
         if !this.owed.is_empty() {
             let part = this.owed.len().min(buf.remaining());
             buf.put_slice(&this.owed[..part]);
+            this.heard.add(&this.owed[..part]);
             this.owed.drain(..part);
             return Poll::Ready(Ok(()));
         }
@@ -62,6 +69,7 @@ impl AsyncRead for SubmissionStream {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)));
                 }
             }
+            this.heard.add(&buf.filled()[before..]);
         }
         poll
     }

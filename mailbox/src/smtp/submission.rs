@@ -7,7 +7,7 @@ use lettre::{
     transport::smtp::{
         authentication::{Credentials, Mechanism},
         client::AsyncSmtpConnection,
-        commands::{Data, Ehlo, Mail, Rcpt},
+        commands::{Data, Mail, Rcpt},
         extension::{ClientId, MailBodyParameter, MailParameter},
     },
 };
@@ -74,17 +74,14 @@ impl Submission {
         let patience = Patience::new(limits.progress, limits.overall);
         let stream =
             SubmissionStream::new(Timed::new(socket, patience.clone()), greeting, limits.reply_octets_max);
+        let heard = stream.heard();
         let client_id = ClientId::Domain(hello.to_owned());
         let start = async {
-            let mut connection = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &client_id)
+            let connection = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &client_id)
                 .await
                 .map_err(|error| SendError::from_library(DURING, &error))?;
-            // Asked once more, because the library keeps only what it knows of the first reply.
-            let reply = connection
-                .command(Ehlo::new(client_id))
-                .await
-                .map_err(|error| SendError::from_library(DURING, &error))?;
-            Ok::<_, SendError>((connection, Extensions::parse(reply.message())))
+            let reply = heard.last_reply();
+            Ok::<_, SendError>((connection, Extensions::parse(reply.iter().map(String::as_str))))
         };
         let (connection, mut extensions) =
             timeout(limits.operation, start).await.map_err(|_| SendError::Timeout { during: DURING })??;
