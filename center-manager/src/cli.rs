@@ -5,6 +5,7 @@
 mod alarms;
 mod appliance;
 mod ask;
+mod audit;
 mod counters;
 mod devices;
 mod doctor;
@@ -95,6 +96,9 @@ pub enum Command {
     /// Send a package to many appliances and compare what they run afterwards.
     #[command(subcommand)]
     Rollout(rollout::RolloutCommand),
+    /// Show who did what, and check that nothing of it was changed.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Ask appliances for their versions, and show what they run.
     #[command(subcommand)]
     Versions(versions::VersionsCommand),
@@ -198,6 +202,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Key(command) => key::run(&command, &context, out),
         Command::Root(command) => root::run(&command, &context, out),
         Command::Rollout(command) => rollout::run(&command, &context, out),
+        Command::Audit(command) => audit::run(&command, &context, out),
         Command::Versions(command) => versions::run(&command, &context, out),
         Command::Reports(args) => reports::run(&args, &context, out),
         Command::Outbox(args) => outbox::run(&args, &context, out),

@@ -5,6 +5,7 @@
 
 pub mod alarms;
 pub mod appliances;
+pub mod audit;
 pub mod census;
 mod columns;
 pub mod devices;
@@ -44,6 +45,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/parts.sql"),
     include_str!("db/census.sql"),
     include_str!("db/ledger.sql"),
+    include_str!("db/course.sql"),
 ];
 
 /// What can go wrong with the fleet database.

@@ -21,6 +21,8 @@
 //! Source: JP 2003-435644 [0075-0083], Fig. 14.
 
 mod compare;
+mod conduct;
+mod course;
 mod hooks;
 mod judge;
 mod ladder;
@@ -32,12 +34,14 @@ mod tick;
 mod verdict;
 
 pub use compare::{Composition, Finding, Release, composition};
+pub use conduct::{ConductError, go_on, pause, release_next, stop};
+pub use course::{Course, CourseError, Gate, Mode, NAMED, Reach, Stand, Tally, Thresholds, Wave, gate};
 pub use hooks::{
     Origin, on_parts, on_parts_missing, on_refused, on_transport, on_update_result, on_version_report,
 };
 pub use judge::judge;
 pub use ladder::{PartsSent, Progress, Transport, TransportOutcome};
-pub use plan::{Post, PostKind, Step, Targets, next_wake, perform, plan};
+pub use plan::{Post, PostKind, Step, Targets, next_wake, perform, plan, tallies};
 pub use start::{Draft, StartError, enclose, retry, start};
 pub use target::{Answer, Ask, Order, Target, TargetEvent, TargetState};
 pub use terms::{Rollout, RolloutId, Timing};

@@ -468,6 +468,7 @@ mod whatever_happens {
         let message = |kind: &PostKind| match kind {
             PostKind::Order => order.map(|order| order.message),
             PostKind::Ask => ask.map(|ask| ask.message),
+            PostKind::Recall => None,
         };
         let created = |skew: &i64| world.now + SignedDuration::from_mins(*skew);
         Some(match what {

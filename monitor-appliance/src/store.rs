@@ -22,6 +22,7 @@ mod outbox;
 mod presence;
 mod proofs;
 mod prune;
+mod recalls;
 mod requests;
 mod row;
 mod shared;
@@ -56,7 +57,7 @@ use std::time::{Duration, Instant};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 16] = [
+const MIGRATIONS: [&str; 17] = [
     include_str!("store/schema.sql"),
     include_str!("store/updates.sql"),
     include_str!("store/clock.sql"),
@@ -73,6 +74,7 @@ const MIGRATIONS: [&str; 16] = [
     include_str!("store/ledger.sql"),
     include_str!("store/census.sql"),
     include_str!("store/acquaintance.sql"),
+    include_str!("store/recall.sql"),
 ];
 
 /// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It

@@ -1,10 +1,11 @@
 //! `center-manager rollout`.
 
 mod choose;
+mod course;
 mod watch;
 
 use super::print::{self, Format};
-use super::{Context, Exit};
+use super::{Context, Exit, operator};
 use crate::db::Db;
 use crate::home;
 use crate::report::{self, Comparison, Mark, minute};
@@ -13,6 +14,7 @@ use crate::system::{SystemRandom, now};
 use anyhow::anyhow;
 use choose::StartArgs;
 use clap::{Args, Subcommand, ValueEnum};
+use course::{ConductArgs, Word};
 use mailfmt::AgentId;
 use std::io::Write;
 use std::path::PathBuf;
@@ -30,6 +32,16 @@ pub enum RolloutCommand {
     Report(ReportArgs),
     /// Begin again with the failed appliances of a rollout.
     Retry(RetryArgs),
+    /// Send no further package for now; what is out is followed to its end.
+    Pause(ConductArgs),
+    /// Let a paused or stopped rollout go on. One that waits between two waves releases the next.
+    Resume(ConductArgs),
+    /// Release the next wave now.
+    Next(ConductArgs),
+    /// Send no further package, and call back those that have not begun.
+    Stop(ConductArgs),
+    /// List the courses that have a name.
+    Courses(ListArgs),
     /// List all rollouts.
     List(ListArgs),
 }
@@ -108,6 +120,11 @@ pub(super) fn run(command: &RolloutCommand, context: &Context, out: &mut dyn Wri
         RolloutCommand::Watch(args) => watch::watch(&db, number(&db, args.rollout)?, out),
         RolloutCommand::Report(args) => write_report(args, &db, out),
         RolloutCommand::Retry(args) => retry(args, &mut db, out),
+        RolloutCommand::Pause(args) => course::conduct(Word::Pause, args, &mut db, out),
+        RolloutCommand::Resume(args) => course::conduct(Word::Resume, args, &mut db, out),
+        RolloutCommand::Next(args) => course::conduct(Word::Next, args, &mut db, out),
+        RolloutCommand::Stop(args) => course::conduct(Word::Stop, args, &mut db, out),
+        RolloutCommand::Courses(args) => course::list(args.format, out),
         RolloutCommand::List(args) => list(args, &db, out),
     }
 }
@@ -160,10 +177,8 @@ fn status(args: &StatusArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exi
         print::json(out, &report)?;
         return Ok(Exit::Done);
     }
-    let state = match report.finished {
-        Some(finished) => format!("finished {}", minute(finished)),
-        None => "running".to_owned(),
-    };
+    let rollout = db.rollout(id)?;
+    let state = course::standing(&rollout);
     writeln!(
         out,
         "rollout {id}: update to {}, started {}, {state}",
@@ -171,6 +186,10 @@ fn status(args: &StatusArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exi
         minute(report.started)
     )?;
     writeln!(out, "{}", report.summary())?;
+    if rollout.course.waves.len() > 1 {
+        let waves = course::waves(&rollout, &db.rollout_targets(id)?);
+        print::table(out, &course::WaveLine::NAMES, waves.iter().map(course::WaveLine::cells))?;
+    }
     if !report.rows.is_empty() {
         writeln!(out)?;
         let names = ["agent id", "mark", "attempt", "mail", "installer", "reason"];
@@ -214,7 +233,7 @@ fn history(
 
 fn retry(args: &RetryArgs, db: &mut Db, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let id = number(db, args.rollout)?;
-    let agents = rollout::retry(db, id, &args.agents, now(), &mut SystemRandom)?;
+    let agents = rollout::retry(db, id, &args.agents, &operator(None), now(), &mut SystemRandom)?;
     match agents.len() {
         0 => writeln!(out, "rollout {id}: none of them has failed, nothing to begin again")?,
         1 => writeln!(

@@ -2,7 +2,7 @@
 
 use super::columns::{At, Id, json, maybe_json, maybe_parsed, maybe_time, parsed, time};
 use super::{Db, DbError};
-use crate::rollout::{Draft, PostKind, Rollout, RolloutId, Target, Targets, Timing, Verdict};
+use crate::rollout::{Course, Draft, PostKind, Rollout, RolloutId, Stand, Target, Targets, Timing, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::package::PackageId;
 use mailfmt::{AgentId, MessageId, SoftwareVersion};
@@ -212,10 +212,11 @@ impl Db {
 
 /// Writes a new rollout and its targets; it begins with the next tick.
 pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) -> Result<RolloutId, DbError> {
+    let total = u32::try_from(draft.agents.len()).unwrap_or(u32::MAX);
     tx.prepare_cached(
         "INSERT INTO rollout (package, release, update_order, settle_secs, answer_timeout_secs, delivery_limit_secs,
-                              command_life_secs, retries, package_expires, started, wake, whole_order)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)",
+                              command_life_secs, retries, package_expires, started, wake, whole_order, course, stand)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13)",
     )?
     .execute(params![
         draft.order.package.to_string(),
@@ -229,12 +230,15 @@ pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) ->
         At(draft.package_expires),
         At(started),
         draft.whole.as_ref().map(text).transpose()?,
+        text(&draft.course.fitted(total))?,
+        text(&Stand::begun(started))?,
     ])?;
     let id = RolloutId(tx.last_insert_rowid());
     let mut statement = tx
         .prepare_cached("INSERT INTO rollout_target (rollout, agent, mark, state) VALUES (?1, ?2, ?3, ?4)")?;
-    for agent in &draft.agents {
-        let target = Target::new(agent.clone());
+    let draw = [id.0.to_be_bytes(), started.as_millisecond().to_be_bytes()].concat();
+    for (agent, wave) in &draft.course.waves_of(&draft.agents, &draw) {
+        let target = Target::new(agent.clone(), *wave);
         statement.execute(params![id.0, agent.as_str(), mark(&target), text(&target)?])?;
     }
     Ok(id)
@@ -251,11 +255,12 @@ pub(crate) fn due(connection: &Connection, now: Timestamp) -> Result<Vec<Rollout
 pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, DbError> {
     let mut statement = connection.prepare_cached(
         "SELECT release, update_order, settle_secs, answer_timeout_secs, delivery_limit_secs, command_life_secs,
-                retries, package_expires, started, finished, whole_order
+                retries, package_expires, started, finished, whole_order, course, stand
          FROM rollout WHERE id = ?1",
     )?;
     let found = statement.query_row([id.0], |row| {
         let seconds = |column| row.get(column).map(SignedDuration::from_secs);
+        let started = time(row, 8)?;
         Ok(Rollout {
             id,
             release: json(row, 0)?,
@@ -268,9 +273,11 @@ pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, Db
             },
             retries: row.get(6)?,
             package_expires: time(row, 7)?,
-            started: time(row, 8)?,
+            started,
             finished: maybe_time(row, 9)?,
             whole: maybe_json(row, 10)?,
+            course: maybe_json(row, 11)?.unwrap_or_else(Course::at_once),
+            stand: maybe_json(row, 12)?.unwrap_or_else(|| Stand::begun(started)),
         })
     });
     found.optional()?.ok_or(DbError::NoSuchRollout { number: id.0 })
@@ -355,6 +362,14 @@ pub(crate) fn save_target(connection: &Connection, id: RolloutId, target: &Targe
     Ok(())
 }
 
+/// Writes how far a rollout came on its course.
+pub(crate) fn save_stand(connection: &Connection, id: RolloutId, stand: &Stand) -> Result<(), DbError> {
+    connection
+        .prepare_cached("UPDATE rollout SET stand = ?2 WHERE id = ?1")?
+        .execute(params![id.0, text(stand)?])?;
+    Ok(())
+}
+
 /// Writes when a rollout ended and when its plan may change next.
 pub(crate) fn save_times(
     connection: &Connection,
@@ -398,6 +413,8 @@ pub(crate) fn insert_mail(
     let kind = match kind {
         PostKind::Order => "order",
         PostKind::Ask => "ask",
+        // What a mail server says of it moves no target.
+        PostKind::Recall => return Ok(()),
     };
     connection
         .prepare_cached("INSERT INTO rollout_mail (message, rollout, kind) VALUES (?1, ?2, ?3)")?

@@ -1,6 +1,7 @@
 //! What a rollout does next.
 
 use super::after;
+use super::course::{Gate, Mode, Tally, gate};
 use super::judge::judge;
 use super::ladder::Transport;
 use super::target::{Target, TargetState};
@@ -8,9 +9,9 @@ use super::terms::Rollout;
 use super::verdict::{Failure, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;
-use mailfmt::message::VersionRequest;
+use mailfmt::message::{RecallOrder, VersionRequest};
 use mailfmt::{AgentId, Command, MessageId, Nonce};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The targets of a rollout, in the order of the operator's table.
 pub type Targets = BTreeMap<AgentId, Target>;
@@ -52,6 +53,25 @@ pub enum Step {
         /// To whom.
         agents: Vec<AgentId>,
     },
+    /// The newest wave has proven itself; its pause begins.
+    MeetWave,
+    /// The next wave goes out.
+    ReleaseWave,
+    /// A person has to look before the next wave.
+    Hold {
+        /// Why.
+        reason: String,
+    },
+    /// One mail to all of these: do not install what was ordered, unless it has begun.
+    Recall {
+        /// To whom.
+        agents: Vec<AgentId>,
+    },
+    /// No further package is sent.
+    Stop {
+        /// Why.
+        reason: String,
+    },
     /// Everything is decided and nothing is left to try.
     Finish,
 }
@@ -78,6 +98,8 @@ pub enum PostKind {
     Order,
     /// The version request.
     Ask,
+    /// The order called back.
+    Recall,
 }
 
 /// What to do now so that the rollout comes nearer to its end. Looks at nothing but its arguments; an unchanged world
@@ -90,58 +112,45 @@ pub enum PostKind {
 #[must_use]
 pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
     let mut steps = Vec::new();
-    let (mut send, mut ask, mut again, mut fall_back) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut open = false;
     for target in targets.values() {
         let due = judge(rollout, target, now);
-        let reachable = !target.removed && !target.suspended && now < rollout.package_expires;
-        let updated = due.as_ref().or(target.verdict()).is_some_and(Verdict::is_updated);
-        if rollout.whole.is_some() && !target.whole && target.refuses() && reachable && !updated {
-            open = true;
-            fall_back.push(target.agent.clone());
-            continue;
-        }
         if let Some(verdict) = &due
             && target.verdict() != Some(verdict)
+            && !falls_back(rollout, target, due.as_ref(), now)
         {
             steps.push(mark(target, verdict));
         }
-        match due.as_ref().or(target.verdict()) {
-            Some(Verdict::Updated) => {}
-            Some(Verdict::Failed { failure })
-                if failure.is_retried_by_itself() && !target.removed && !target.suspended =>
-            {
-                if target.asks_again() {
-                    open = true;
-                    ask.push(target.agent.clone());
-                } else if target.attempt <= rollout.retries.saturating_add(target.whole.into()) {
-                    again.push(target.agent.clone());
-                }
-            }
-            Some(Verdict::Failed { .. }) => {}
-            None => {
-                open = true;
-                match &target.state {
-                    TargetState::Planned => send.push(target.agent.clone()),
-                    TargetState::Ordered { order } => {
-                        let settled = order.handed_in().map(|at| after(at, rollout.timing.settle));
-                        if settled.is_some_and(|settled| settled <= now) {
-                            ask.push(target.agent.clone());
-                        }
-                    }
-                    TargetState::Asked { .. } | TargetState::Decided { .. } => {}
-                }
-            }
-        }
     }
+    let (lists, tallies) = survey(rollout, targets, now);
+    let Lists { mut send, ask, again, fall_back, called_back, mut open, waiting } = lists;
     if rollout.finished.is_some() && !open {
         return steps;
     }
+    let stand = &rollout.stand;
+    let gate = gate(&rollout.course, stand, &tallies, now);
+    if let Gate::Stop { reason } = gate {
+        steps.push(Step::Stop { reason });
+        if !called_back.is_empty() {
+            steps.push(Step::Recall { agents: called_back });
+        }
+        if !ask.is_empty() {
+            steps.push(Step::AskVersion { agents: ask });
+        }
+        if !open {
+            steps.push(Step::Finish);
+        }
+        return steps;
+    }
+    if stand.is_stopped() && !called_back.is_empty() {
+        steps.push(Step::Recall { agents: called_back });
+    }
     // The failed are retried together, when the last one is known: one mail for many.
-    if !open && !again.is_empty() && now < rollout.package_expires {
+    if !open && !again.is_empty() && now < rollout.package_expires && !stand.is_stopped() {
         open = true;
-        send.clone_from(&again);
-        steps.push(Step::Retry { agents: again });
+        if stand.sends() {
+            send.clone_from(&again);
+            steps.push(Step::Retry { agents: again });
+        }
     }
     if !fall_back.is_empty() {
         steps.push(Step::FallBack { agents: fall_back.clone() });
@@ -157,10 +166,124 @@ pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
     if !ask.is_empty() {
         steps.push(Step::AskVersion { agents: ask });
     }
-    if !open {
+    match gate {
+        Gate::Wait { .. } | Gate::Stop { .. } => {}
+        Gate::Meet => steps.push(Step::MeetWave),
+        Gate::Release => steps.push(Step::ReleaseWave),
+        Gate::Hold { reason } => steps.push(Step::Hold { reason }),
+    }
+    if !open && (!waiting || stand.is_stopped() || now >= rollout.package_expires) {
         steps.push(Step::Finish);
     }
     steps
+}
+
+/// What every target needs at `now`, and how its wave stands.
+fn survey(rollout: &Rollout, targets: &Targets, now: Timestamp) -> (Lists, Vec<Tally>) {
+    let mut lists = Lists::default();
+    let mut tallies = vec![Tally::default(); rollout.course.waves.len().max(1)];
+    let last = tallies.len().saturating_sub(1);
+    for target in targets.values() {
+        let due = judge(rollout, target, now);
+        let nth = usize::try_from(target.wave).unwrap_or(usize::MAX).min(last);
+        if let Some(tally) = tallies.get_mut(nth) {
+            lists.sort_in(rollout, target, due.as_ref(), tally, now);
+        }
+    }
+    (lists, tallies)
+}
+
+/// How the targets of each wave stand, the first wave first.
+#[must_use]
+pub fn tallies(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Tally> {
+    survey(rollout, targets, now).1
+}
+
+/// Which targets need what.
+#[derive(Default)]
+struct Lists {
+    send: Vec<AgentId>,
+    ask: Vec<AgentId>,
+    again: Vec<AgentId>,
+    fall_back: Vec<AgentId>,
+    /// Whose order can be called back, should the rollout stop.
+    called_back: Vec<AgentId>,
+    /// Whether one of the released waves has no verdict yet.
+    open: bool,
+    /// Whether a target waits for its wave, or for the rollout to go on.
+    waiting: bool,
+}
+
+impl Lists {
+    fn sort_in(
+        &mut self,
+        rollout: &Rollout,
+        target: &Target,
+        due: Option<&Verdict>,
+        tally: &mut Tally,
+        now: Timestamp,
+    ) {
+        let stand = &rollout.stand;
+        if falls_back(rollout, target, due, now) {
+            tally.open += 1;
+            if stand.sends() {
+                self.open = true;
+                self.fall_back.push(target.agent.clone());
+            } else {
+                self.waiting = true;
+            }
+            return;
+        }
+        if due.is_none() && target.can_be_called_back() {
+            self.called_back.push(target.agent.clone());
+        }
+        match due.or(target.verdict()) {
+            Some(Verdict::Updated) => tally.updated += 1,
+            Some(Verdict::Failed { failure })
+                if failure.is_retried_by_itself() && !target.removed && !target.suspended =>
+            {
+                if target.asks_again() {
+                    (self.open, tally.open) = (true, tally.open + 1);
+                    self.ask.push(target.agent.clone());
+                } else if target.attempt <= rollout.retries.saturating_add(target.whole.into()) {
+                    tally.open += 1;
+                    self.again.push(target.agent.clone());
+                } else {
+                    tally.errors += 1;
+                }
+            }
+            Some(Verdict::Failed { failure }) => {
+                if failure.speaks_of_the_package() && !target.removed {
+                    tally.errors += 1;
+                }
+            }
+            None => {
+                tally.open += 1;
+                match &target.state {
+                    TargetState::Planned if stand.sends() && target.wave < stand.released => {
+                        self.open = true;
+                        self.send.push(target.agent.clone());
+                    }
+                    TargetState::Planned => self.waiting = true,
+                    TargetState::Ordered { order } => {
+                        self.open = true;
+                        let settled = order.handed_in().map(|at| after(at, rollout.timing.settle));
+                        if settled.is_some_and(|settled| settled <= now) {
+                            self.ask.push(target.agent.clone());
+                        }
+                    }
+                    TargetState::Asked { .. } | TargetState::Decided { .. } => self.open = true,
+                }
+            }
+        }
+    }
+}
+
+/// Whether a target that refused the differences gets whole files next.
+fn falls_back(rollout: &Rollout, target: &Target, due: Option<&Verdict>, now: Timestamp) -> bool {
+    let reachable = !target.removed && !target.suspended && now < rollout.package_expires;
+    let updated = due.or(target.verdict()).is_some_and(Verdict::is_updated);
+    rollout.whole.is_some() && !target.whole && target.refuses() && reachable && !updated
 }
 
 fn mark(target: &Target, verdict: &Verdict) -> Step {
@@ -185,8 +308,15 @@ pub fn next_wake(rollout: &Rollout, targets: &Targets) -> Option<Timestamp> {
             transport.accepted_at().map(|at| after(at, wait))
         }
     };
+    let pause = rollout.stand.met.filter(|_| rollout.stand.sends()).map(|met| {
+        let nth = usize::try_from(rollout.stand.released).unwrap_or(usize::MAX).saturating_sub(1);
+        let secs = rollout.course.waves.get(nth).map_or(0, |wave| wave.pause_secs);
+        after(met, SignedDuration::from_secs(secs.into()))
+    });
     let due = targets.values().filter_map(|target| match &target.state {
-        TargetState::Planned => Some(rollout.started),
+        TargetState::Planned => {
+            (rollout.stand.sends() && target.wave < rollout.stand.released).then_some(rollout.started)
+        }
         TargetState::Ordered { order } => match (order.parts_wait_since(), order.handed_in()) {
             (Some(since), _) => Some(after(since, rollout.timing.delivery_limit)),
             (None, Some(at)) => Some(after(at, rollout.timing.settle)),
@@ -195,7 +325,7 @@ pub fn next_wake(rollout: &Rollout, targets: &Targets) -> Option<Timestamp> {
         TargetState::Asked { ask, .. } => limit(&ask.transport, rollout.timing.answer_timeout),
         TargetState::Decided { .. } => None,
     });
-    due.min()
+    due.chain(pause).min()
 }
 
 /// Carries one step out on values; the message to post, if it needs one.
@@ -266,6 +396,38 @@ pub fn perform(
                 agents: agents.clone(),
                 expires: after(now, rollout.timing.command_life),
             })
+        }
+        Step::MeetWave => {
+            rollout.stand.met = Some(now);
+            None
+        }
+        Step::ReleaseWave => {
+            rollout.stand.release(now);
+            None
+        }
+        Step::Recall { agents } => {
+            let mut orders = BTreeSet::new();
+            for agent in agents {
+                if let Some(target) = targets.get_mut(agent) {
+                    orders.extend(target.mails().0.map(|order| order.message));
+                    target.call_back(now);
+                }
+            }
+            Some(Post {
+                message: MessageId::generate(random),
+                kind: PostKind::Recall,
+                command: Command::Recall(RecallOrder { orders: orders.into_iter().collect() }),
+                agents: agents.clone(),
+                expires: after(now, rollout.timing.command_life).min(rollout.package_expires),
+            })
+        }
+        Step::Hold { reason } => {
+            rollout.stand.mode = Mode::Paused { at: now, reason: reason.clone(), between_waves: true };
+            None
+        }
+        Step::Stop { reason } => {
+            rollout.stand.mode = Mode::Stopped { at: now, reason: reason.clone() };
+            None
         }
         Step::Finish => {
             rollout.finished = Some(now);

@@ -1,9 +1,10 @@
 //! Beginning a rollout, and beginning again with its failed targets.
 
 use super::compare::Release;
+use super::course::Course;
 use super::plan::{Step, perform};
 use super::terms::{RolloutId, Timing};
-use crate::db::{Db, DbError, rollouts};
+use crate::db::{Db, DbError, audit, rollouts};
 use jiff::Timestamp;
 use mailfmt::crypto::{ContentKey, Random};
 use mailfmt::message::UpdateOrder;
@@ -24,6 +25,8 @@ pub struct Draft {
     pub timing: Timing,
     /// How often a failed target is tried again by itself.
     pub retries: u32,
+    /// In which waves it goes.
+    pub course: Course,
     /// After this no appliance installs the package.
     pub package_expires: Timestamp,
     /// The targets.
@@ -84,18 +87,28 @@ pub fn enclose(
     }
 }
 
-/// Writes a rollout; it begins with the next tick.
+/// Writes a rollout, and into the audit log who began it; it begins with the next tick.
 ///
 /// # Errors
 /// [`StartError`]; then nothing was written.
-pub fn start(db: &mut Db, draft: &Draft, now: Timestamp) -> Result<RolloutId, StartError> {
+pub fn start(db: &mut Db, draft: &Draft, who: &str, now: Timestamp) -> Result<RolloutId, StartError> {
     if draft.agents.is_empty() {
         return Err(StartError::NoTargets);
     }
     if draft.package_expires <= now {
         return Err(StartError::PackageExpired { expires: draft.package_expires });
     }
-    Ok(db.write(|tx| rollouts::insert(tx, draft, now))?)
+    db.write(|tx| {
+        let id = rollouts::insert(tx, draft, now)?;
+        let detail = format!(
+            "{} to {} appliances, course {}",
+            draft.release.version,
+            draft.agents.len(),
+            draft.course.name
+        );
+        audit::append(tx, now, who, "start", &format!("rollout {id}"), &detail)?;
+        Ok(id)
+    })
 }
 
 /// Begins again with the failed targets (only those of `only`, if it is not empty): same rollout, next attempt. Returns
@@ -109,6 +122,7 @@ pub fn retry(
     db: &mut Db,
     id: RolloutId,
     only: &[AgentId],
+    who: &str,
     now: Timestamp,
     random: &mut impl Random,
 ) -> Result<Vec<AgentId>, StartError> {
@@ -138,6 +152,8 @@ pub fn retry(
             rollouts::record(tx, id, target, now, "retry", "by the operator")?;
         }
         rollouts::save_times(tx, id, rollout.finished, Some(now))?;
+        let detail = format!("{} appliances", agents.len());
+        audit::append(tx, now, who, "retry", &format!("rollout {id}"), &detail)?;
         Ok(agents)
     })
 }

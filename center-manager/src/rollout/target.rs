@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Target {
     /// Which appliance.
     pub agent: AgentId,
+    /// In which wave it is, from 0.
+    #[serde(default)]
+    pub wave: u32,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// When the first attempt's package was ordered.
@@ -80,6 +83,9 @@ pub struct Order {
     /// The parts of the package, where it goes out in parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<PartsSent>,
+    /// When it was called back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recalled: Option<Timestamp>,
 }
 
 impl Order {
@@ -185,11 +191,12 @@ pub enum TargetEvent {
 }
 
 impl Target {
-    /// A target at the beginning of a rollout.
+    /// A target at the beginning of a rollout, in this wave.
     #[must_use]
-    pub fn new(agent: AgentId) -> Self {
+    pub fn new(agent: AgentId, wave: u32) -> Self {
         Self {
             agent,
+            wave,
             attempt: 1,
             first_ordered: None,
             nonces: Vec::new(),
@@ -261,6 +268,7 @@ impl Target {
             transport: Transport::Queued { since: now },
             progress: Progress::Ordered,
             parts: None,
+            recalled: None,
         };
         self.first_ordered.get_or_insert(now);
         self.state = TargetState::Ordered { order };
@@ -274,6 +282,20 @@ impl Target {
         self.state = TargetState::Asked { order: order.clone(), ask };
         self.nonces.push(nonce);
         self.answer = None;
+    }
+
+    /// Whether its order can be called back: nothing says that it was begun.
+    pub(super) fn can_be_called_back(&self) -> bool {
+        let open = matches!(self.state, TargetState::Ordered { .. } | TargetState::Asked { .. });
+        let begun = |order: &Order| !matches!(order.progress, Progress::Ordered | Progress::Waiting { .. });
+        open && self.mails().0.is_some_and(|order| order.recalled.is_none() && !begun(order))
+    }
+
+    /// Its order was called back.
+    pub(super) fn call_back(&mut self, now: Timestamp) {
+        if let Some(order) = self.mails_mut().0 {
+            order.recalled = Some(now);
+        }
     }
 
     /// Whether a failed target has to be asked once more, because its installer said "done" after the question that

@@ -1,6 +1,7 @@
 //! The terms of a rollout: package, target, times.
 
 use super::compare::Release;
+use super::course::{Course, Stand};
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::message::UpdateOrder;
 
@@ -37,6 +38,10 @@ pub struct Rollout {
     pub timing: Timing,
     /// How often a failed target is tried again by itself.
     pub retries: u32,
+    /// In which waves it goes.
+    pub course: Course,
+    /// How far it came on its course.
+    pub stand: Stand,
     /// After this no appliance installs the package.
     pub package_expires: Timestamp,
     /// When it began.

@@ -70,7 +70,11 @@ struct Center {
 }
 
 impl Center {
-    fn new(mut db: Db, appliances: usize) -> Self {
+    fn new(db: Db, appliances: usize) -> Self {
+        Self::on_course(db, appliances, Course::at_once())
+    }
+
+    fn on_course(mut db: Db, appliances: usize, course: Course) -> Self {
         let mut random = counting(0);
         let now = time("2002-11-04T09:00:00Z");
         let (file, inspection) = package();
@@ -103,10 +107,11 @@ impl Center {
                 command_life: SignedDuration::from_hours(168),
             },
             retries: 0,
+            course,
             package_expires: inspection.manifest.expires,
             agents: (1..=appliances).map(agent).collect(),
         };
-        let id = start(&mut db, &draft, now).unwrap();
+        let id = start(&mut db, &draft, "anna", now).unwrap();
         Self { db, now, id, inspection, random: Box::new(random) }
     }
 
@@ -254,7 +259,7 @@ fn a_rollout_is_read_back_as_it_was_written() {
     let targets = center.targets();
     assert_eq!(
         targets.into_values().collect::<Vec<_>>(),
-        (1..=3).map(agent).map(Target::new).collect::<Vec<_>>()
+        (1..=3).map(agent).map(|agent| Target::new(agent, 0)).collect::<Vec<_>>()
     );
 }
 
@@ -333,7 +338,7 @@ fn a_retry_touches_only_the_failed() {
     center.answer(3, nonce, "1.0.01-1", b"device-watch 1.0.01");
     center.later(30);
     let before = center.targets();
-    let agents = retry(&mut center.db, center.id, &[], center.now, &mut center.random).unwrap();
+    let agents = retry(&mut center.db, center.id, &[], "anna", center.now, &mut center.random).unwrap();
     assert_eq!(agents, [agent(3), agent(5)]);
     center.tick().unwrap();
     assert_eq!(center.recipients().last(), Some(&("update".to_owned(), 2)));
@@ -343,7 +348,7 @@ fn a_retry_touches_only_the_failed() {
     }
     let (counts, finished) = center.db.rollout_counts(center.id).unwrap();
     assert_eq!((counts.updated, counts.failed, counts.pending, finished), (3, 0, 2, None));
-    let foreign = retry(&mut center.db, center.id, &[agent(9)], center.now, &mut center.random);
+    let foreign = retry(&mut center.db, center.id, &[agent(9)], "anna", center.now, &mut center.random);
     assert!(matches!(foreign, Err(StartError::NoTarget { .. })));
 }
 
@@ -506,13 +511,18 @@ fn a_rollout_of_an_expired_package_or_to_nobody_does_not_begin() {
         whole: None,
         timing: center.db.rollout(center.id).unwrap().timing,
         retries: 0,
+        course: Course::at_once(),
         package_expires: center.now,
         agents: [agent(1)].into(),
     };
-    assert!(matches!(start(&mut center.db, &draft, center.now), Err(StartError::PackageExpired { .. })));
+    assert!(matches!(
+        start(&mut center.db, &draft, "anna", center.now),
+        Err(StartError::PackageExpired { .. })
+    ));
     draft.agents.clear();
-    assert!(matches!(start(&mut center.db, &draft, center.now), Err(StartError::NoTargets)));
+    assert!(matches!(start(&mut center.db, &draft, "anna", center.now), Err(StartError::NoTargets)));
     assert_eq!(center.db.rollouts().unwrap().len(), 1);
 }
 
 mod parts;
+mod waves;

@@ -1,10 +1,11 @@
 //! Carrying plans out: rows in, plan, rows and mails out, in one transaction per rollout.
 
+use super::course::Stand;
 use super::plan::{Post, PostKind, Step, Targets, next_wake, perform, plan};
-use super::terms::RolloutId;
+use super::terms::{Rollout, RolloutId};
 use super::verdict::Verdict;
 use crate::db::outbox::{self, NewMail, Priority};
-use crate::db::{Db, DbError, rollouts};
+use crate::db::{Db, DbError, audit, rollouts};
 use jiff::Timestamp;
 use mailfmt::crypto::Random;
 use mailfmt::{AgentId, Command, Message};
@@ -40,10 +41,14 @@ fn advance(
         target.removed |= removed.contains(&target.agent);
         target.suspended = suspended.contains(&target.agent);
     }
+    let before = rollout.stand.clone();
     let steps = plan(&rollout, &targets, now);
     for step in &steps {
         let corrected = corrected(step, &targets);
         let post = perform(step, &mut rollout, &mut targets, now, random);
+        if let Some((what, detail)) = deed(step, &rollout) {
+            audit::append(tx, now, "daemon", what, &format!("rollout {id}"), &detail)?;
+        }
         for agent in touched(step) {
             if let Some(target) = targets.get(agent) {
                 let (what, detail) = history(step, corrected.as_deref());
@@ -58,7 +63,13 @@ fn advance(
     for target in changed.iter().filter_map(|agent| targets.get(agent)) {
         rollouts::save_target(tx, id, target)?;
     }
-    rollouts::save_times(tx, id, rollout.finished, next_wake(&rollout, &targets))?;
+    if rollout.stand != before {
+        rollouts::save_stand(tx, id, &rollout.stand)?;
+    }
+    // What the next wave brings is planned at once.
+    let wake =
+        if rollout.stand.released > before.released { Some(now) } else { next_wake(&rollout, &targets) };
+    rollouts::save_times(tx, id, rollout.finished, wake)?;
     Ok(steps.len())
 }
 
@@ -69,7 +80,7 @@ fn enqueue(tx: &Transaction<'_>, id: RolloutId, post: Post, now: Timestamp) -> R
     };
     let priority = match post.kind {
         PostKind::Order => Priority::Bulk,
-        PostKind::Ask => Priority::Command,
+        PostKind::Ask | PostKind::Recall => Priority::Command,
     };
     let mail = NewMail {
         message: &Message::Command(post.command),
@@ -92,8 +103,9 @@ pub(super) fn touched(step: &Step) -> &[AgentId] {
         Step::Retry { agents }
         | Step::FallBack { agents }
         | Step::SendPackage { agents, .. }
+        | Step::Recall { agents }
         | Step::AskVersion { agents } => agents,
-        Step::Finish => &[],
+        Step::MeetWave | Step::ReleaseWave | Step::Hold { .. } | Step::Stop { .. } | Step::Finish => &[],
     }
 }
 
@@ -107,7 +119,36 @@ fn corrected(step: &Step, targets: &Targets) -> Option<String> {
         | Step::FallBack { .. }
         | Step::SendPackage { .. }
         | Step::AskVersion { .. }
+        | Step::Recall { .. }
+        | Step::MeetWave
+        | Step::ReleaseWave
+        | Step::Hold { .. }
+        | Step::Stop { .. }
         | Step::Finish => None,
+    }
+}
+
+/// What the daemon did to the rollout as a whole.
+fn deed(step: &Step, rollout: &Rollout) -> Option<(&'static str, String)> {
+    match step {
+        Step::MeetWave => {
+            let Stand { released, .. } = rollout.stand;
+            Some(("wave proven", format!("wave {released} of {}", rollout.course.waves.len())))
+        }
+        Step::ReleaseWave => {
+            let Stand { released, .. } = rollout.stand;
+            Some(("wave released", format!("wave {released} of {}", rollout.course.waves.len())))
+        }
+        Step::Hold { reason } => Some(("pause", reason.clone())),
+        Step::Stop { reason } => Some(("stop", reason.clone())),
+        Step::Finish => Some(("finished", String::new())),
+        Step::MarkUpdated { .. }
+        | Step::MarkFailed { .. }
+        | Step::Retry { .. }
+        | Step::FallBack { .. }
+        | Step::SendPackage { .. }
+        | Step::Recall { .. }
+        | Step::AskVersion { .. } => None,
     }
 }
 
@@ -124,7 +165,10 @@ fn history(step: &Step, corrected: Option<&str>) -> (&'static str, String) {
         Step::SendPackage { whole: false, .. } => ("ordered", String::new()),
         Step::SendPackage { whole: true, .. } => ("ordered", "with whole files".to_owned()),
         Step::AskVersion { .. } => ("asked", String::new()),
-        Step::Finish => ("finished", String::new()),
+        Step::Recall { .. } => ("called back", String::new()),
+        Step::MeetWave | Step::ReleaseWave | Step::Hold { .. } | Step::Stop { .. } | Step::Finish => {
+            ("", String::new())
+        }
     }
 }
 

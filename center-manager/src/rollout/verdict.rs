@@ -64,6 +64,22 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Whether it counts against the package. A mail that did not get through, and an appliance that the operator shut
+    /// out, say nothing about it.
+    #[must_use]
+    pub fn speaks_of_the_package(&self) -> bool {
+        match self {
+            Self::Silent
+            | Self::OtherVersion { .. }
+            | Self::MixedModules { .. }
+            | Self::Refused { .. }
+            | Self::Undone { .. } => true,
+            Self::Undeliverable { .. } | Self::Suspended => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

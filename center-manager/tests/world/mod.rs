@@ -3,8 +3,8 @@
 use center_manager::db::rollouts::Known;
 use center_manager::report::Comparison;
 use center_manager::rollout::{
-    Finding, Post, PostKind, Release, Rollout, RolloutId, Target, TargetEvent, TargetState, Targets, Timing,
-    TransportOutcome, Verdict, next_wake, perform, plan,
+    Course, Finding, Post, PostKind, Release, Rollout, RolloutId, Stand, Target, TargetEvent, TargetState,
+    Targets, Timing, TransportOutcome, Verdict, next_wake, perform, plan,
 };
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::ContentKey;
@@ -83,12 +83,14 @@ impl World {
                 delivery_limit: Timing::DELIVERY_LIMIT,
                 command_life: SignedDuration::from_hours(7 * 24),
             },
+            course: Course::at_once(),
+            stand: Stand::begun(started),
             retries,
             package_expires: started + SignedDuration::from_hours(24 * 365),
             started,
             finished: None,
         };
-        let targets = (1..=appliances).map(|number| (agent(number), Target::new(agent(number)))).collect();
+        let targets = (1..=appliances).map(|number| (agent(number), Target::new(agent(number), 0))).collect();
         Self { rollout, targets, now: started, posts: Vec::new(), random: Box::new(random) }
     }
 
@@ -145,6 +147,7 @@ impl World {
         let message = match kind {
             PostKind::Order => order.map(|order| order.message),
             PostKind::Ask => ask.map(|ask| ask.message),
+            PostKind::Recall => None,
         };
         if let Some(message) = message {
             self.hear(agent, &TargetEvent::Transport { message, outcome });

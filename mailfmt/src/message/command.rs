@@ -5,7 +5,7 @@ use super::kinds;
 use crate::crypto::ContentKey;
 use crate::digest::Digest;
 use crate::exchange::EphemeralPublic;
-use crate::ids::Nonce;
+use crate::ids::{MessageId, Nonce};
 use crate::package::PackageId;
 use crate::parts::Cutting;
 use crate::trust::{SignedPermit, SignedRoot};
@@ -27,6 +27,8 @@ kinds! {
         Update(UpdateOrder) = "update",
         /// Keep the part of a package that follows the envelope.
         Part(PackagePart) = "part",
+        /// Do not install what was ordered, unless it has begun.
+        Recall(RecallOrder) = "recall",
         /// Agree on a new formal credential.
         RotateCredential(RotateRequest) = "rotate-credential",
         /// Trust these newer roots.
@@ -90,6 +92,15 @@ pub struct PackagePart {
     pub of: u32,
     /// SHA-256 of this part, as in the order.
     pub sha256: Digest,
+}
+
+/// Calls update orders back: one that has not begun to change the appliance ends refused, and one that has not come yet
+/// is refused when it comes. One that has begun goes on to its end. Answered by a health report; what became of an order
+/// tells its own answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecallOrder {
+    /// The messages of the orders.
+    pub orders: Vec<MessageId>,
 }
 
 /// Begins the rotation of the formal credential. The answer is a [`RotationAnswer`](super::report::RotationAnswer)

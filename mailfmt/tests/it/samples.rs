@@ -4,7 +4,7 @@ use crate::{census, first_contact, in_parts, ledger, upkeep};
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::{ChannelKey, ContentKey, Credential, Direction};
 use mailfmt::message::command::{
-    Command, CounterRequest, PingRequest, TrustRoots, UpdateOrder, VersionRequest,
+    Command, CounterRequest, PingRequest, RecallOrder, TrustRoots, UpdateOrder, VersionRequest,
 };
 use mailfmt::message::device::{
     Counter, DeviceId, FaultClass, Supply, SupplyEnds, SupplyLevel, SupplyOutlook,
@@ -140,6 +140,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 parts: None,
             })),
         ),
+        ("command-recall", Message::Command(Command::Recall(RecallOrder { orders: vec![report] }))),
         (
             "command-trust-roots",
             Message::Command(Command::TrustRoots(TrustRoots { roots: vec![signed_root()] })),

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod parts;
+mod recalling;
 
 use crate::alarm;
 use crate::clock::{ClockState, Evidence};

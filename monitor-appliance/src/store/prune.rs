@@ -29,6 +29,7 @@ impl Change<'_> {
             .transaction
             .prepare_cached("DELETE FROM journal WHERE expires_ms < ?1")?
             .execute((earliest.saturating_sub(JOURNAL_MARGIN).unwrap_or(Timestamp::MIN).as_millisecond(),))?;
+        deleted += self.prune_recalls(earliest.saturating_sub(JOURNAL_MARGIN).unwrap_or(Timestamp::MIN))?;
         deleted += self
             .transaction
             .prepare_cached(

@@ -334,6 +334,15 @@ impl UpdateState {
         }
     }
 
+    /// Whether nothing outside the package's own files was touched yet, so that it may end as if it had never come.
+    #[must_use]
+    pub fn has_not_begun(&self) -> bool {
+        matches!(
+            self,
+            Self::Collecting { .. } | Self::Received | Self::Verified { .. } | Self::Waiting { .. }
+        )
+    }
+
     /// The state in a word or two, for tables and logs.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -1,7 +1,8 @@
 //! Starting a rollout: package, targets, preview, and the question whether to begin.
 
+use super::course::{self, CourseArgs};
 use crate::cli::which::Which;
-use crate::cli::{Context, Exit, WrongUse};
+use crate::cli::{Context, Exit, WrongUse, operator};
 use crate::db::Db;
 use crate::db::appliances::Appliance;
 use crate::db::packages::StoredPackage;
@@ -53,6 +54,9 @@ pub struct StartArgs {
     /// How often the failed are tried again by themselves.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub retries: u32,
+    /// In which waves.
+    #[command(flatten)]
+    pub course: CourseArgs,
     /// Permit to go back to an older release, made by `package permit`.
     #[arg(long, value_name = "FILE")]
     pub permit: Option<PathBuf>,
@@ -75,9 +79,11 @@ pub(super) fn start(
         );
     }
     let appliances = targets(args, db)?;
+    let course = args.course.course()?;
     let permit = args.permit.as_deref().map(|file| read_permit(file, &package)).transpose()?;
     let settle = args.settle.unwrap_or(package.manifest.rules.settle_secs);
     writeln!(out, "{}", preview(&package, &appliances, settle, args))?;
+    writeln!(out, "{}", course::preview(&course, u32::try_from(appliances.len()).unwrap_or(u32::MAX)))?;
     warn(context, db, &package, &appliances, out)?;
     if let Some(permit) = &permit {
         warn_of_permit(context, permit, &package, &appliances, out)?;
@@ -110,10 +116,11 @@ pub(super) fn start(
             command_life: context.settings()?.command_expiry,
         },
         retries: args.retries,
+        course,
         package_expires: manifest.expires,
         agents: appliances.iter().map(|appliance| appliance.agent.clone()).collect(),
     };
-    let id = rollout::start(db, &draft, now())?;
+    let id = rollout::start(db, &draft, &operator(None), now())?;
     writeln!(out, "rollout {id} started; follow it with: center-manager rollout watch {id}")?;
     Ok(Exit::Done)
 }

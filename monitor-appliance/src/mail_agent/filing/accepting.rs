@@ -1,6 +1,6 @@
 //! Accepted commands, each carried out or put into the store as a duty of another module.
 
-use super::{FilingError, entry, parts};
+use super::{FilingError, entry, parts, recalling};
 use crate::clock::Evidence;
 use crate::commands::{self, StoredDevice};
 use crate::context::Context;
@@ -41,6 +41,9 @@ pub(super) fn accept(
             Ok(())
         }),
         Command::Update(order) => {
+            if recalling::refuse_called_back(store, context, &entry, order)? {
+                return Ok(());
+            }
             if let Some(cutting) = &order.parts {
                 return parts::file_order(store, context, &entry, order, cutting);
             }
@@ -52,6 +55,7 @@ pub(super) fn accept(
                 }
             }
         }
+        Command::Recall(recall) => recalling::file_recall(store, context, &entry, recall),
         Command::RotateCredential(request) => match keys.agree(request, authentic.sequence) {
             Ok(next) => file_answer(store, &entry, &answer(Report::CredentialRotated(next.answer()))),
             Err(KeyringError::Refused(reason)) => {
@@ -115,7 +119,11 @@ fn refused(command: &Command, reason: &dyn std::error::Error) -> Report {
     Report::Refused(RefusedReport { kind: command.kind().to_owned(), reason: reason.to_string() })
 }
 
-fn answer_health(store: &mut Store, context: &Context, entry: &JournalEntry) -> Result<(), FilingError> {
+pub(super) fn answer_health(
+    store: &mut Store,
+    context: &Context,
+    entry: &JournalEntry,
+) -> Result<(), FilingError> {
     let report = health::report(store, context)?;
     store.change(|change| {
         if change.journal(entry)? {

@@ -338,7 +338,7 @@ fn read_part(
 }
 
 /// The wait for parts is over, for better or worse; their files go, unless another order needs them.
-fn end(
+pub(super) fn end(
     store: &mut Store,
     context: &Context,
     row: &UpdateOrderRow,

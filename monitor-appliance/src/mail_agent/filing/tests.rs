@@ -328,5 +328,6 @@ fn a_mail_for_another_appliance_changes_nothing_but_the_count_of_junk() {
 }
 
 mod parts;
+mod recall;
 mod time;
 mod trust;

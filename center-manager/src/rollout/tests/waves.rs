@@ -1,0 +1,210 @@
+//! Rollouts in waves: what goes out when, what stops it, and what a person does.
+
+use super::*;
+
+fn course(waves: &str, pause_minutes: u32) -> Course {
+    Course::parse(waves, pause_minutes * 60, false).unwrap()
+}
+
+fn center(appliances: usize, course: Course) -> Center {
+    Center::on_course(Db::in_memory().unwrap(), appliances, course)
+}
+
+impl Center {
+    fn wave(&self, wave: u32) -> Vec<usize> {
+        let targets = self.targets();
+        let of = |number: &usize| targets[&agent(*number)].wave == wave;
+        (1..=targets.len()).filter(of).collect()
+    }
+
+    fn ordered(&self) -> usize {
+        self.targets().values().filter(|target| target.mails().0.is_some()).count()
+    }
+
+    fn order_of(&self, number: usize) -> MessageId {
+        self.targets()[&agent(number)].mails().0.unwrap().message
+    }
+
+    fn ask_of(&self, number: usize) -> MessageId {
+        self.targets()[&agent(number)].mails().1.unwrap().message
+    }
+
+    /// The mail server takes the order and the question to these, and they answer: well, or not at all.
+    fn play(&mut self, numbers: &[usize], silent: usize) {
+        for number in numbers {
+            self.transport(self.order_of(*number), *number, &TransportOutcome::Accepted);
+        }
+        self.later(10);
+        for number in numbers {
+            self.transport(self.ask_of(*number), *number, &TransportOutcome::Accepted);
+        }
+        for number in &numbers[silent..] {
+            let nonce = self.nonce(*number);
+            self.good_answer(*number, nonce);
+        }
+        self.later(1);
+    }
+
+    fn stand(&self) -> Stand {
+        self.db.rollout(self.id).unwrap().stand
+    }
+
+    fn deeds(&self) -> Vec<String> {
+        let deeds = self.db.deeds(100).unwrap();
+        deeds
+            .into_iter()
+            .map(|deed| format!("{} {} {}", deed.who, deed.what, deed.detail).trim().to_owned())
+            .collect()
+    }
+}
+
+#[test]
+fn the_next_wave_goes_out_when_the_one_before_is_updated_and_its_pause_is_over() {
+    let mut center = center(6, course("2,100%", 60));
+    center.tick().unwrap();
+    let (first, second) = (center.wave(0), center.wave(1));
+    assert_eq!((first.len(), second.len(), center.ordered()), (2, 4, 2));
+    center.play(&first, 0);
+    assert_eq!((center.ordered(), center.stand().released), (2, 1));
+    center.later(58);
+    assert_eq!(center.ordered(), 2, "the pause is not over");
+    center.later(2);
+    center.tick().unwrap();
+    assert_eq!(center.ordered(), 6);
+    center.play(&second, 0);
+    let (counts, finished) = center.db.rollout_counts(center.id).unwrap();
+    assert_eq!((counts.updated, finished), (6, Some(center.now)));
+    assert_eq!(
+        center.deeds(),
+        [
+            "anna start 1.0.02-0 to 6 appliances, course own",
+            "daemon wave proven wave 1 of 2",
+            "daemon wave released wave 2 of 2",
+            "daemon finished"
+        ]
+    );
+}
+
+#[test]
+fn silence_is_an_error_and_enough_of_it_stops_the_rollout() {
+    let mut center = center(40, course("20,100%", 0));
+    center.tick().unwrap();
+    let first = center.wave(0);
+    center.play(&first, 3);
+    assert!(center.stand().sends(), "the silent may still answer, and the others are not enough to go on");
+    center.later(30);
+    let Mode::Stopped { reason, .. } = center.stand().mode else { panic!("{:?}", center.stand()) };
+    assert_eq!(reason, "3 of 20 appliances in error");
+    center.later(600);
+    assert_eq!(center.ordered(), 20, "nobody else gets the package");
+    let (counts, finished) = center.db.rollout_counts(center.id).unwrap();
+    assert_eq!((counts.updated, counts.failed, counts.pending, finished.is_some()), (17, 3, 20, true));
+}
+
+#[test]
+fn a_rollout_that_stopped_itself_goes_on_when_a_person_forgives_the_errors() {
+    let mut center = center(40, course("20,100%", 0));
+    center.tick().unwrap();
+    let first = center.wave(0);
+    center.play(&first, 3);
+    center.later(30);
+    go_on(&mut center.db, center.id, "anna", "three sites are closed", center.now).unwrap();
+    for _ in 0..3 {
+        center.later(1);
+    }
+    assert_eq!(center.ordered(), 20, "17 of 20 are fewer than 90 %");
+    assert!(matches!(center.stand().mode, Mode::Paused { between_waves: true, .. }));
+    go_on(&mut center.db, center.id, "anna", "", center.now).unwrap();
+    center.later(1);
+    assert_eq!(center.ordered(), 40);
+    assert!(center.deeds().contains(&"anna resume three sites are closed".to_owned()));
+}
+
+#[test]
+fn a_mail_that_came_back_says_nothing_about_the_package() {
+    let mut center = center(8, course("4,100%", 0));
+    center.tick().unwrap();
+    let first = center.wave(0);
+    let gone = TransportOutcome::Bounced { reason: "no such user".to_owned() };
+    for number in &first[..3] {
+        center.transport(center.order_of(*number), *number, &gone);
+    }
+    center.play(&first[3..], 0);
+    center.later(1);
+    center.later(1);
+    assert_eq!(center.ordered(), 8, "all that could be reached are updated");
+}
+
+#[test]
+fn a_paused_rollout_follows_what_is_out_and_sends_nothing_more() {
+    let mut center = center(4, course("2,100%", 0));
+    center.tick().unwrap();
+    pause(&mut center.db, center.id, "anna", "stock-taking", center.now).unwrap();
+    let first = center.wave(0);
+    center.play(&first, 0);
+    center.later(600);
+    assert_eq!((center.ordered(), center.db.rollout_counts(center.id).unwrap().0.updated), (2, 2));
+    assert!(center.db.rollout(center.id).unwrap().finished.is_none());
+    let again = pause(&mut center.db, center.id, "anna", "", center.now);
+    assert!(matches!(again, Err(ConductError::Halted { how: "paused", .. })));
+    go_on(&mut center.db, center.id, "anna", "", center.now).unwrap();
+    for _ in 0..3 {
+        center.later(1);
+    }
+    assert_eq!(center.ordered(), 4);
+}
+
+#[test]
+fn a_person_releases_the_next_wave_before_its_time() {
+    let mut center = center(4, course("2,3,100%", 600));
+    center.tick().unwrap();
+    release_next(&mut center.db, center.id, "anna", "", center.now).unwrap();
+    center.tick().unwrap();
+    assert_eq!((center.ordered(), center.stand().released), (3, 2));
+    release_next(&mut center.db, center.id, "anna", "", center.now).unwrap();
+    let third = release_next(&mut center.db, center.id, "anna", "", center.now);
+    assert!(matches!(third, Err(ConductError::LastWave { .. })));
+}
+
+#[test]
+fn a_wave_with_a_hold_waits_for_a_look() {
+    let mut center = center(4, Course::parse("2,100%", 0, true).unwrap());
+    center.tick().unwrap();
+    let first = center.wave(0);
+    center.play(&first, 0);
+    center.later(1);
+    let Mode::Paused { reason, between_waves: true, .. } = center.stand().mode else {
+        panic!("{:?}", center.stand())
+    };
+    assert_eq!(reason, "a look at wave 1 was asked for");
+    go_on(&mut center.db, center.id, "anna", "looks good", center.now).unwrap();
+    center.later(1);
+    assert_eq!(center.ordered(), 4);
+}
+
+#[test]
+fn the_failed_of_a_wave_are_tried_again_before_the_wave_is_judged() {
+    let mut center = center(8, course("4,100%", 0));
+    center.db.write(|tx| tx.execute("UPDATE rollout SET retries = 1", []).map_err(DbError::from)).unwrap();
+    center.tick().unwrap();
+    let first = center.wave(0);
+    center.play(&first, 4);
+    center.later(30);
+    assert!(center.stand().sends(), "four silent ones of four would stop it, but they get a second attempt");
+    assert!(first.iter().all(|number| center.targets()[&agent(*number)].attempt == 2));
+    center.play(&first, 0);
+    center.later(1);
+    center.later(1);
+    assert_eq!(center.ordered(), 8);
+}
+
+#[test]
+fn a_rollout_from_before_there_were_waves_is_one_wave() {
+    let mut center = center(3, Course::at_once());
+    center
+        .db
+        .write(|tx| tx.execute("UPDATE rollout SET course = NULL, stand = NULL", []).map_err(DbError::from))
+        .unwrap();
+    center.tick().unwrap();
+    assert_eq!(center.ordered(), 3);
+}
