@@ -169,6 +169,8 @@ fn story(world: &mut World) -> anyhow::Result<()> {
         "--package",
         &world.package,
         "--all",
+        "--course",
+        "at-once",
         "--settle",
         "8",
         "--answer-timeout",

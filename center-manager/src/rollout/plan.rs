@@ -234,7 +234,12 @@ impl Lists {
             }
             return;
         }
-        if due.is_none() && target.can_be_called_back() {
+        // An order that a person gave after the stop is meant.
+        let stopped = match stand.mode {
+            Mode::Stopped { at, .. } => at,
+            Mode::Running | Mode::Paused { .. } => now,
+        };
+        if due.is_none() && target.can_be_called_back(stopped) {
             self.called_back.push(target.agent.clone());
         }
         match due.or(target.verdict()) {
@@ -260,7 +265,7 @@ impl Lists {
             None => {
                 tally.open += 1;
                 match &target.state {
-                    TargetState::Planned if stand.sends() && target.wave < stand.released => {
+                    TargetState::Planned if is_sent(rollout, target) => {
                         self.open = true;
                         self.send.push(target.agent.clone());
                     }
@@ -277,6 +282,11 @@ impl Lists {
             }
         }
     }
+}
+
+/// Whether a planned target gets its package now: its wave is out, or a person asked for another attempt.
+fn is_sent(rollout: &Rollout, target: &Target) -> bool {
+    (rollout.stand.sends() && target.wave < rollout.stand.released) || target.attempt > 1
 }
 
 /// Whether a target that refused the differences gets whole files next.
@@ -314,9 +324,7 @@ pub fn next_wake(rollout: &Rollout, targets: &Targets) -> Option<Timestamp> {
         after(met, SignedDuration::from_secs(secs.into()))
     });
     let due = targets.values().filter_map(|target| match &target.state {
-        TargetState::Planned => {
-            (rollout.stand.sends() && target.wave < rollout.stand.released).then_some(rollout.started)
-        }
+        TargetState::Planned => is_sent(rollout, target).then_some(rollout.started),
         TargetState::Ordered { order } => match (order.parts_wait_since(), order.handed_in()) {
             (Some(since), _) => Some(after(since, rollout.timing.delivery_limit)),
             (None, Some(at)) => Some(after(at, rollout.timing.settle)),

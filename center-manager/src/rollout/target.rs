@@ -284,11 +284,14 @@ impl Target {
         self.answer = None;
     }
 
-    /// Whether its order can be called back: nothing says that it was begun.
-    pub(super) fn can_be_called_back(&self) -> bool {
+    /// Whether its order can be called back: it was given before, and nothing says that it was begun.
+    pub(super) fn can_be_called_back(&self, given_before: Timestamp) -> bool {
         let open = matches!(self.state, TargetState::Ordered { .. } | TargetState::Asked { .. });
         let begun = |order: &Order| !matches!(order.progress, Progress::Ordered | Progress::Waiting { .. });
-        open && self.mails().0.is_some_and(|order| order.recalled.is_none() && !begun(order))
+        open && self
+            .mails()
+            .0
+            .is_some_and(|order| order.recalled.is_none() && order.at <= given_before && !begun(order))
     }
 
     /// Its order was called back.

@@ -201,6 +201,8 @@ impl Scene {
             "--package",
             &package,
             "--all",
+            "--course",
+            "at-once",
             "--answer-timeout",
             "10",
             "--yes",

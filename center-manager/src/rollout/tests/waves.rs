@@ -199,6 +199,50 @@ fn the_failed_of_a_wave_are_tried_again_before_the_wave_is_judged() {
 }
 
 #[test]
+fn a_stop_calls_back_what_has_not_begun_and_only_that() {
+    let mut center = center(4, Course::at_once());
+    center.tick().unwrap();
+    for number in 1..=4 {
+        center.transport(center.order_of(number), number, &TransportOutcome::Accepted);
+    }
+    let package = center.inspection.id;
+    let order = center.order_of(1);
+    let said = UpdateResultReport {
+        package,
+        target: SoftwareVersion::new("1.0.02-0").unwrap(),
+        running: SoftwareVersion::new("1.0.02-0").unwrap(),
+        outcome: UpdateOutcome::Installed,
+        output: String::new(),
+    };
+    let origin = center.origin(1, Some(order));
+    center.db.write(|tx| on_update_result(tx, &origin, &said)).unwrap();
+    stop(&mut center.db, center.id, "anna", "it eats paper", center.now).unwrap();
+    center.later(1);
+    assert_eq!(center.recipients().last(), Some(&("recall".to_owned(), 3)));
+    center.later(1);
+    assert_eq!(center.recipients().len(), 2, "it is called back once");
+    assert!(center.history(2).contains(&"called back".to_owned()));
+    assert!(!center.history(1).contains(&"called back".to_owned()));
+}
+
+#[test]
+fn a_person_tries_the_failed_of_a_stopped_rollout_again_and_nobody_else() {
+    let mut center = center(8, course("4,100%", 0));
+    center.tick().unwrap();
+    let first = center.wave(0);
+    center.play(&first, 4);
+    center.later(30);
+    assert!(center.stand().is_stopped());
+    let again = retry(&mut center.db, center.id, &[], "anna", center.now, &mut center.random).unwrap();
+    assert_eq!(again.len(), 4);
+    center.later(1);
+    assert_eq!(center.recipients().last(), Some(&("update".to_owned(), 4)));
+    center.play(&first, 0);
+    center.later(30);
+    assert_eq!((center.ordered(), center.db.rollout_counts(center.id).unwrap().0.updated), (4, 4));
+}
+
+#[test]
 fn a_rollout_from_before_there_were_waves_is_one_wave() {
     let mut center = center(3, Course::at_once());
     center
