@@ -17,7 +17,7 @@ pub use login::Login;
 
 use crate::{
     limits::Limits,
-    oauth::{AccessToken, Flow, TokenError, TokenSource, is_this_machine, token_file},
+    oauth::{AccessToken, Cause, Flow, TokenError, TokenRefused, TokenSource, is_this_machine, token_file},
     sasl::{Credential, Mechanism, Secret, Service, Used},
     tls::{TlsClock, TlsTime},
 };
@@ -325,6 +325,23 @@ impl Account {
             nonce: nonce(),
             server: (server.host.clone(), server.port),
         })
+    }
+
+    /// What to try once more with after a server has refused an access token: one that is fetched anew, if that may help.
+    pub(crate) async fn another_credential(
+        &self,
+        service: Service,
+        limits: &Limits,
+        refused: &Credential,
+        why: &TokenRefused,
+    ) -> Result<Option<Credential>, TokenError> {
+        let Secret::Token(stale) = &refused.secret else { return Ok(None) };
+        if matches!(why.cause, Cause::NoMailbox | Cause::SwitchedOff(_)) {
+            return Ok(None);
+        }
+        let another = self.credential(service, limits, Some(stale)).await?;
+        let differs = !matches!(&another.secret, Secret::Token(token) if token == stale);
+        Ok(differs.then_some(another))
     }
 
     /// Remembers what a login came to, so that the next one begins with what works.

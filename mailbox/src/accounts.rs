@@ -88,6 +88,11 @@ impl Accounts {
         }
     }
 
+    /// Until when the account is to be left alone, if it was ever to be; that may be over.
+    pub fn rest_until(&self, place: usize) -> Option<Instant> {
+        self.standings.get(place).and_then(|standing| standing.rests_until)
+    }
+
     /// Failures in a row of one account.
     pub fn failures(&self, place: usize) -> u32 {
         self.standings.get(place).map_or(0, |standing| standing.failures)
@@ -97,7 +102,7 @@ impl Accounts {
 impl From<&FetchError> for Failure {
     fn from(error: &FetchError) -> Self {
         match error {
-            FetchError::LoginRefused { .. } | FetchError::Credentials => Self::Login,
+            refused if refused.is_refused_login() => Self::Login,
             FetchError::Busy { .. } | FetchError::TooManyLogins { .. } => Self::Busy,
             _ => Self::Connection,
         }
@@ -107,7 +112,7 @@ impl From<&FetchError> for Failure {
 impl From<&SendError> for Failure {
     fn from(error: &SendError) -> Self {
         match error {
-            SendError::LoginRefused { .. } | SendError::Credentials => Self::Login,
+            refused if refused.is_refused_login() => Self::Login,
             SendError::Transient(_) => Self::Busy,
             _ => Self::Connection,
         }

@@ -1,6 +1,10 @@
 //! What a person can do about mail that does not work: one sentence for the usual causes.
 
-use crate::{ConnectError, FetchError, SendError};
+use crate::{
+    ConnectError, FetchError, SendError,
+    oauth::{HttpError, TokenError},
+    sasl::SaslError,
+};
 use rustls::CertificateError;
 use std::error::Error;
 
@@ -16,7 +20,8 @@ pub fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
         } else if let Some(error) = cause.downcast_ref::<SendError>() {
             sending(error)
         } else {
-            cause.downcast_ref::<ConnectError>().and_then(connecting)
+            let token = cause.downcast_ref::<TokenError>().and_then(token);
+            token.or_else(|| cause.downcast_ref::<ConnectError>().and_then(connecting))
         };
         if found.is_some() {
             return found;
@@ -26,12 +31,18 @@ pub fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
 }
 
 const LOGIN: &str = "check the user name and the password";
+const MECHANISM: &str =
+    "choose with `login` what the server offers; many offer more after TLS: check `security`";
 const SILENT: &str = "check host and port; it may be the wrong port, or a server that is overloaded";
 
 fn fetching(error: &FetchError) -> Option<&'static str> {
     match error {
         FetchError::Connect(error) => connecting(error),
         FetchError::LoginRefused { .. } | FetchError::Credentials => Some(LOGIN),
+        FetchError::TokenRefused(refused) => Some(refused.cause.advice()),
+        FetchError::Token(error) => token(error),
+        FetchError::NoMechanism(_) => Some(MECHANISM),
+        FetchError::Sasl(error) => login(error),
         FetchError::Timeout { .. } => Some(SILENT),
         _ => None,
     }
@@ -41,10 +52,37 @@ fn sending(error: &SendError) -> Option<&'static str> {
     match error {
         SendError::Connect(error) => connecting(error),
         SendError::LoginRefused { .. } | SendError::Credentials => Some(LOGIN),
+        SendError::TokenRefused(refused) => Some(refused.cause.advice()),
+        SendError::Token(error) => token(error),
+        SendError::NoMechanism(_) => Some(MECHANISM),
+        SendError::Sasl(error) => login(error),
         SendError::NoLogin => Some(
             "use the port for submission with `security` tls or starttls, or set `smtp_login = false` if it takes mail without",
         ),
         SendError::Timeout { .. } => Some(SILENT),
+        _ => None,
+    }
+}
+
+fn token(error: &TokenError) -> Option<&'static str> {
+    match error {
+        TokenError::Refused(error) => error.advice(),
+        TokenError::NotSignedIn => Some("sign in with `account oauth --sign-in`"),
+        TokenError::Http { source: HttpError::Connect(error), .. } => connecting(error),
+        TokenError::NoDeviceEndpoint => {
+            Some("give a refresh token with `account oauth --refresh-token-file FILE`")
+        }
+        TokenError::Unprotected => Some("set `security` to tls or starttls"),
+        _ => None,
+    }
+}
+
+fn login(error: &SaslError) -> Option<&'static str> {
+    match error {
+        SaslError::NotProven | SaslError::Nonce => {
+            Some("find out what stands between: a real server proves that it knows the password")
+        }
+        SaslError::Refused { .. } | SaslError::Unprintable => Some(LOGIN),
         _ => None,
     }
 }

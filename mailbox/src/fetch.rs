@@ -9,6 +9,7 @@ use crate::{
     imap::ImapSession,
     limits::Limits,
     pop3::{Authorization, Transaction},
+    sasl::{Credential, Service, Used, Way},
     starttls,
 };
 
@@ -68,6 +69,8 @@ pub struct LoginReport {
     pub capabilities: Vec<String>,
     /// Mails in the mailbox.
     pub mails: u64,
+    /// How the login was made.
+    pub login: Way,
 }
 
 /// A session over POP3 or IMAP.
@@ -92,8 +95,31 @@ impl FetchSession {
     /// # Errors
     /// [`FetchError`]: no connection, no TLS, login refused, mailbox busy, time over.
     pub async fn open(account: &Account, limits: &Limits) -> Result<Self, FetchError> {
+        let service = match account.settings.fetch {
+            Protocol::Pop3 => Service::Pop3,
+            Protocol::Imap => Service::Imap,
+        };
+        let credential = account.credential(service, limits, None).await?;
+        let session = match Self::open_with(account, limits, &credential).await {
+            // It may have been withdrawn before its end.
+            Err(FetchError::TokenRefused(refused)) => {
+                match account.another_credential(service, limits, &credential, &refused).await? {
+                    Some(another) => Self::open_with(account, limits, &another).await?,
+                    None => return Err(refused.into()),
+                }
+            }
+            opened => opened?,
+        };
+        account.logged_in(service, session.used());
+        Ok(session)
+    }
+
+    async fn open_with(
+        account: &Account,
+        limits: &Limits,
+        credential: &Credential,
+    ) -> Result<Self, FetchError> {
         let server = &account.settings.fetch_server;
-        let (username, password) = (&account.settings.username, &account.password);
         let socket = connect::dial(account, server, limits).await?;
         match account.settings.fetch {
             Protocol::Pop3 => {
@@ -103,19 +129,31 @@ impl FetchSession {
                     let protected = connect::protect(account, server, plain, limits).await?;
                     connection = Authorization::resume(PostStream(protected), limits);
                 }
-                Ok(Self::Pop3(Box::new(connection.login(username, password).await?)))
+                Ok(Self::Pop3(Box::new(connection.login(credential).await?)))
             }
             Protocol::Imap => {
                 let session = if server.security == Security::StartTls {
                     let plain = starttls::imap(socket, limits).await?;
                     let protected = connect::protect(account, server, plain, limits).await?;
-                    ImapSession::resume(PostStream(protected), username, password, limits).await?
+                    ImapSession::resume(PostStream(protected), credential, limits).await?
                 } else {
-                    ImapSession::greet(PostStream(socket), username, password, limits).await?
+                    ImapSession::greet(PostStream(socket), credential, limits).await?
                 };
                 Ok(Self::Imap(Box::new(session)))
             }
         }
+    }
+
+    fn used(&self) -> Used {
+        match self {
+            Self::Pop3(session) => session.used(),
+            Self::Imap(session) => session.used(),
+        }
+    }
+
+    /// How the login was made.
+    pub fn login(&self) -> Way {
+        self.used().way
     }
 
     /// All mails with ids and sizes, at most [`Limits::listing_max`], the oldest first. Reads no mail.
@@ -219,9 +257,11 @@ pub async fn check_login(account: &Account, limits: &Limits) -> Result<LoginRepo
         FetchSession::Pop3(session) => (session.capabilities().lines.clone(), session.stat().await?.0),
         FetchSession::Imap(session) => (session.capabilities().to_vec(), session.mails().into()),
     };
+    let login = session.login();
     session.finish().await?;
     let settings = &account.settings;
     Ok(LoginReport {
+        login,
         protocol: settings.fetch,
         security: settings.fetch_server.security,
         capabilities,

@@ -4,6 +4,7 @@
 //! The commands are written and the responses read here one by one: the library's own FETCH streams end alike on `OK`,
 //! `NO` and a broken connection.
 
+mod greeting;
 mod guard;
 mod large;
 mod login;

@@ -125,7 +125,8 @@ impl Inbox {
         if matches!(
             &opened,
             Ok(_)
-                | Err(FetchError::LoginRefused { .. } | FetchError::Busy { .. } | FetchError::Refused { .. })
+                | Err(FetchError::LoginRefused { .. } | FetchError::TokenRefused(_) | FetchError::Sasl(_))
+                | Err(FetchError::Busy { .. } | FetchError::Refused { .. })
         ) {
             self.budget.note(now());
             self.untold_logins = self.untold_logins.saturating_add(1);

@@ -28,3 +28,6 @@ pub use jwt::Claims;
 
 pub(crate) use settings::is_this_machine;
 pub(crate) use source::{TokenSource, token_file};
+
+#[cfg(test)]
+mod tests;

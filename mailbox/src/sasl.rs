@@ -17,3 +17,6 @@ pub use mechanism::{Mechanism, UnknownMechanism};
 pub use plan::{NoMechanism, Offer, Way, plan};
 
 pub(crate) use plan::Used;
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,13 @@
 //! connection at the first refused one, and lets each mail wait for a delayed acknowledgement.
 
 mod body;
+mod cause;
 mod error;
 mod extensions;
 mod heard;
 pub mod kept;
+mod login;
+mod return_path;
 mod stream;
 mod submission;
 
@@ -16,10 +19,13 @@ use std::sync::Arc;
 use crate::{
     account::{Account, Security},
     limits::Limits,
+    sasl::Way,
 };
 
+pub use cause::Cause;
 pub use error::{SendError, ServerReply};
 pub use extensions::Extensions;
+pub use return_path::{NullPath, Outcome};
 pub use submission::Submission;
 
 /// One mail to be handed in.
@@ -53,6 +59,8 @@ pub struct SubmissionReport {
     pub security: Security,
     /// What the server can do.
     pub extensions: Extensions,
+    /// How the login was made; `None` for a server that takes mail without.
+    pub login: Option<Way>,
 }
 
 /// Connects, sends one mail, leaves.
@@ -84,6 +92,7 @@ pub async fn check_login(account: &Account, limits: &Limits) -> Result<Submissio
         server_name: submission.server_name(),
         security: account.settings.smtp.security,
         extensions: submission.extensions().clone(),
+        login: submission.login(),
     };
     submission.quit().await?;
     Ok(report)

@@ -15,17 +15,18 @@ use crate::{
     timed::{Patience, Timed},
 };
 
-struct PlainTalk<S> {
+/// A talk line by line, before a library sees the stream.
+pub(crate) struct PlainTalk<S> {
     stream: Timed<S>,
     reader: Reader,
     line_max: usize,
 }
 
 /// Most lines of one reply; real EHLO replies have about fifteen.
-const REPLY_LINES_MAX: usize = 100;
+pub(crate) const REPLY_LINES_MAX: usize = 100;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> PlainTalk<S> {
-    fn new(stream: S, limits: &Limits) -> Self {
+    pub(crate) fn new(stream: S, limits: &Limits) -> Self {
         Self {
             stream: Timed::new(stream, Patience::new(limits.progress, limits.operation)),
             reader: Reader::default(),
@@ -33,7 +34,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PlainTalk<S> {
         }
     }
 
-    async fn line(&mut self) -> Result<Vec<u8>, ConnectError> {
+    pub(crate) async fn line(&mut self) -> Result<Vec<u8>, ConnectError> {
         loop {
             match self.reader.take_line(self.line_max) {
                 Ok(Some(line)) => return Ok(line),
@@ -46,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PlainTalk<S> {
         }
     }
 
-    async fn say(&mut self, command: &str) -> Result<(), ConnectError> {
+    pub(crate) async fn say(&mut self, command: &str) -> Result<(), ConnectError> {
         self.stream.write_all(command.as_bytes()).await.map_err(ConnectError::Broken)?;
         self.stream.flush().await.map_err(ConnectError::Broken)
     }
@@ -68,7 +69,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PlainTalk<S> {
         Err(ConnectError::Greeting { text: "a reply without end".into() })
     }
 
-    fn finish(self) -> Result<S, ConnectError> {
+    pub(crate) fn finish(self) -> Result<S, ConnectError> {
         if !self.reader.is_empty() {
             return Err(ConnectError::Injection);
         }

@@ -1,6 +1,10 @@
 //! What can go wrong while mail is fetched.
 
-use crate::connect::ConnectError;
+use crate::{
+    connect::ConnectError,
+    oauth::{TokenError, TokenRefused},
+    sasl::{NoMechanism, SaslError},
+};
 
 /// Why a fetch failed. None of the texts holds mail content or a password; server text is cleaned and cut.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,18 @@ pub enum FetchError {
         /// What it said.
         text: String,
     },
+    /// The server does not take this access token.
+    #[error(transparent)]
+    TokenRefused(#[from] TokenRefused),
+    /// There is no access token. The mail server was not asked.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The server offers no mechanism that may be used. No secret was sent.
+    #[error(transparent)]
+    NoMechanism(#[from] NoMechanism),
+    /// The login was broken off on our side.
+    #[error(transparent)]
+    Sasl(#[from] SaslError),
     /// Another session holds the mailbox, or logins come too often. Try again later.
     #[error("the mailbox is busy: {text}")]
     Busy {
@@ -112,6 +128,19 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// True when the server was asked to let us in and did not, or must not be asked again soon.
+    pub fn is_refused_login(&self) -> bool {
+        match self {
+            Self::LoginRefused { .. }
+            | Self::TokenRefused(_)
+            | Self::NoMechanism(_)
+            | Self::Sasl(_)
+            | Self::Credentials => true,
+            Self::Token(error) => !error.is_passing(),
+            _ => false,
+        }
+    }
+
     /// True when the session is still usable.
     pub fn session_goes_on(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::Gone { .. } | Self::Refused { .. })

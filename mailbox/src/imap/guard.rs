@@ -12,8 +12,8 @@ use crate::{imap::tidy::Tidy, timed::Timed};
 
 const READ_OCTETS: usize = 64 << 10;
 
-/// Room for any LOGIN command, so that it never grows and leaves copies of itself behind.
-const COMMAND_OCTETS: usize = 4 << 10;
+/// Room for any password or access token, so that it never grows and leaves copies of itself behind.
+const COMMAND_OCTETS: usize = 8 << 10;
 
 #[derive(Debug)]
 pub(super) struct Guarded<S> {
@@ -78,7 +78,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
             }
             this.written += part;
         }
-        // The LOGIN command holds the password.
+        // A login holds the password.
         zeroize::Zeroize::zeroize(&mut this.command);
         this.written = 0;
         Pin::new(&mut this.inner).poll_flush(cx)

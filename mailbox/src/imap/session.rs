@@ -12,16 +12,17 @@ use tokio::{
 };
 
 use crate::{
-    account::{Password, fits_a_line},
     fetch::{FetchError, Item, Listing, Retrieved, batch_len},
     imap::{
+        greeting::{Greeted, greet},
         guard::Guarded,
-        login::login,
+        login::{login, without_mailbox},
         response::{body_of, capability_texts, check_status, from_library, from_parser, note},
         tidy::Tidy,
         uid_set::uid_sets,
     },
     limits::Limits,
+    sasl::{Credential, Used},
     timed::{Patience, Timed},
 };
 
@@ -42,6 +43,7 @@ pub struct ImapSession<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> {
     pub(super) busy: bool,
     /// The tag of IDLE while it lasts.
     pub(super) idling: Option<RequestId>,
+    used: Used,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
@@ -49,44 +51,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
     ///
     /// # Errors
     /// [`FetchError`].
-    pub async fn greet(
-        stream: S,
-        username: &str,
-        password: &Password,
-        limits: &Limits,
-    ) -> Result<Self, FetchError> {
-        Self::start(stream, username, password, limits, true).await
+    pub async fn greet(stream: S, credential: &Credential, limits: &Limits) -> Result<Self, FetchError> {
+        Self::start(stream, credential, limits, true).await
     }
 
     /// The same after STARTTLS, where no second greeting comes (RFC 3501 section 6.2.1).
     ///
     /// # Errors
     /// [`FetchError`].
-    pub async fn resume(
-        stream: S,
-        username: &str,
-        password: &Password,
-        limits: &Limits,
-    ) -> Result<Self, FetchError> {
-        Self::start(stream, username, password, limits, false).await
+    pub async fn resume(stream: S, credential: &Credential, limits: &Limits) -> Result<Self, FetchError> {
+        Self::start(stream, credential, limits, false).await
     }
 
     async fn start(
         stream: S,
-        username: &str,
-        password: &Password,
+        credential: &Credential,
         limits: &Limits,
         greeted: bool,
     ) -> Result<Self, FetchError> {
-        if username.is_empty() || !fits_a_line(username) || !password.fits_a_line() {
+        if !credential.is_sound() {
             return Err(FetchError::Credentials);
         }
+        let Greeted { stream, offer, sasl_ir } = greet(stream, limits, greeted).await?;
         let patience = Patience::new(limits.progress, limits.overall);
         // Nothing larger than a piece is ever asked for whole; twice that leaves room for sizes that are a little wrong.
         let tidy = Tidy::new(limits.reply_octets_max, u64::from(limits.piece_octets) * 2);
         let client = Client::new(Guarded::new(Timed::new(stream, patience.clone()), tidy));
-        let login = login(client, username, password, greeted);
-        let (session, capabilities) =
+        let login = login(client, credential, &offer, sasl_ir);
+        let (session, capabilities, used) =
             timeout(limits.operation, login).await.map_err(|_| FetchError::Timeout { during: "login" })??;
         let mut this = Self {
             session,
@@ -99,12 +91,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
             surprised: false,
             busy: false,
             idling: None,
+            used,
         };
         if this.capabilities.is_empty() {
             this.ask_capabilities().await?;
         }
-        this.select().await?;
+        this.select().await.map_err(|error| without_mailbox(error, credential))?;
         Ok(this)
+    }
+
+    pub(crate) fn used(&self) -> Used {
+        self.used
     }
 
     /// Capabilities after the login, cleaned and cut.

@@ -11,8 +11,9 @@ use tokio::{
 };
 
 use super::*;
-use crate::{FetchError, Item, Limits, Password, Retrieved, Woke};
+use crate::{FetchError, Item, Limits, Password, Retrieved, Woke, sasl::Credential};
 
+const HELLO: &str = "* OK [CAPABILITY IMAP4rev1] hello\r\n";
 const LOGIN: (&str, &str) =
     ("LOGIN \"user\" \"secret\"", "TAG OK [CAPABILITY IMAP4rev1  IDLE UIDPLUS X-NEW=1] in\r\n");
 const SELECT: (&str, &str) = (
@@ -51,10 +52,14 @@ fn server(greeting: &str, script: &[(&str, &str)]) -> (DuplexStream, JoinHandle<
     (client, task)
 }
 
+fn secret() -> Credential {
+    Credential::of_password("user", Password::new("secret".into()), "nonce".into())
+}
+
 async fn open(script: &[(&str, &str)], limits: &Limits) -> Result<ImapSession<DuplexStream>, FetchError> {
     let script: Vec<_> = [LOGIN, SELECT].iter().chain(script).copied().collect();
-    let (stream, _task) = server("* OK hello\r\n", &script);
-    ImapSession::greet(stream, "user", &Password::new("secret".into()), limits).await
+    let (stream, _task) = server(HELLO, &script);
+    ImapSession::greet(stream, &secret(), limits).await
 }
 
 fn item(uid: u32, size_octets: u64) -> Item {
@@ -95,10 +100,8 @@ async fn a_whole_session_lists_reads_deletes_and_logs_out() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_mailbox_is_not_asked_for_its_mails() {
     let empty = ("SELECT INBOX", "* 0 EXISTS\r\n* OK [UIDVALIDITY 77] ok\r\nTAG OK done\r\n");
-    let (stream, _task) = server("* OK hello\r\n", &[LOGIN, empty, ("NOOP", "TAG OK done\r\n")]);
-    let mut session = ImapSession::greet(stream, "user", &Password::new("secret".into()), &Limits::default())
-        .await
-        .unwrap();
+    let (stream, _task) = server(HELLO, &[LOGIN, empty, ("NOOP", "TAG OK done\r\n")]);
+    let mut session = ImapSession::greet(stream, &secret(), &Limits::default()).await.unwrap();
     assert!(session.list().await.unwrap().is_empty());
 }
 
@@ -195,8 +198,7 @@ async fn a_silent_server_is_left_after_the_limit() {
 async fn gibberish_preauth_or_a_good_bye_as_a_greeting_are_errors() {
     for greeting in ["+OK pop3\r\n", "* PREAUTH come in\r\n", "* BYE full\r\n", "\u{1}\u{2}\r\n"] {
         let (stream, _task) = server(greeting, &[]);
-        let outcome =
-            ImapSession::greet(stream, "user", &Password::new("secret".into()), &Limits::default()).await;
+        let outcome = ImapSession::greet(stream, &secret(), &Limits::default()).await;
         assert!(outcome.is_err(), "{greeting}");
     }
 }
@@ -204,10 +206,8 @@ async fn gibberish_preauth_or_a_good_bye_as_a_greeting_are_errors() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_login_is_told_without_the_password() {
     let refused = (LOGIN.0, "TAG NO [AUTHENTICATIONFAILED] secret is wrong\r\n");
-    let (stream, _task) = server("* OK hello\r\n", &[refused]);
-    let error = ImapSession::greet(stream, "user", &Password::new("secret".into()), &Limits::default())
-        .await
-        .unwrap_err();
+    let (stream, _task) = server(HELLO, &[refused]);
+    let error = ImapSession::greet(stream, &secret(), &Limits::default()).await.unwrap_err();
     assert!(matches!(error, FetchError::LoginRefused { .. }), "{error:?}");
     assert!(!format!("{error} {error:?}").replace("<secret>", "").contains("secret"));
 }
@@ -262,10 +262,8 @@ async fn without_uidplus_everything_marked_is_expunged() {
         ("UID STORE 5 +FLAGS.SILENT (\\Deleted)", "TAG OK done\r\n"),
         ("EXPUNGE", "* 1 EXPUNGE\r\nTAG OK done\r\n"),
     ];
-    let (stream, task) = server("* OK hello\r\n", &script);
-    let mut session = ImapSession::greet(stream, "user", &Password::new("secret".into()), &Limits::default())
-        .await
-        .unwrap();
+    let (stream, task) = server(HELLO, &script);
+    let mut session = ImapSession::greet(stream, &secret(), &Limits::default()).await.unwrap();
     session.delete(&[item(5, 1)]).await.unwrap();
     assert_eq!(session.mails(), 1);
     task.await.unwrap();

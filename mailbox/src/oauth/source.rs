@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -14,6 +14,9 @@ use crate::{
         TokenFileError, TokenReply, http, reply, request, settings::Url, store,
     },
 };
+
+/// A token that is younger than this is not fetched anew, though a server refuses it.
+const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
 /// Why there is no access token. The texts hold no secret.
 #[derive(Debug, thiserror::Error)]
@@ -98,10 +101,12 @@ impl TokenSource {
         let settings = by_token(account)?;
         let endpoints = settings.endpoints()?;
         let issued_for = issued_for(settings, &endpoints);
-        let usable = |token: &Option<StoredToken>, now| {
+        let usable = |token: &Option<StoredToken>, now: Timestamp| {
             let token =
                 token.as_ref().filter(|token| token.issued_for == issued_for && !token.is_due(now))?;
-            token.access.clone().filter(|access| Some(access) != refused)
+            // A provider that gives tokens which no server takes is not asked for each login.
+            let fresh = token.fetched.is_some_and(|at| now.duration_since(at) < FRESH);
+            token.access.clone().filter(|access| fresh || Some(access) != refused)
         };
         let mut known = self.known.lock().await;
         self.keep(&mut known).await?;

@@ -1,24 +1,23 @@
 //! POP3 before the login.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::io::{AsyncRead, AsyncWrite};
 use zeroize::Zeroizing;
 
 use crate::{
-    account::{Password, fits_a_line},
     connect::ConnectError,
     fetch::FetchError,
     limits::Limits,
+    oauth::TokenRefused,
     pop3::{
         reply::{Capabilities, Reply},
         transaction::Transaction,
         wire::Wire,
     },
-    server_text::clean_login,
+    sasl::{Credential, Exchange, Mechanism, Secret, Service, Used, Way, plan},
 };
 
-/// An initial response longer than this does not fit the command line (RFC 5034 section 4: 255 octets).
-const INITIAL_RESPONSE_MAX: usize = 255 - "AUTH PLAIN \r\n".len();
+/// Longest line of the command AUTH, in octets with its end (RFC 5034 section 4); a longer answer stands on its own line.
+const AUTH_OCTETS_MAX: usize = 255;
 
 /// A connection in the AUTHORIZATION state (RFC 1939 section 4).
 #[derive(Debug)]
@@ -65,72 +64,118 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
         self.wire.send("STLS", b"STLS\r\n").await?;
         match self.wire.reply("STLS").await? {
             Reply::Ok(_) => {}
-            Reply::Err { .. } | Reply::Continue => return Err(ConnectError::NoStartTls.into()),
+            Reply::Err { .. } | Reply::Continue(_) => return Err(ConnectError::NoStartTls.into()),
         }
         self.wire.into_stream().ok_or(FetchError::Connect(ConnectError::Injection))
     }
 
-    /// Logs in by AUTH PLAIN where it is offered, else by USER and PASS.
+    /// Logs in by the strongest mechanism that is offered, or by USER and PASS where there is none; see
+    /// [`crate::sasl::plan`].
     ///
     /// # Errors
-    /// [`FetchError::LoginRefused`], [`FetchError::Busy`] (`[IN-USE]`, `[LOGIN-DELAY]`), [`FetchError::Temporary`]
-    /// (`[SYS/TEMP]`), [`FetchError::Credentials`], or the connection's errors.
-    pub async fn login(mut self, username: &str, password: &Password) -> Result<Transaction<S>, FetchError> {
-        if username.is_empty() || !fits_a_line(username) || !password.fits_a_line() {
+    /// [`FetchError::LoginRefused`], [`FetchError::TokenRefused`], [`FetchError::NoMechanism`], [`FetchError::Sasl`],
+    /// [`FetchError::Busy`] (`[IN-USE]`, `[LOGIN-DELAY]`), [`FetchError::Temporary`] (`[SYS/TEMP]`),
+    /// [`FetchError::Credentials`], or the connection's errors.
+    pub async fn login(mut self, credential: &Credential) -> Result<Transaction<S>, FetchError> {
+        if !credential.is_sound() {
             return Err(FetchError::Credentials);
         }
         let before = self.capabilities().await?;
-        if before.sasl_plain {
-            self.auth_plain(username, password).await?;
-        } else {
-            self.send_login(&format!("USER {username}\r\n")).await?;
-            self.login_reply(password).await?;
-            self.send_login(&secret_line(&["PASS ", password.reveal(), "\r\n"])).await?;
-            self.login_reply(password).await?;
-        }
+        let ways = plan(credential, &before.offer())?;
+        let used = self.log_in(&ways, credential).await?;
         // Some servers tell the half of it only after the login (RFC 2449 section 5).
         let after = if before.pipelining && before.uidl { before } else { self.wire.capabilities().await? };
-        Ok(Transaction::new(self.wire, after))
+        Ok(Transaction::new(self.wire, after, used))
     }
 
-    async fn auth_plain(&mut self, username: &str, password: &Password) -> Result<(), FetchError> {
-        let plain = secret_line(&["\0", username, "\0", password.reveal()]);
-        let response = Zeroizing::new(STANDARD.encode(plain.as_bytes()));
-        if response.len() <= INITIAL_RESPONSE_MAX {
-            self.send_login(&secret_line(&["AUTH PLAIN ", &response, "\r\n"])).await?;
-        } else {
-            self.wire.send("login", b"AUTH PLAIN\r\n").await?;
-        }
-        match self.login_reply(password).await? {
-            Reply::Continue => {}
-            _ => return Ok(()),
-        }
-        // The server did not take the response in the command line, or it was too long for it.
-        self.send_login(&secret_line(&[&response, "\r\n"])).await?;
-        match self.login_reply(password).await? {
-            Reply::Continue => {
-                Err(FetchError::Protocol { during: "login", detail: "endless challenge".into() })
+    async fn log_in(&mut self, ways: &[Way], credential: &Credential) -> Result<Used, FetchError> {
+        let mut first: Option<(Mechanism, FetchError)> = None;
+        for way in ways {
+            let outcome = match way {
+                Way::Sasl(mechanism) => self.authenticate(*mechanism, credential).await,
+                Way::Command => self.user_and_pass(credential).await,
+            };
+            match (outcome, way, first.take()) {
+                (Ok(()), way, refused) => {
+                    return Ok(Used { way: *way, refused: refused.map(|(mechanism, _)| mechanism) });
+                }
+                (Err(error @ FetchError::LoginRefused { .. }), Way::Sasl(mechanism), None) => {
+                    first = Some((*mechanism, error));
+                }
+                // Some servers close after a refusal.
+                (Err(FetchError::Disconnected { .. }), _, Some((_, refusal))) => return Err(refusal),
+                (Err(error), ..) => return Err(error),
             }
-            _ => Ok(()),
         }
+        Err(first.map_or(FetchError::Credentials, |(_, refusal)| refusal))
+    }
+
+    async fn authenticate(
+        &mut self,
+        mechanism: Mechanism,
+        credential: &Credential,
+    ) -> Result<(), FetchError> {
+        let mut exchange = Exchange::begin(mechanism, credential)?;
+        let name = mechanism.name();
+        let room = AUTH_OCTETS_MAX - "AUTH  \r\n".len() - name.len();
+        match exchange.initial_line(room) {
+            Some(initial) => self.send_login(&secret_line(&["AUTH ", name, " ", &initial, "\r\n"])).await?,
+            None => self.send_login(&format!("AUTH {name}\r\n")).await?,
+        }
+        loop {
+            match self.wire.reply("login").await? {
+                Reply::Ok(_) => return Ok(exchange.complete()?),
+                Reply::Err { code, text } => {
+                    return Err(refusal(&code, &text, credential, exchange.failure()));
+                }
+                Reply::Continue(challenge) => match exchange.answer_line(&challenge) {
+                    Ok(answer) => self.send_login(&secret_line(&[&answer, "\r\n"])).await?,
+                    Err(error) => {
+                        // Given up in order, so that the server does not wait.
+                        self.send_login("*\r\n").await?;
+                        return Err(error.into());
+                    }
+                },
+            }
+        }
+    }
+
+    async fn user_and_pass(&mut self, credential: &Credential) -> Result<(), FetchError> {
+        let user = format!("USER {}\r\n", credential.username);
+        let pass = secret_line(&["PASS ", credential.secret.reveal(), "\r\n"]);
+        for command in [user.as_str(), pass.as_str()] {
+            self.send_login(command).await?;
+            match self.wire.reply("login").await? {
+                Reply::Ok(_) => {}
+                Reply::Err { code, text } => return Err(refusal(&code, &text, credential, None)),
+                Reply::Continue(_) => {
+                    return Err(FetchError::Protocol {
+                        during: "login",
+                        detail: "unasked continuation".into(),
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn send_login(&mut self, command: &str) -> Result<(), FetchError> {
         self.wire.send("login", command.as_bytes()).await
     }
+}
 
-    /// `+OK` or `+ `; a refusal becomes an error whose text does not show the password even if the server echoes it.
-    async fn login_reply(&mut self, password: &Password) -> Result<Reply, FetchError> {
-        match self.wire.reply("login").await? {
-            Reply::Err { code, text } => {
-                let text = clean_login(text.as_bytes(), password);
-                Err(match FetchError::from_code("login", &code, text) {
-                    FetchError::Refused { text, .. } if code.is_empty() => FetchError::LoginRefused { text },
-                    other => other,
-                })
-            }
-            reply => Ok(reply),
+/// A refused login. Its text does not show the secret even if the server echoes it.
+fn refusal(code: &str, text: &str, credential: &Credential, failure: Option<&str>) -> FetchError {
+    let text = credential.clean(text);
+    let error = match FetchError::from_code("login", code, text) {
+        FetchError::Refused { text, .. } if code.is_empty() => FetchError::LoginRefused { text },
+        other => other,
+    };
+    match (error, &credential.secret) {
+        (FetchError::LoginRefused { text }, Secret::Token(token)) => {
+            TokenRefused::new(Service::Pop3, &text, failure, token).into()
         }
+        (error, _) => error,
     }
 }
 

@@ -29,7 +29,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
                 return Err(FetchError::from_code(DURING, &code, text));
             }
             Reply::Err { .. } => return Err(FetchError::Gone { id: item.id.clone() }),
-            Reply::Continue => {
+            Reply::Continue(_) => {
                 return Err(FetchError::Protocol { during: DURING, detail: "unasked continuation".into() });
             }
         }

@@ -1,6 +1,6 @@
 //! Reply lines and capability lists. Pure.
 
-use crate::server_text::clean;
+use crate::{sasl::Offer, server_text::clean};
 
 /// First line of a reply (RFC 1939 section 3, RFC 2449 section 8).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,8 +14,8 @@ pub enum Reply {
         /// The rest of the line, cleaned and cut.
         text: String,
     },
-    /// `+ `: the server waits for more of a SASL exchange (RFC 5034 section 4).
-    Continue,
+    /// `+ `: the server waits for more of a SASL exchange (RFC 5034 section 4); its challenge as it stands on the line.
+    Continue(String),
 }
 
 impl Reply {
@@ -28,7 +28,8 @@ impl Reply {
             let (code, text) = split_code(rest);
             return Some(Self::Err { code: clean(code).to_ascii_uppercase(), text: clean(text) });
         }
-        (line == b"+" || line.starts_with(b"+ ")).then_some(Self::Continue)
+        let challenge = line.strip_prefix(b"+").filter(|rest| rest.is_empty() || rest[0] == b' ')?;
+        Some(Self::Continue(String::from_utf8_lossy(challenge.trim_ascii()).into_owned()))
     }
 }
 
@@ -54,8 +55,8 @@ pub struct Capabilities {
     pub stls: bool,
     /// Several commands may be sent before the first reply.
     pub pipelining: bool,
-    /// `AUTH PLAIN` is offered (RFC 5034).
-    pub sasl_plain: bool,
+    /// Mechanisms of AUTH (RFC 5034). Whether USER and PASS may be tried is not told here but by `user`.
+    pub sasl: Offer,
     /// USER and PASS are offered.
     pub user: bool,
     /// UIDL is offered.
@@ -67,6 +68,12 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// What is offered for logging in. Where a server tells of no mechanisms, USER and PASS may be tried though it does not
+    /// tell of them either.
+    pub(crate) fn offer(&self) -> Offer {
+        Offer { command: self.user || self.sasl.names.is_empty(), ..self.sasl.clone() }
+    }
+
     /// Takes one line of the list; unknown ones are only kept as text.
     pub fn add(&mut self, line: &[u8]) {
         let text = clean(line);
@@ -75,7 +82,7 @@ impl Capabilities {
         match words.next() {
             Some("STLS") => self.stls = true,
             Some("PIPELINING") => self.pipelining = true,
-            Some("SASL") => self.sasl_plain |= words.any(|mechanism| mechanism == "PLAIN"),
+            Some("SASL") => words.for_each(|mechanism| self.sasl.add(mechanism)),
             Some("USER") => self.user = true,
             Some("UIDL") => self.uidl = true,
             Some("TOP") => self.top = true,
@@ -111,7 +118,8 @@ mod tests {
         assert_eq!(Reply::parse(b"-ERR [in-use] mailbox locked"), Some(busy));
         let plain = Reply::Err { code: String::new(), text: "[open".into() };
         assert_eq!(Reply::parse(b"-ERR [open"), Some(plain));
-        assert_eq!(Reply::parse(b"+ "), Some(Reply::Continue));
+        assert_eq!(Reply::parse(b"+ "), Some(Reply::Continue(String::new())));
+        assert_eq!(Reply::parse(b"+ cmVhbG0="), Some(Reply::Continue("cmVhbG0=".into())));
     }
 
     #[test]
@@ -137,7 +145,7 @@ mod tests {
         for line in [&b"sasl  LOGIN plain"[..], b"PIPELINING ", b"EXPIRE NEVER", b"uidl"] {
             capabilities.add(line);
         }
-        assert!(capabilities.sasl_plain && capabilities.pipelining && capabilities.uidl);
+        assert!(capabilities.sasl.known.len() == 2 && capabilities.pipelining && capabilities.uidl);
         assert!(!capabilities.stls && !capabilities.top);
         assert_eq!(capabilities.lines.len(), 4);
     }

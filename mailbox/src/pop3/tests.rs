@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{ConnectError, FetchError, Item, Limits, Password, Retrieved};
+use crate::{ConnectError, FetchError, Item, Limits, Password, Retrieved, sasl::Credential};
 
 const HELLO: &str = "+OK ready\r\n";
 const CAPA: (&str, &str) = ("CAPA", "+OK\r\nUIDL\r\nTOP\r\nSASL PLAIN\r\nSTLS\r\nPIPELINING\r\n.\r\n");
@@ -36,8 +36,8 @@ fn server(greeting: &str, script: &[(&str, &str)]) -> (DuplexStream, JoinHandle<
     (client, task)
 }
 
-fn secret() -> Password {
-    Password::new("secret".into())
+fn secret() -> Credential {
+    Credential::of_password("user", Password::new("secret".into()), "nonce".into())
 }
 
 fn limits() -> Limits {
@@ -51,7 +51,7 @@ async fn logged_in(
     let script: Vec<_> = [CAPA, AUTH].iter().chain(script).copied().collect();
     let (stream, task) = server(HELLO, &script);
     let connection = Authorization::greet(stream, limits).await.unwrap();
-    (connection.login("user", &secret()).await.unwrap(), task)
+    (connection.login(&secret()).await.unwrap(), task)
 }
 
 fn item(number: u32, size_octets: u64) -> Item {
@@ -141,8 +141,7 @@ async fn the_end_of_the_stream_in_the_middle_of_a_mail_is_a_disconnect_not_a_sho
         server.shutdown().await.unwrap();
         server.read_to_end(&mut Vec::new()).await.unwrap();
     });
-    let mut session =
-        Authorization::greet(client, &limits()).await.unwrap().login("user", &secret()).await.unwrap();
+    let mut session = Authorization::greet(client, &limits()).await.unwrap().login(&secret()).await.unwrap();
     let error = session.retrieve(&item(1, 1000)).await.unwrap_err();
     assert!(matches!(error, FetchError::Disconnected { .. }), "{error:?}");
     drop(session);
@@ -164,7 +163,7 @@ async fn refusals_are_told_apart_by_their_codes() {
         let answer = format!("{answer}\r\n");
         let (stream, _task) = server(HELLO, &[CAPA, (AUTH.0, &answer)]);
         let connection = Authorization::greet(stream, &limits()).await.unwrap();
-        let error = connection.login("user", &secret()).await.unwrap_err();
+        let error = connection.login(&secret()).await.unwrap_err();
         assert!(is_right(&error), "{answer} gave {error:?}");
     }
 }
@@ -172,8 +171,7 @@ async fn refusals_are_told_apart_by_their_codes() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_echoes_the_password_does_not_get_it_into_the_error() {
     let (stream, _task) = server(HELLO, &[CAPA, (AUTH.0, "-ERR user and secret do not match\r\n")]);
-    let error =
-        Authorization::greet(stream, &limits()).await.unwrap().login("user", &secret()).await.unwrap_err();
+    let error = Authorization::greet(stream, &limits()).await.unwrap().login(&secret()).await.unwrap_err();
     let shown = format!("{error} {error:?}");
     assert!(shown.contains("<secret>") && !shown.replace("<secret>", "").contains("secret"), "{shown}");
 }
@@ -192,8 +190,7 @@ async fn a_server_without_capa_is_spoken_to_with_user_and_pass_one_command_at_a_
             ("RETR 3", "+OK\r\nc\r\n.\r\n"),
         ],
     );
-    let mut session =
-        Authorization::greet(stream, &limits()).await.unwrap().login("user", &secret()).await.unwrap();
+    let mut session = Authorization::greet(stream, &limits()).await.unwrap().login(&secret()).await.unwrap();
     let outcome = session.retrieve_batch(&[item(1, 3), item(2, 3), item(3, 3)]).await.unwrap();
     assert_eq!(outcome[0].1, Retrieved::Mail(b"a\r\n".to_vec()));
     assert_eq!(outcome[1].1, Retrieved::Gone);
@@ -207,7 +204,7 @@ async fn a_server_that_wants_the_credentials_on_their_own_line_gets_them_there()
     let continued = [CAPA, (AUTH.0, "+ \r\n"), ("AHVzZXIAc2VjcmV0", "+OK\r\n")];
     let (stream, _task) = server(HELLO, &continued);
     let connection = Authorization::greet(stream, &limits()).await.unwrap();
-    assert!(connection.login("user", &secret()).await.is_ok());
+    assert!(connection.login(&secret()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,7 +212,10 @@ async fn credentials_that_could_carry_a_second_command_are_never_sent() {
     for (user, password) in [("user\r\nDELE 1", "x"), ("user", "x\nDELE 1"), ("user", "x\0y"), ("", "x")] {
         let (stream, task) = server(HELLO, &[]);
         let connection = Authorization::greet(stream, &limits()).await.unwrap();
-        let error = connection.login(user, &Password::new(password.into())).await.unwrap_err();
+        let error = connection
+            .login(&Credential::of_password(user, Password::new(password.into()), "n".into()))
+            .await
+            .unwrap_err();
         assert!(matches!(error, FetchError::Credentials), "{error:?}");
         assert!(task.await.unwrap().is_empty());
     }
@@ -371,8 +371,7 @@ async fn thousands_of_pipelined_commands_do_not_lock_up_on_small_buffers() {
             line.clear();
         }
     });
-    let mut session =
-        Authorization::greet(client, &limits()).await.unwrap().login("user", &secret()).await.unwrap();
+    let mut session = Authorization::greet(client, &limits()).await.unwrap().login(&secret()).await.unwrap();
     let items: Vec<Item> = (1..=3000).map(|number| item(number, 1400)).collect();
     let outcome = session.retrieve_batch(&items).await.unwrap();
     assert_eq!(outcome.len(), 3000);

@@ -14,6 +14,7 @@ use crate::{
         substitute_id,
         wire::Wire,
     },
+    sasl::Used,
 };
 
 /// Commands on their way at one time. Few enough that they always fit the socket's buffers: the server may stop
@@ -25,11 +26,16 @@ const WINDOW: usize = 128;
 pub struct Transaction<S> {
     wire: Wire<S>,
     capabilities: Capabilities,
+    used: Used,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
-    pub(super) fn new(wire: Wire<S>, capabilities: Capabilities) -> Self {
-        Self { wire, capabilities }
+    pub(super) fn new(wire: Wire<S>, capabilities: Capabilities, used: Used) -> Self {
+        Self { wire, capabilities, used }
+    }
+
+    pub(crate) fn used(&self) -> Used {
+        self.used
     }
 
     pub(super) fn wire(&mut self) -> &mut Wire<S> {
@@ -199,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<S> {
                     return Err(FetchError::from_code(DURING, &code, text));
                 }
                 Reply::Err { .. } => {}
-                Reply::Continue => {
+                Reply::Continue(_) => {
                     return Err(FetchError::Protocol {
                         during: DURING,
                         detail: "unasked continuation".into(),

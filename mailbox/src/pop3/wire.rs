@@ -94,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         match self.reply(during).await? {
             Reply::Ok(text) => Ok(text),
             Reply::Err { code, text } => Err(FetchError::from_code(during, &code, text)),
-            Reply::Continue => Err(FetchError::Protocol { during, detail: "unasked continuation".into() }),
+            Reply::Continue(_) => Err(FetchError::Protocol { during, detail: "unasked continuation".into() }),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::{
     account::{Password, fits_a_line},
     oauth::AccessToken,
     sasl::Mechanism,
+    server_text::clean,
 };
 
 /// Which service is logged in to.
@@ -70,6 +71,17 @@ impl Credential {
             && fits_a_line(secret)
             // Within a token message 0x01 ends a part.
             && (matches!(self.secret, Secret::Password(_)) || !self.username.contains('\x01') && is_b64token(secret))
+    }
+}
+
+impl Credential {
+    /// A server's text without our secret, cleaned and cut: it goes into errors and logs.
+    pub(crate) fn clean(&self, text: &str) -> String {
+        let secret = self.secret.reveal();
+        if secret.is_empty() || !text.contains(secret) {
+            return clean(text.as_bytes());
+        }
+        clean(text.replace(secret, "<secret>").as_bytes())
     }
 }
 

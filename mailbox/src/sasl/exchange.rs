@@ -7,12 +7,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
 use zeroize::Zeroizing;
 
-use crate::{
-    sasl::{
-        Credential, Mechanism, Secret, bearer,
-        scram::{self, Hash},
-    },
-    server_text::clean,
+use crate::sasl::{
+    Credential, Mechanism, Secret, bearer,
+    scram::{self, Hash},
 };
 
 /// Longest challenge, in octets of base64.
@@ -62,8 +59,8 @@ pub enum SaslError {
 enum State {
     /// The client's only message, not sent yet.
     Ready(Zeroizing<Vec<u8>>),
-    /// It is sent; a token's failure may still come.
-    Sent,
+    /// It is sent; a token's failure may still come, or an empty challenge of a server that has not taken it.
+    Sent(Zeroizing<Vec<u8>>),
     Cram,
     LoginName,
     LoginPassword,
@@ -122,7 +119,7 @@ impl Exchange {
         match &mut self.state {
             State::Ready(message) => {
                 let message = std::mem::take(message);
-                self.state = State::Sent;
+                self.state = State::Sent(message.clone());
                 Some(message)
             }
             State::Scram(client, begun) if !*begun => {
@@ -182,6 +179,14 @@ impl Exchange {
         if let Some(initial) = self.initial() {
             return Ok(initial);
         }
+        // Some servers overlook what stands in the command and ask for it (RFC 4954 section 4).
+        if challenge.is_empty() && self.challenges == 1 {
+            match &self.state {
+                State::Sent(message) => return Ok(message.clone()),
+                State::Scram(client, true) => return Ok(Zeroizing::new(client.first().into_bytes())),
+                _ => {}
+            }
+        }
         let text = std::str::from_utf8(challenge);
         let secret = self.credential.secret.reveal();
         match std::mem::replace(&mut self.state, State::Done) {
@@ -200,7 +205,7 @@ impl Exchange {
             }
             State::LoginPassword => Ok(Zeroizing::new(secret.as_bytes().to_vec())),
             // Why it does not take the token; after our acknowledgement comes its refusal.
-            State::Sent if self.mechanism.takes_token() => {
+            State::Sent(_) if self.mechanism.takes_token() => {
                 self.failure = Some(String::from_utf8_lossy(challenge).into_owned());
                 Ok(Zeroizing::new(bearer::acknowledgement(self.mechanism)))
             }
@@ -226,15 +231,6 @@ impl Exchange {
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
-    }
-
-    /// A server's text that holds neither secret nor name of ours, cleaned and cut.
-    pub(crate) fn clean(&self, text: &str) -> String {
-        let secret = self.credential.secret.reveal();
-        if secret.is_empty() || !text.contains(secret) {
-            return clean(text.as_bytes());
-        }
-        clean(text.replace(secret, "<secret>").as_bytes())
     }
 }
 

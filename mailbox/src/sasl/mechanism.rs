@@ -66,11 +66,6 @@ impl Mechanism {
     pub fn is_readable(self) -> bool {
         matches!(self, Self::Plain | Self::Login | Self::OAuthBearer | Self::XOAuth2)
     }
-
-    /// Whether the client speaks first.
-    pub(crate) fn client_first(self) -> bool {
-        !matches!(self, Self::CramMd5 | Self::Login)
-    }
 }
 
 impl fmt::Display for Mechanism {

@@ -2,7 +2,12 @@
 
 use std::{error::Error as _, fmt, io};
 
-use crate::{connect::ConnectError, server_text::clean};
+use crate::{
+    connect::ConnectError,
+    oauth::{TokenError, TokenRefused},
+    sasl::{NoMechanism, SaslError},
+    server_text::clean,
+};
 
 /// A negative reply of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +27,9 @@ impl fmt::Display for ServerReply {
 }
 
 impl ServerReply {
-    pub(super) fn new(code: u16, text: &str) -> Self {
+    /// A reply as it came: its code, and the text behind it, of which an enhanced code is read and the rest is cleaned.
+    #[must_use]
+    pub fn new(code: u16, text: &str) -> Self {
         let first = text.split_ascii_whitespace().next().unwrap_or_default();
         let mut parts = first.split('.');
         let class = parts
@@ -61,9 +68,21 @@ pub enum SendError {
         /// What it said.
         reply: ServerReply,
     },
-    /// The server offers neither AUTH PLAIN nor AUTH LOGIN; perhaps only after TLS, or on another port.
-    #[error("the mail server offers no login by password")]
+    /// The server offers no AUTH; perhaps only after TLS, or on another port.
+    #[error("the mail server offers no login")]
     NoLogin,
+    /// The server does not take this access token.
+    #[error(transparent)]
+    TokenRefused(#[from] TokenRefused),
+    /// There is no access token. The mail server was not asked.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The server offers no mechanism that may be used. No secret was sent.
+    #[error(transparent)]
+    NoMechanism(#[from] NoMechanism),
+    /// The login was broken off on our side.
+    #[error(transparent)]
+    Sasl(#[from] SaslError),
     /// User name or password is empty, or holds a line break or NUL. Nothing was sent.
     #[error("user name or password is empty or holds a line break")]
     Credentials,
@@ -132,6 +151,19 @@ pub(super) fn reply_of(error: &lettre::transport::smtp::Error) -> Option<ServerR
 }
 
 impl SendError {
+    /// True when the server was asked to let us in and did not, or must not be asked again soon.
+    pub fn is_refused_login(&self) -> bool {
+        match self {
+            Self::LoginRefused { .. }
+            | Self::TokenRefused(_)
+            | Self::NoMechanism(_)
+            | Self::Sasl(_)
+            | Self::Credentials => true,
+            Self::Token(error) => !error.is_passing(),
+            _ => false,
+        }
+    }
+
     /// A reply that concerns the whole mail.
     pub(super) fn from_reply(reply: ServerReply) -> Self {
         if reply.is_permanent() { Self::Permanent(reply) } else { Self::Transient(reply) }

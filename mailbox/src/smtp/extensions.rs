@@ -1,5 +1,7 @@
 //! The reply to EHLO (RFC 5321 section 4.1.1.1). Pure.
 
+use crate::sasl::Offer;
+
 /// What a server offers. `lettre` reads only four of these keywords.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extensions {
@@ -13,6 +15,8 @@ pub struct Extensions {
     pub eight_bit_mime: bool,
     /// Addresses beyond ASCII are taken (RFC 6531).
     pub smtp_utf8: bool,
+    /// Mechanisms of AUTH (RFC 4954).
+    pub login: Offer,
     /// All keyword lines, for a person to read.
     pub lines: Vec<String>,
 }
@@ -32,6 +36,11 @@ impl Extensions {
                     found.size_octets_max = words.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0);
                 }
                 Some("8BITMIME") => found.eight_bit_mime = true,
+                // The form with `=` is older than the standard.
+                Some(auth) if auth == "AUTH" || auth.starts_with("AUTH=") => {
+                    let first = auth.strip_prefix("AUTH=");
+                    first.into_iter().chain(words).for_each(|name| found.login.add(name));
+                }
                 Some("SMTPUTF8") => found.smtp_utf8 = true,
                 _ => {}
             }

@@ -21,6 +21,9 @@ pub const KEPT_DEFAULT: Duration = Duration::from_secs(45);
 /// A kept connection that does not answer so soon is taken for dead: a new one is quicker.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
+/// After so many mails a connection is not kept any longer: many servers take only so many over one.
+const MAILS_MAX: u32 = 50;
+
 /// Most connections that rest at a time; the oldest goes first.
 const KEPT_MAX: usize = 16;
 
@@ -97,7 +100,8 @@ impl KeptSubmissions {
         if self.kept.len() >= KEPT_MAX {
             self.kept.remove(0);
         }
-        self.kept.push(Kept { place, submission, until: Instant::now() + self.keep_for });
+        let rest = if submission.mails_sent() < MAILS_MAX { self.keep_for } else { Duration::ZERO };
+        self.kept.push(Kept { place, submission, until: Instant::now() + rest });
     }
 
     /// When [`Self::close_rested`] has something to do; `None` while none rests.
@@ -123,6 +127,18 @@ impl KeptSubmissions {
     pub async fn close_all(&mut self) {
         for kept in self.kept.drain(..) {
             part(kept.submission).await;
+        }
+    }
+}
+
+impl SendError {
+    /// Whether a kept connection was at fault and not the mail or the account: another connection may take the mail. It was
+    /// surely not accepted over this one.
+    pub fn is_of_the_connection(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Disconnected { .. } | Self::Io { .. } | Self::Broken => true,
+            Self::Transient(reply) => reply.code == 421,
+            _ => false,
         }
     }
 }

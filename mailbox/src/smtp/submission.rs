@@ -5,7 +5,6 @@ use std::{fmt, time::Duration};
 use lettre::{
     Address,
     transport::smtp::{
-        authentication::{Credentials, Mechanism},
         client::AsyncSmtpConnection,
         commands::{Data, Mail, Rcpt},
         extension::{ClientId, MailBodyParameter, MailParameter},
@@ -17,9 +16,9 @@ use crate::{
     account::{Account, Security, fits_a_line},
     connect,
     limits::Limits,
-    server_text::clean_login,
+    sasl::{Credential, Service, Way},
     smtp::{
-        Extensions, OutgoingMail, RecipientOutcome, SendError, ServerReply, body, error::reply_of,
+        Extensions, OutgoingMail, RecipientOutcome, SendError, ServerReply, body, error::reply_of, login,
         stream::SubmissionStream,
     },
     starttls,
@@ -38,6 +37,8 @@ pub struct Submission {
     broken: bool,
     /// A mail was begun and not finished: the server must forget it first.
     begun: bool,
+    mails_sent: u32,
+    login: Option<Way>,
 }
 
 impl fmt::Debug for Submission {
@@ -55,15 +56,33 @@ impl Submission {
     /// # Errors
     /// [`SendError`]: no connection, no TLS, login refused, time over, a server that is none.
     pub async fn connect(account: &Account, limits: &Limits) -> Result<Self, SendError> {
-        const DURING: &str = "greeting";
         let settings = &account.settings;
-        if settings.smtp_login
-            && (settings.username.is_empty()
-                || !fits_a_line(&settings.username)
-                || !account.password.fits_a_line())
-        {
+        let credential = match settings.smtp_login {
+            true => Some(account.credential(Service::Smtp, limits, None).await?),
+            false => None,
+        };
+        match Self::connect_with(account, limits, credential.as_ref()).await {
+            // It may have been withdrawn before its end.
+            Err(SendError::TokenRefused(refused)) if let Some(stale) = &credential => {
+                match account.another_credential(Service::Smtp, limits, stale, &refused).await? {
+                    Some(another) => Self::connect_with(account, limits, Some(&another)).await,
+                    None => Err(refused.into()),
+                }
+            }
+            connected => connected,
+        }
+    }
+
+    async fn connect_with(
+        account: &Account,
+        limits: &Limits,
+        credential: Option<&Credential>,
+    ) -> Result<Self, SendError> {
+        if credential.is_some_and(|credential| !credential.is_sound()) {
             return Err(SendError::Credentials);
         }
+        let settings = &account.settings;
+        const DURING: &str = "greeting";
         let hello = settings.hello();
         let mut socket = connect::dial(account, &settings.smtp, limits).await?;
         let mut greeting = Vec::new();
@@ -88,36 +107,30 @@ impl Submission {
         // What the operator knows of the way behind the server counts as if the server had said it.
         extensions.size_octets_max =
             extensions.size_octets_max.into_iter().chain(settings.mail_octets_max).min();
-        let mut this =
-            Self { connection, patience, extensions, limits: limits.clone(), broken: false, begun: false };
-        if settings.smtp_login {
-            this.log_in(account).await?;
+        let mut this = Self {
+            connection,
+            patience,
+            extensions,
+            limits: limits.clone(),
+            broken: false,
+            begun: false,
+            mails_sent: 0,
+            login: None,
+        };
+        if let Some(credential) = credential {
+            let limit = this.limits.operation;
+            let offer = this.extensions.login.clone();
+            let login = login::log_in(&mut this.connection, &offer, credential);
+            let used = timeout(limit, login).await.map_err(|_| SendError::Timeout { during: "login" })??;
+            account.logged_in(Service::Smtp, used);
+            this.login = Some(used.way);
         }
         Ok(this)
     }
 
-    async fn log_in(&mut self, account: &Account) -> Result<(), SendError> {
-        const MECHANISMS: &[Mechanism] = &[Mechanism::Plain, Mechanism::Login];
-        if self.connection.server_info().get_auth_mechanism(MECHANISMS).is_none() {
-            return Err(SendError::NoLogin);
-        }
-        let credentials =
-            Credentials::new(account.settings.username.clone(), account.password.reveal().to_owned());
-        let limit = self.limits.operation;
-        let outcome = timeout(limit, self.connection.auth(MECHANISMS, &credentials))
-            .await
-            .map_err(|_| SendError::Timeout { during: "login" })?;
-        outcome.map(drop).map_err(|error| match reply_of(&error) {
-            Some(mut reply) => {
-                reply.text = clean_login(reply.text.as_bytes(), &account.password);
-                if reply.is_permanent() {
-                    SendError::LoginRefused { reply }
-                } else {
-                    SendError::Transient(reply)
-                }
-            }
-            None => SendError::from_library("login", &error),
-        })
+    /// How the login was made; `None` for a server that takes mail without.
+    pub fn login(&self) -> Option<Way> {
+        self.login
     }
 
     /// What the server can do.
@@ -146,6 +159,7 @@ impl Submission {
         }
         // Stays so if the caller drops this future half-way.
         self.broken = true;
+        self.mails_sent = self.mails_sent.saturating_add(1);
         let outcome = self.send_inner(mail).await;
         self.broken = match &outcome {
             Ok(_) => false,
@@ -326,6 +340,11 @@ impl Submission {
                 None => Err(SendError::from_library("DATA", &error)),
             },
         }
+    }
+
+    /// Mails that were tried over this connection.
+    pub(super) fn mails_sent(&self) -> u32 {
+        self.mails_sent
     }
 
     /// Whether the server still answers on a connection that has rested; asked by NOOP, within `limit`.
