@@ -53,6 +53,7 @@ pub mod inbox;
 pub mod limits;
 pub mod oauth;
 pub mod pop3;
+pub mod provider;
 pub mod sasl;
 mod server_text;
 pub mod smtp;
