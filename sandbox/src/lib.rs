@@ -2,7 +2,9 @@
 //! a post office with scripted faults, and fleets of appliances in one process. Never shipped.
 
 pub mod attacks;
+pub mod chaos;
 pub mod fleet;
+pub mod gateway;
 pub mod post_office;
 pub mod powercut;
 pub mod printers;
