@@ -2,14 +2,15 @@
 //! Pure; [`crate::serve`] does the handing in.
 
 mod carriage;
+mod retry;
 
 pub use carriage::{Carriage, CarriageError, Load, MAIL_OCTETS_MIN, carriage};
+pub use retry::{answers, failure, next_try};
 
 use crate::db::outbox::{Due, OutboxId, Outgoing, Try};
-use crate::settings::Settings;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use mailbox::smtp::ServerReply;
-use mailbox::{OutgoingMail, RecipientOutcome, SendError};
+use mailbox::{OutgoingMail, SendError};
 use mailfmt::crypto::{ChannelKey, Random};
 use mailfmt::envelope::{self, Addressee, Extras, Header, SealError};
 use mailfmt::mail::{Letter, compose};
@@ -19,10 +20,6 @@ use mailfmt::parts::Cutting;
 use mailfmt::trust::SigningKey;
 use mailfmt::{AgentId, CenterId, Command, Digest, Limits, Message, sequence};
 use std::sync::Arc;
-
-/// A mail that a server refuses as a whole is offered so often before it counts as refused: many providers use final
-/// codes for quotas that are over tomorrow.
-const TRIES_OF_A_REFUSED_MAIL: u32 = 4;
 
 /// One mail: a message and up to so many recipients as one mail may have.
 #[derive(Debug, Clone)]
@@ -181,61 +178,6 @@ pub fn says_too_large(reply: &ServerReply) -> bool {
         Some(_) => false,
         None => reply.code == 552 && reply.text.to_ascii_lowercase().contains("size"),
     }
-}
-
-/// When to try again after `attempts` tries before this one: the pause doubles every time, up to the longest.
-#[must_use]
-pub fn next_try(now: Timestamp, attempts: u32, settings: &Settings) -> Timestamp {
-    let factor = 1i32.checked_shl(attempts.min(16)).unwrap_or(i32::MAX);
-    let pause =
-        settings.retry_pause.checked_mul(factor).unwrap_or(SignedDuration::MAX).min(settings.retry_pause_max);
-    now.checked_add(pause).unwrap_or(Timestamp::MAX)
-}
-
-/// What the server's answers mean for the recipients of a mail.
-#[must_use]
-pub fn answers(
-    plan: &MailPlan,
-    outcomes: &[(String, RecipientOutcome)],
-    now: Timestamp,
-    settings: &Settings,
-) -> Vec<(OutboxId, AgentId, Try)> {
-    let outcome = |nth: usize, due: &Due| match outcomes.get(nth).map(|(_, outcome)| outcome) {
-        Some(RecipientOutcome::Accepted) => Try::Accepted,
-        Some(RecipientOutcome::Refused(reply)) => Try::Refused { detail: reply.to_string() },
-        Some(RecipientOutcome::Deferred(reply)) => {
-            Try::Later { at: next_try(now, due.attempts, settings), detail: reply.to_string() }
-        }
-        None => Try::Later { at: next_try(now, due.attempts, settings), detail: String::new() },
-    };
-    plan.recipients
-        .iter()
-        .enumerate()
-        .map(|(nth, due)| (plan.outbox, due.agent.clone(), outcome(nth, due)))
-        .collect()
-}
-
-/// What an error of a whole mail means for its recipients.
-#[must_use]
-pub fn failure(
-    plan: &MailPlan,
-    error: &SendError,
-    now: Timestamp,
-    settings: &Settings,
-) -> Vec<(OutboxId, AgentId, Try)> {
-    let outcome = |due: &Due| {
-        let later = |at| Try::Later { at, detail: error.to_string() };
-        let refused = || Try::Refused { detail: error.to_string() };
-        match error {
-            // One impossible address must not keep the mail from the others.
-            SendError::Address { address } if *address == due.address => refused(),
-            SendError::Address { .. } => later(now),
-            SendError::TooLarge { .. } | SendError::EightBit | SendError::NoRecipients => refused(),
-            SendError::Permanent(_) if due.attempts.saturating_add(1) >= TRIES_OF_A_REFUSED_MAIL => refused(),
-            _ => later(next_try(now, due.attempts, settings)),
-        }
-    };
-    plan.recipients.iter().map(|due| (plan.outbox, due.agent.clone(), outcome(due))).collect()
 }
 
 /// The recipients of a mail that cannot be composed.

@@ -17,7 +17,9 @@ pub struct ServeArgs {
 }
 
 pub(super) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // The daemon itself works on this thread; mails are sealed and handed in on these.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(1, usize::from).min(4))
         .enable_all()
         .build()
         .context("cannot start the runtime")?;

@@ -1,5 +1,7 @@
+use super::retry::TRIES_OF_A_REFUSED_MAIL;
 use super::*;
 use crate::sample::{Numbers, agent, center, credential, later, now};
+use mailbox::RecipientOutcome;
 use mailbox::smtp::ServerReply;
 use mailfmt::crypto::{ContentKey, Direction};
 use mailfmt::mail::{Classified, Parcel, classify};

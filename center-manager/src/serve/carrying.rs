@@ -6,7 +6,7 @@ use crate::db::outbox::{OutboxId, Outgoing};
 use crate::db::parts::Cut;
 use crate::sending::{self, Behind, Carriage, Load, MailPlan};
 use crate::system::{SystemRandom, now};
-use mailbox::{OutgoingMail, RecipientOutcome, SendError, Submission};
+use mailbox::{RecipientOutcome, SendError, Submission};
 use mailfmt::Limits;
 use mailfmt::message::UpdateOrder;
 use mailfmt::parts::Parts;
@@ -177,10 +177,10 @@ impl Daemon {
     pub(super) fn learn_limit(
         &mut self,
         account: usize,
-        mail: &OutgoingMail,
+        octets: usize,
         error: &SendError,
     ) -> Result<(), ServeError> {
-        let taught = sending::taught_limit(error, mail.raw.len());
+        let taught = sending::taught_limit(error, octets);
         if let (Some(octets), Some(account)) = (taught, self.accounts.get(account)) {
             let name = account.settings.name.clone();
             log_chain(&format!("account {name:?} takes mails of {octets} octets at most from now on"), error);
@@ -193,14 +193,14 @@ impl Daemon {
     pub(super) fn learn_way_limits(
         &mut self,
         plan: &MailPlan,
-        mail: &OutgoingMail,
+        octets: usize,
         outcomes: &[(String, RecipientOutcome)],
     ) -> Result<(), ServeError> {
         for (due, (_, outcome)) in plan.recipients.iter().zip(outcomes) {
             if let RecipientOutcome::Refused(reply) = outcome
                 && sending::says_too_large(reply)
             {
-                self.db.lower_mail_limit(&due.agent, mail.raw.len())?;
+                self.db.lower_mail_limit(&due.agent, octets)?;
             }
         }
         Ok(())

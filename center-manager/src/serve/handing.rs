@@ -1,130 +1,270 @@
-//! Handing in what is due: sealed at the moment of sending, many mails over one connection.
+//! Handing in what is due: sealed at the moment of sending, over several connections at once.
 
+use super::outward::{Event, Handed, Job};
 use super::{Daemon, ServeError, chain, log_chain, random_number};
-use crate::db::outbox::{OutboxId, Try};
+use crate::db::outbox::{OutboxId, Outgoing, Try};
 use crate::sending::{self, MailPlan};
-use crate::system::{SystemRandom, now};
+use crate::system::now;
+use mailbox::SendError;
 use mailbox::accounts::{Choice, Failure};
-use mailbox::{OutgoingMail, Submission};
-use mailfmt::AgentId;
+use mailbox::smtp::NullPath;
 use mailfmt::message::Family;
-use mailfmt::sequence::Origin;
-use std::collections::BTreeMap;
-use std::time::Instant;
+use mailfmt::sequence::{Origin, epoch_of};
+use mailfmt::AgentId;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Results are noted together, so that thousands of small mails do not each wait for the disk. What a crash loses of
 /// this goes out twice, under the same message id.
 const NOTE_EVERY: usize = 64;
 
+/// Recipients looked up for every mail that one pass may send: most mails have one, and what is too many is looked up again.
+const RECIPIENTS_LOOKED_UP: usize = 5;
+
+/// So long a pass waits for mail servers that do not answer; what is on its way then is noted by a later one.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 pub(super) type Tries = Vec<(OutboxId, AgentId, Try)>;
+
+/// What one pass has learnt and not yet noted.
+#[derive(Default)]
+struct Round {
+    tries: Tries,
+    sent: usize,
+    origins: BTreeMap<u32, Origin>,
+}
 
 impl Daemon {
     /// Sends what is due, most urgent first, over the first account that works; how many mails went out, and whether
-    /// more are due than one pass takes.
+    /// more are due or still on their way.
     pub(super) async fn send_due(
         &mut self,
         stop: &watch::Receiver<bool>,
     ) -> Result<(usize, bool), ServeError> {
-        let wanted = self.settings.sends_per_pass.saturating_mul(self.settings.recipients_per_mail);
-        let due = self.db.due(now(), wanted)?;
-        let mut plans = sending::plan(&due, self.settings.recipients_per_mail);
-        let more = plans.len() > self.settings.sends_per_pass || due.len() == wanted;
+        let mut round = Round::default();
+        self.gather(&mut round, Duration::ZERO).await?;
+        let wanted = self.settings.sends_per_pass.saturating_mul(RECIPIENTS_LOOKED_UP);
+        let mut due = self.db.due(now(), wanted)?;
+        let all_seen = due.len() < wanted;
+        due.retain(|due| !self.outward.carries(due));
+        let mut plans = VecDeque::from(sending::plan(&due, self.settings.recipients_per_mail));
+        let more = plans.len() > self.settings.sends_per_pass || !all_seen;
         plans.truncate(self.settings.sends_per_pass);
+        let mut overtaken = false;
         if plans.is_empty() {
-            return Ok((0, false));
+            self.gather(&mut round, PATIENCE).await?;
+        } else if let Some(account) = self.connect().await {
+            overtaken = self.hand_in(account, plans, &mut round, stop).await?;
+            self.outward.rest();
         }
-        let Some((nth, mut submission)) = self.connect().await else { return Ok((0, false)) };
-        let mail_octets = self.mail_octets_max(nth, &submission)?;
-        let mut numbers = self.number(&plans)?;
-        let mut tries = Tries::new();
-        let (mut sent, mut overtaken) = (0usize, false);
-        for plan in &plans {
-            if *stop.borrow() || submission.is_broken() {
-                break;
-            }
-            // Somebody may have been suspended in this moment: what is due and the keys are looked up anew.
-            if sent > 0 && Some(self.db.foreign_changes()?) != self.keys.version {
-                overtaken = true;
-                break;
-            }
-            let sending = numbers.entry(plan.outbox).or_default();
-            *sending = sending.saturating_add(1);
-            let sending = *sending;
-            let Some(mail) = self.compose(plan, sending, mail_octets, &mut tries)? else { continue };
-            match submission.send(&mail).await {
-                Ok(outcomes) => {
-                    sent = sent.saturating_add(1);
-                    self.learn_way_limits(plan, &mail, &outcomes)?;
-                    tries.extend(sending::answers(plan, &outcomes, now(), &self.settings));
-                }
-                Err(error) => {
-                    log_chain("a mail could not be handed in", &error);
-                    self.learn_limit(nth, &mail, &error)?;
-                    tries.extend(sending::failure(plan, &error, now(), &self.settings));
-                    if submission.is_broken() {
-                        self.sending.failed(nth, Failure::from(&error), Instant::now(), random_number());
-                    }
-                }
-            }
-            if tries.len() >= NOTE_EVERY {
-                self.db.record_tries(&tries, now())?;
-                tries.clear();
-            }
-        }
-        self.db.record_tries(&tries, now())?;
-        if !submission.is_broken() {
-            self.sending.succeeded(nth);
-            if let Err(error) = submission.quit().await {
-                tracing::debug!(%error, "the mail server did not end the session in order");
-            }
-        }
+        self.note(&mut round)?;
+        self.outward.kept.close_rested().await;
         // Where nothing went out, trying again at once would not help.
-        Ok((sent, (more || overtaken) && sent > 0))
+        Ok((round.sent, ((more || overtaken) && round.sent > 0) || !self.outward.is_quiet()))
     }
 
-    /// The first account that lets us in; the others rest for a while.
-    async fn connect(&mut self) -> Option<(usize, Submission)> {
+    /// Hands mails in until all are on their way and those before have ended; answers whether it ended early because another
+    /// process changed something.
+    async fn hand_in(
+        &mut self,
+        account: usize,
+        mut plans: VecDeque<MailPlan>,
+        round: &mut Round,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<bool, ServeError> {
+        let mail_octets = match self.outward.idle.first() {
+            Some(submission) => self.mail_octets_max(account, submission)?,
+            // All connections are still at a mail of the pass before.
+            None => self.settings.mail_out_octets_max,
+        };
+        let refuses_null_path = self.refuses_null_path(account)?;
+        let mut begun: Option<BTreeMap<OutboxId, Outgoing>> = None;
+        let mut handed = false;
+        loop {
+            while !plans.is_empty() && !*stop.borrow() {
+                let Some(submission) = self.outward.idle.pop() else { break };
+                // Somebody may have been suspended in this moment: what is due and the keys are looked up anew.
+                if handed && Some(self.db.foreign_changes()?) != self.keys.version {
+                    self.outward.idle.push(submission);
+                    self.gather(round, PATIENCE).await?;
+                    return Ok(true);
+                }
+                if begun.is_none() {
+                    begun = Some(self.begin(&plans)?);
+                }
+                let Some(plan) = plans.pop_front() else { break };
+                let outgoing = begun.as_mut().and_then(|begun| begun.get_mut(&plan.outbox));
+                let job = match outgoing {
+                    Some(outgoing) => {
+                        // Counted before the first is composed, so that no two mails ever share a Message-ID.
+                        outgoing.sendings = outgoing.sendings.saturating_add(1);
+                        let outgoing = outgoing.clone();
+                        self.job(plan, outgoing, mail_octets, refuses_null_path, round)?
+                    }
+                    None => None,
+                };
+                match job {
+                    Some(job) => {
+                        self.outward.begin(submission, job);
+                        handed = true;
+                    }
+                    None => self.outward.idle.push(submission),
+                }
+            }
+            if !self.sending_goes_on(account) || *stop.borrow() {
+                plans.clear();
+            }
+            if let Some(settings) = self.accounts.get(account).filter(|_| !plans.is_empty()) {
+                let limits = self.settings.mail_limits();
+                let allowed = self.settings.submission_sessions;
+                self.outward.widen(settings, &limits, plans.len(), allowed);
+            }
+            // Where all connections hang, mail is still to be read.
+            let Some(event) = self.outward.next(PATIENCE).await else { return Ok(!plans.is_empty()) };
+            self.take_in(event, round)?;
+            if round.tries.len() >= NOTE_EVERY {
+                self.note(round)?;
+            }
+        }
+    }
+
+    /// Takes in what has ended, until nothing is on its way or nothing happens for so long.
+    async fn gather(&mut self, round: &mut Round, patience: Duration) -> Result<(), ServeError> {
+        while let Some(event) = self.outward.next(patience).await {
+            self.take_in(event, round)?;
+            if round.tries.len() >= NOTE_EVERY {
+                self.note(round)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, round: &mut Round) -> Result<(), ServeError> {
+        if !round.tries.is_empty() {
+            self.db.record_tries(&round.tries, now())?;
+            round.tries.clear();
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, event: Event, round: &mut Round) -> Result<(), ServeError> {
+        match event {
+            Event::Opened { account, result } => match *result {
+                Ok(submission) => self.outward.free(account, submission),
+                Err(error) => {
+                    if self.outward.stays_with_fewer() {
+                        tracing::debug!(error = chain(&error), "the mail server takes no further connection");
+                    } else {
+                        self.account_failed(account, &error);
+                    }
+                }
+            },
+            Event::Handed(handed) => self.take_in_mail(*handed, round)?,
+        }
+        Ok(())
+    }
+
+    fn take_in_mail(&mut self, handed: Handed, round: &mut Round) -> Result<(), ServeError> {
+        let Handed { account, plan, submission, result, null_path } = handed;
+        if null_path == NullPath::Refused {
+            self.learn_null_path(account)?;
+        }
+        let broken = submission.is_broken();
+        match result {
+            Ok((octets, Ok(outcomes))) => {
+                round.sent = round.sent.saturating_add(1);
+                self.sending.succeeded(account);
+                self.learn_way_limits(&plan, octets, &outcomes)?;
+                round.tries.extend(sending::answers(&plan, &outcomes, now(), &self.settings));
+            }
+            Ok((octets, Err(error))) => {
+                log_chain("a mail could not be handed in", &error);
+                self.learn_limit(account, octets, &error)?;
+                round.tries.extend(sending::failure(&plan, &error, now(), &self.settings));
+                if broken && !self.outward.stays_with_fewer() {
+                    self.account_failed(account, &error);
+                }
+            }
+            Err(error) => {
+                log_chain("a message cannot be made into a mail", &error);
+                round.tries.extend(sending::unsendable(&plan, &chain(&error)));
+            }
+        }
+        self.outward.free(account, submission);
+        Ok(())
+    }
+
+    fn account_failed(&mut self, account: usize, error: &SendError) {
+        let name = self.accounts.get(account).map_or("", |account| account.settings.name.as_str());
+        log_chain(&format!("cannot send over account {name:?}; trying again later"), error);
+        self.sending.failed(account, Failure::from(error), Instant::now(), random_number());
+    }
+
+    /// Whether this account is still the one to send by.
+    fn sending_goes_on(&self, account: usize) -> bool {
+        self.sending.choose(Instant::now()) == Choice::Use(account)
+    }
+
+    /// The first account that lets us in, with a connection that is free or at a mail; the others rest for a while.
+    async fn connect(&mut self) -> Option<usize> {
         for _ in 0..self.accounts.len() {
             let Choice::Use(nth) = self.sending.choose(Instant::now()) else { return None };
+            if self.outward.turn_to(nth) {
+                return Some(nth);
+            }
             let account = self.accounts.get(nth)?;
-            match Submission::connect(account, &self.settings.mail_limits()).await {
-                Ok(submission) => return Some((nth, submission)),
-                Err(error) => {
-                    let name = &account.settings.name;
-                    log_chain(&format!("cannot send over account {name:?}; trying again later"), &error);
-                    self.sending.failed(nth, Failure::from(&error), Instant::now(), random_number());
+            match self.outward.kept.connect(nth, account, &self.settings.mail_limits()).await {
+                Ok(lent) => {
+                    self.outward.idle.push(lent.submission);
+                    return Some(nth);
                 }
+                Err(error) => self.account_failed(nth, &error),
             }
         }
         None
     }
 
-    /// Counts the mails of this round before the first is composed, so that no two ever share a Message-ID; answers
-    /// the numbers before this round.
-    fn number(&mut self, plans: &[MailPlan]) -> Result<BTreeMap<OutboxId, u32>, ServeError> {
+    /// Counts the mails of this round, and reads their messages.
+    fn begin(&mut self, plans: &VecDeque<MailPlan>) -> Result<BTreeMap<OutboxId, Outgoing>, ServeError> {
         let mut counts = BTreeMap::<_, u32>::new();
         for plan in plans {
             let count = counts.entry(plan.outbox).or_default();
             *count = count.saturating_add(1);
         }
-        let mut before = BTreeMap::new();
-        for outbox in counts.keys() {
-            before.insert(*outbox, self.db.outgoing(*outbox)?.map_or(0, |outgoing| outgoing.sendings));
-        }
-        self.db.count_sendings(&counts.into_iter().collect::<Vec<_>>())?;
-        Ok(before)
+        Ok(self.db.begin_sendings(&counts)?)
     }
 
-    /// The mail of a plan, or a note of why there will never be one.
-    fn compose(
+    fn refuses_null_path(&self, account: usize) -> Result<bool, ServeError> {
+        match self.accounts.get(account) {
+            Some(account) => Ok(self.db.refuses_null_path(&account.settings.name, now())?),
+            None => Ok(false),
+        }
+    }
+
+    fn learn_null_path(&mut self, account: usize) -> Result<(), ServeError> {
+        let Some(account) = self.accounts.get(account) else { return Ok(()) };
+        let name = account.settings.name.clone();
+        tracing::info!(account = name, "this account takes no null return path: receipts go out with our address there");
+        Ok(self.db.learn_null_path_refused(&name, now())?)
+    }
+
+    /// All that the mail of a plan is made of; `None` where there is none now, or (after a note of why) never will be.
+    fn job(
         &mut self,
-        plan: &MailPlan,
-        sending: u32,
+        plan: MailPlan,
+        outgoing: Outgoing,
         mail_octets: u64,
-        tries: &mut Tries,
-    ) -> Result<Option<OutgoingMail>, ServeError> {
-        let Some(outgoing) = self.db.outgoing(plan.outbox)? else { return Ok(None) };
+        refuses_null_path: bool,
+        round: &mut Round,
+    ) -> Result<Option<Job>, ServeError> {
+        let sending = outgoing.sendings;
+        // How a package is cut may have been decided by the mail before.
+        let outgoing = match outgoing.package {
+            Some(_) => self.db.outgoing(plan.outbox)?,
+            None => Some(outgoing),
+        };
+        let Some(outgoing) = outgoing else { return Ok(None) };
         let mut recipients = Vec::with_capacity(plan.recipients.len());
         for due in &plan.recipients {
             let key = match outgoing.family {
@@ -139,28 +279,30 @@ impl Daemon {
             // An appliance came or went in this moment; the next round has its keys.
             return Ok(None);
         }
-        let Some(following) = self.following(&outgoing, plan, mail_octets, tries)? else { return Ok(None) };
+        let following = self.following(&outgoing, &plan, mail_octets, &mut round.tries)?;
+        let Some(following) = following else { return Ok(None) };
         let first = plan.recipients.first();
-        let origin = first.map_or(Ok(Origin::default()), |due| self.db.origin(due.sequence))?;
-        let latest = first.map(|due| self.signing.latest(&due.agent));
-        let from = sending::From {
-            center: &self.settings.center,
-            address: &self.settings.address,
-            signer: self.signing.key.as_ref(),
-            follows: origin.follows,
-            begins: origin.begins,
-            date: now(),
-            latest: latest.as_ref(),
+        let origin = match first.map(|due| (due.sequence, epoch_of(due.sequence))) {
+            None => Origin::default(),
+            Some((sequence, epoch)) => match round.origins.get(&epoch) {
+                Some(origin) => *origin,
+                None => *round.origins.entry(epoch).or_insert(self.db.origin(sequence)?),
+            },
         };
-        let mail =
-            sending::write_mail(&outgoing, sending, &recipients, from, following.behind(), &mut SystemRandom);
-        match mail {
-            Ok(mail) => Ok(Some(mail)),
-            Err(error) => {
-                log_chain("a message cannot be made into a mail", &error);
-                tries.extend(sending::unsendable(plan, &chain(&error)));
-                Ok(None)
-            }
-        }
+        let latest = first.map(|due| self.signing.latest(&due.agent));
+        Ok(Some(Job {
+            outgoing,
+            sending,
+            recipients,
+            center: self.settings.center.clone(),
+            address: self.settings.address.clone(),
+            signer: self.signing.key.clone(),
+            origin,
+            latest,
+            following,
+            date: now(),
+            refuses_null_path,
+            plan,
+        }))
     }
 }

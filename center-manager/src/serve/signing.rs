@@ -13,13 +13,14 @@ use mailfmt::package::PackageId;
 use mailfmt::trust::{KeyFile, Root, SigningKey, TrustedRoot};
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// The command key, and the releases that there are.
 #[derive(Debug, Default)]
 pub(super) struct Signing {
-    pub(super) key: Option<SigningKey>,
+    pub(super) key: Option<Arc<SigningKey>>,
     offers: Vec<Offer>,
     revoked: BTreeSet<PackageId>,
     hardware: HashMap<AgentId, String>,
@@ -88,7 +89,7 @@ fn faults(
 impl Signing {
     /// Reads the command key. Without one the daemon works, but appliances that trust a root take nothing from it.
     pub(super) fn of(home: &Home) -> Result<Self, ServeError> {
-        Ok(Self { key: read_key(home)?, ..Self::default() })
+        Ok(Self { key: read_key(home)?.map(Arc::new), ..Self::default() })
     }
 
     /// Whether it is time to look again although nothing has changed.
@@ -104,7 +105,7 @@ impl Signing {
         self.hardware =
             db.appliances()?.into_iter().map(|appliance| (appliance.agent, appliance.hardware)).collect();
         match read_key(home) {
-            Ok(key) => self.key = key,
+            Ok(key) => self.key = key.map(Arc::new),
             Err(error) => {
                 tracing::error!(error = chain(&error), "the command key cannot be used; the one before is");
             }
@@ -114,7 +115,7 @@ impl Signing {
         if let Ok(root) = root {
             self.revoked = root.revoked_packages.clone();
         }
-        let found = faults(root, self.key.as_ref(), now());
+        let found = faults(root, self.key.as_deref(), now());
         if self.told.as_ref() != Some(&found) {
             tell(&found, db)?;
             self.told = Some(found);
