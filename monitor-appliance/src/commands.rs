@@ -3,9 +3,8 @@
 use crate::judge::RefusedReason;
 use crate::store::{DeviceRow, ReadingRow};
 use mailfmt::message::report::{CountersReport, DeviceCounters, RefusedReport, StoredReading};
-use mailfmt::message::{CounterRequest, DeviceId, UpdateOrder};
-use mailfmt::package;
-use mailfmt::{Digest, Limits, Report, SoftwareVersion};
+use mailfmt::message::{CounterRequest, DeviceId};
+use mailfmt::{Report, SoftwareVersion};
 
 /// A watched device with its last reading.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,31 +62,6 @@ pub fn counters(request: &CounterRequest, devices: &[StoredDevice]) -> CountersR
             .collect()
     };
     CountersReport { devices }
-}
-
-/// The package that an order brings along, decrypted and compared with the order. Whether it may be installed is
-/// decided later, over its signature.
-///
-/// # Errors
-/// The reason for a person, when it is not the package that was ordered.
-pub fn ordered_package(order: &UpdateOrder, enclosure: &[u8], limits: &Limits) -> Result<Vec<u8>, String> {
-    let octets = u64::try_from(enclosure.len()).unwrap_or(u64::MAX);
-    if octets != order.enclosure_octets {
-        return Err(format!(
-            "the package came with {octets} octets, ordered were {}",
-            order.enclosure_octets
-        ));
-    }
-    if Digest::of(enclosure) != order.enclosure {
-        return Err("the package that came is not the one that was ordered".to_owned());
-    }
-    let package =
-        package::unwrap(enclosure, &order.content_key, limits).map_err(|error| error.to_string())?;
-    let found = package::inspect(&package, limits).map_err(|error| error.to_string())?.id;
-    if found != order.package {
-        return Err(format!("the package inside is {found}, ordered was {}", order.package));
-    }
-    Ok(package)
 }
 
 /// The answer to a command that is not carried out.

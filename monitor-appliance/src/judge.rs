@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::ChannelKey;
 use mailfmt::envelope::{self, OpenError, OpenedEnvelope};
 use mailfmt::lineage::Sighting;
-use mailfmt::mail::{Bounce, Classified, Parcel, classify};
+use mailfmt::mail::returned::Returned;
+use mailfmt::mail::{Classified, Mangled, Parcel, classify};
 use mailfmt::message::{Message, MessageError};
 use mailfmt::trust::TrustedRoot;
 use mailfmt::{CenterId, Command, Limits, MessageId, Receipt};
@@ -53,10 +54,11 @@ pub struct Authentic {
 pub enum Verdict {
     /// Not an authentic message from our center to us: counted, discarded, never answered.
     Junk(JunkReason),
-    /// A mail of ours could not be delivered, or is late. Not authentic: a hint for the log.
-    Bounce(Bounce),
-    /// An automatic answer of a mail program: discarded.
-    AutoReply,
+    /// A bounce, a warning, an automatic answer. Not authentic: a hint for a person, never answered.
+    Returned(Box<Returned>),
+    /// Looks like a mail from our center, but a gateway left no message in it. Not authentic: counted and told, and a reason
+    /// to try another form.
+    Mangled(Mangled),
     /// Authentic, but nobody acts on it any more. The center knows when it expires, so it is not answered.
     Expired {
         /// The message.
@@ -156,11 +158,26 @@ pub fn judge<E>(
 ) -> Result<Verdict, E> {
     let attachment = match classify(raw, limits) {
         Classified::Ours { attachment } => attachment,
-        Classified::Bounce(bounce) => return Ok(Verdict::Bounce(bounce)),
-        Classified::AutoReply => return Ok(Verdict::AutoReply),
+        Classified::Returned(returned) => return Ok(Verdict::Returned(returned)),
+        Classified::Mangled(mangled) => return Ok(Verdict::Mangled(mangled)),
         Classified::Junk(reason) => return Ok(Verdict::Junk(JunkReason::Mail(reason))),
     };
-    let Ok(parcel) = Parcel::split(&attachment, limits) else {
+    judge_attachment(&attachment, keys, seen, limits, clock)
+}
+
+/// The same for the attachment of a mail that is one of ours. Of one that lies in a file the envelope is enough: then the
+/// enclosure of an accepted command is empty here.
+///
+/// # Errors
+/// What `seen` returns. The mail must then stay where it is.
+pub fn judge_attachment<E>(
+    attachment: &[u8],
+    keys: Keys<'_>,
+    seen: impl FnOnce(MessageId) -> Result<Seen, E>,
+    limits: &Limits,
+    clock: &ClockState,
+) -> Result<Verdict, E> {
+    let Ok(parcel) = Parcel::split(attachment, limits) else {
         return Ok(Verdict::Junk(JunkReason::Damaged));
     };
     // Whether it has expired is asked below, once it is clear what it is.
@@ -217,9 +234,21 @@ pub fn judge<E>(
     }
     match command {
         Ok(Command::Unknown { .. }) => refused(authentic, RefusedReason::UnknownKind),
-        Ok(command) => Ok(Verdict::Accepted { authentic, command, enclosure: parcel.enclosure.to_vec() }),
+        Ok(command) => {
+            let enclosure = ordered(&command, parcel.enclosure).to_vec();
+            Ok(Verdict::Accepted { authentic, command, enclosure })
+        }
         Err(reason) => refused(authentic, reason),
     }
+}
+
+/// As much of what follows an envelope as its order says: a gateway may have added to the end of the attachment.
+fn ordered<'a>(command: &Command, enclosure: &'a [u8]) -> &'a [u8] {
+    let octets = match command {
+        Command::Update(order) if order.parts.is_none() => usize::try_from(order.enclosure_octets).ok(),
+        _ => None,
+    };
+    octets.and_then(|octets| enclosure.get(..octets)).unwrap_or(enclosure)
 }
 
 /// The newest of the roots that a message tells of, if all is well with them and it is newer than the trusted one.
@@ -255,7 +284,7 @@ impl Verdict {
     #[must_use]
     pub fn authentic(&self) -> Option<&Authentic> {
         match self {
-            Self::Junk(_) | Self::Bounce(_) | Self::AutoReply => None,
+            Self::Junk(_) | Self::Returned(_) | Self::Mangled(_) => None,
             Self::Expired { authentic }
             | Self::Undecided { authentic }
             | Self::Receipt { authentic, .. }

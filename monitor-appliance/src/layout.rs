@@ -27,6 +27,7 @@ pub const PARTS_SUFFIX: &str = ".parts";
 /// packages/<id>.mfp         signed packages, as decrypted by mail-agent
 /// packages/<hash>.parts/    parts of an encrypted package that have come, each named by its own hash
 /// packages/<id>.permit      what came with the order to let an older release follow
+/// spool/attachment          the attachment of a large mail, while it is read; worth nothing after a restart
 /// updates/<id>/             working folder of one installation
 /// updates/order-<n>.aside/  settings as they were before its script, until it is kept or undone
 /// supervisor                copy of the last supervisor that has passed a trial; the service manager starts it
@@ -124,6 +125,12 @@ impl Layout {
     #[must_use]
     pub fn part_file(&self, enclosure: &Digest, part: &Digest) -> PathBuf {
         self.parts_dir(enclosure).join(part.to_string())
+    }
+
+    /// The directory of what is only needed while a large mail is read.
+    #[must_use]
+    pub fn spool_dir(&self) -> PathBuf {
+        self.root.join("spool")
     }
 
     /// The permit that came with the order of one package, if it may go back to an older release.

@@ -7,8 +7,10 @@
 
 mod fetching;
 mod filing;
+mod noticing;
 mod reading_order;
 mod sending;
+mod spool;
 
 pub use filing::{Filed, FilingError, file_mail};
 
@@ -22,11 +24,12 @@ use crate::outbox::CLOCK_FLOOR;
 use crate::shutdown::Shutdown;
 use crate::store::{Change, Moment, SharedStore, StoreError};
 use crate::{alarm, health, outbox};
-use fetching::Suspect;
+use fetching::{Resting, Suspect};
 use jiff::Timestamp;
 use mailbox::accounts::{Accounts, Choice, Failure};
 use mailbox::backoff::Backoff;
-use mailbox::{Account, Password, PasswordError, TlsClock, TlsTime};
+use mailbox::smtp::kept::KeptSubmissions;
+use mailbox::{Account, Inbox, PasswordError, TlsClock, TlsTime};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -78,6 +81,7 @@ pub async fn run(context: Context, mut shutdown: Shutdown) -> Result<(), MailAge
         // A turn that is broken off leaves nothing half done: see the page above.
         () = shutdown.requested() => {}
     }
+    agent.part().await;
     store.change(|change| change.end_busy(MODULE)).await?;
     Ok(())
 }
@@ -95,6 +99,7 @@ pub async fn run_once(context: Context) -> Result<(), MailAgentError> {
     }
     agent.pursue_parts().await;
     agent.send_due().await;
+    agent.part().await;
     Ok(())
 }
 
@@ -104,12 +109,10 @@ pub async fn run_once(context: Context) -> Result<(), MailAgentError> {
 /// [`MailAgentError::Password`].
 pub fn accounts(context: &Context) -> Result<Vec<Account>, MailAgentError> {
     let open = |entry: &crate::settings::AccountEntry| {
-        Password::from_file(&context.layout.resolve(&entry.password_file))
-            .map(|password| {
-                let mut settings = entry.account.clone();
-                settings.ca_file = settings.ca_file.map(|file| context.layout.resolve(&file));
-                Account::new(settings, password).with_clock(tls_clock(context))
-            })
+        let mut settings = entry.account.clone();
+        settings.ca_file = settings.ca_file.map(|file| context.layout.resolve(&file));
+        Account::open(settings, &context.layout.resolve(&entry.password_file))
+            .map(|account| account.with_clock(tls_clock(context)))
             .map_err(|source| MailAgentError::Password { account: entry.account.name.clone(), source })
     };
     context.settings.accounts.iter().map(open).collect()
@@ -136,18 +139,28 @@ struct Agent {
     store: SharedStore,
     keys: Keyring,
     accounts: Vec<Account>,
+    /// The incoming side of each, with its session as long as one is kept.
+    inboxes: Vec<Inbox>,
+    /// Connections that wait for the next mail to hand in.
+    submissions: KeptSubmissions,
     /// Which account to send by.
     outward: Accounts,
     /// Which account to fetch from.
     inward: Accounts,
     /// When mail was last looked for; lives in memory, so that a restart looks at once.
     looked: Option<Timestamp>,
+    /// Whether a server has told of mail that was not looked for yet.
+    told: bool,
+    /// The account whose mail was fetched last: the one that tells.
+    heard: usize,
     /// Mails that need not be read again, only deleted: filed in an earlier session, or known to be unreadable.
     dispensable: HashSet<String>,
     /// Mails that are left alone, since the server does not give them out in order.
     held: HashSet<String>,
     /// Mails that are left alone until it is known what time it is.
     undecided: HashSet<String>,
+    /// Large mails for which the disk had no room.
+    resting: Resting,
     /// Whether a health report was sent to have its receipt prove the time.
     time_asked: bool,
     /// The mail at which a session broke that read one by one, and whether the next one does so.
@@ -166,18 +179,26 @@ impl Agent {
         let keys = Keyring::load(&context)?;
         let mut store = context.open_store()?;
         store.change(|change| change.end_busy(MODULE))?;
+        if let Err(error) = spool::Spool::clean(&context) {
+            complain("what a large mail left on the disk could not be removed", &error);
+        }
         let timers = &context.settings.timers;
         let backoff = Backoff { first: timers.backoff_first, longest: timers.backoff_max };
         Ok(Self {
-            store: SharedStore::new(store),
             keys,
+            inboxes: noticing::inboxes(&context, &store, &accounts)?,
+            store: SharedStore::new(store),
+            submissions: KeptSubmissions::new(context.settings.mail.smtp_keep),
             outward: Accounts::new(accounts.len(), backoff),
             inward: Accounts::new(accounts.len(), backoff),
             accounts,
             looked: None,
+            told: false,
+            heard: 0,
             dispensable: HashSet::new(),
             held: HashSet::new(),
             undecided: HashSet::new(),
+            resting: Resting::default(),
             time_asked: false,
             suspect: Suspect::None,
             pruned: None,
@@ -247,21 +268,22 @@ impl Agent {
     }
 
     async fn look_is_due(&self) -> bool {
-        self.next_wake().await.look <= self.context.now()
+        (self.told || self.next_wake().await.look <= self.context.now())
             && matches!(self.inward.choose(Instant::now()), Choice::Use(_))
     }
 
-    /// Waits until there is something to do: a timer, a rest that is over, or a row of another module.
+    /// Waits until there is something to do: a timer, a rest that is over, mail that a server tells of, or a row of another
+    /// module.
     async fn rest(&mut self) {
         let version = self.store.read(|store| store.data_version()).await.ok();
         loop {
             self.progress.made();
-            tokio::time::sleep(STORE_POLL).await;
+            self.hear(STORE_POLL).await;
             let wake = self.next_wake().await;
             // Read after the wake was told, which may be "now".
             let now = self.context.now();
             let ready = |accounts: &Accounts| matches!(accounts.choose(Instant::now()), Choice::Use(_));
-            let look = wake.look <= now && ready(&self.inward);
+            let look = (self.told || wake.look <= now) && ready(&self.inward);
             let send = wake.send.is_some_and(|send| send <= now) && ready(&self.outward);
             let pursue = self.pursue_at.is_some_and(|at| at <= now);
             if look || send || pursue || self.store.read(|store| store.data_version()).await.ok() != version {

@@ -1,7 +1,5 @@
 use super::*;
-use mailfmt::crypto::ContentKey;
 use mailfmt::message::Counter;
-use mailfmt::package::enclose;
 
 fn id(serial: &str) -> DeviceId {
     DeviceId { vendor: "Maker".into(), model: "One".into(), serial: serial.into() }
@@ -43,32 +41,6 @@ fn only_the_devices_asked_for_are_reported_and_an_unknown_one_is_said_to_be_unco
     let told: Vec<_> = report.devices.iter().map(|entry| entry.device.clone().unwrap().serial).collect();
     assert_eq!(told, ["Z", "A"]);
     assert_eq!(report.devices[0].reading, StoredReading::NotCollectedYet);
-}
-
-fn key() -> ContentKey {
-    ContentKey::generate(&mut |buffer: &mut [u8]| buffer.fill(5))
-}
-
-#[test]
-fn an_enclosure_that_is_not_the_ordered_one_is_refused_with_the_reason() {
-    let enclosure = enclose(b"not even a package", &key());
-    let order = UpdateOrder {
-        package: Digest::of(b"wanted"),
-        target: SoftwareVersion::new("1.0.02-0").unwrap(),
-        enclosure: Digest::of(&enclosure),
-        enclosure_octets: u64::try_from(enclosure.len()).unwrap(),
-        content_key: key(),
-        permit: None,
-        parts: None,
-    };
-    let limits = Limits::default();
-    let cut = &enclosure[..enclosure.len() - 1];
-    assert!(ordered_package(&order, cut, &limits).unwrap_err().contains("octets"));
-    let mut changed = enclosure.clone();
-    changed[20] ^= 1;
-    assert!(ordered_package(&order, &changed, &limits).unwrap_err().contains("not the one"));
-    assert!(ordered_package(&order, &enclosure, &limits).unwrap_err().contains("not a package"));
-    assert!(ordered_package(&order, b"", &limits).is_err());
 }
 
 #[test]

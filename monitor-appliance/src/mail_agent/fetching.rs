@@ -3,13 +3,17 @@
 //! What a mailbox holds may be a flood. So a session lists only both ends of it, reads them in the order of
 //! [`reading_order`], holds one batch at a time, and pays for junk with one write to the store per batch.
 
+mod large;
+
 use super::filing::{Discarded, Filed, file_one};
 use super::reading_order::reading_order;
 use super::{Agent, account_failed, complain};
 use crate::health;
 use crate::store::{Moment, StoreError, Work};
 use mailbox::accounts::{Choice, Failure};
-use mailbox::{Account, FetchError, FetchSession, Item, Limits, Retrieved};
+use mailbox::{FetchError, FetchSession, Item, Retrieved};
+use large::is_large;
+pub(super) use large::Resting;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -21,7 +25,7 @@ const SESSION_MAX: Duration = Duration::from_secs(60);
 
 /// Most mails held in memory at a time, and their octets; a single larger mail comes alone.
 const MAILS_PER_BATCH: usize = 500;
-const BATCH_OCTETS_MAX: u64 = 1 << 20;
+pub(super) const BATCH_OCTETS_MAX: u64 = 1 << 20;
 
 /// Mails that could not be filed, in one session, before it is given up: then it is not the mails, it is the disk.
 const FILING_FAILURES_MAX: usize = 3;
@@ -78,13 +82,16 @@ impl Agent {
         if let Err(error) = self.keys.reload() {
             complain("the appliance's keys cannot be read", &error);
         }
+        let told = std::mem::take(&mut self.told);
         while let Choice::Use(place) = self.inward.choose(Instant::now()) {
             self.progress.made();
             let Some(account) = self.accounts.get(place).cloned() else { return };
-            let result = self.look_into(&account).await;
+            let result = self.look_into(place).await;
+            let logins = self.logins_of(place);
             match result {
                 Ok(rest) => {
                     self.inward.succeeded(place);
+                    self.listen_to(place).await;
                     let now = self.context.now();
                     self.looked = match rest {
                         Rest::None => Some(now),
@@ -92,6 +99,9 @@ impl Agent {
                     };
                     let release = self.release.clone();
                     let noted = self.store.change(move |change| {
+                        if let Some(logins) = logins {
+                            logins.note(change, now)?;
+                        }
                         change.note(Moment::LastFetch, now)?;
                         change.prove(Work::MailFetch, &release, now)
                     });
@@ -101,6 +111,16 @@ impl Agent {
                     }
                     self.ask_for_time().await;
                     return;
+                }
+                Err(FetchError::Sink(_)) => {
+                    // The disk is at fault, not the account. What did not fit rests; the others are looked at next time.
+                    self.looked = Some(self.context.now());
+                    return;
+                }
+                Err(FetchError::TooManyLogins { wait, .. }) => {
+                    tracing::info!(account = account.settings.name, ?wait, "no login is left just now");
+                    self.inward.rests(place, Instant::now() + wait);
+                    self.told = told;
                 }
                 Err(error) => {
                     tracing::warn!(
@@ -119,6 +139,8 @@ impl Agent {
                         }
                         continue;
                     }
+                    self.told = told;
+                    self.note_logins(logins).await;
                     self.note_failure(Work::MailFetch, crate::update::reason(&error)).await;
                     account_failed(&mut self.inward, place, Failure::from(&error));
                 }
@@ -135,16 +157,14 @@ impl Agent {
         }
     }
 
-    async fn look_into(&mut self, account: &Account) -> Result<Rest, FetchError> {
-        let limits = &self.context.settings.mail_limits;
-        let limits =
-            Limits { batch_octets_max: limits.batch_octets_max.min(BATCH_OCTETS_MAX), ..limits.clone() };
-        let mut session = FetchSession::open(account, &limits).await?;
+    /// Looks by the session that is kept, or a new one; one that breaks on the way is given up.
+    async fn look_into(&mut self, place: usize) -> Result<Rest, FetchError> {
+        let mut session = self.inboxes[place].open().await?;
         let mut tour = Tour::default();
         let result = self.empty(&mut session, &mut tour).await;
         tour.discarded.tell();
         let rest = result?;
-        session.finish().await?;
+        self.inboxes[place].keep(session).await?;
         Ok(rest)
     }
 
@@ -197,7 +217,15 @@ impl Agent {
         let mut rest = unread;
         while !rest.is_empty() && tour.failures < FILING_FAILURES_MAX {
             self.progress.made();
-            let batch = self.read_some(session, rest).await?;
+            let octets_max = self.context.settings.mail_limits.message_octets_max;
+            let large = rest.iter().position(|item| is_large(item, octets_max));
+            if let (Some(0), Some((first, others))) = (large, rest.split_first()) {
+                self.take_large(session, first, tour).await?;
+                rest = others;
+                continue;
+            }
+            let small = rest.get(..large.unwrap_or(rest.len())).unwrap_or_default();
+            let batch = self.read_some(session, small).await?;
             rest = rest.get(batch.len().max(1)..).unwrap_or_default();
             let fates = self.file(batch, tour).await;
             let mut done = Vec::with_capacity(fates.len());

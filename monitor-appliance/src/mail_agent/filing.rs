@@ -1,23 +1,28 @@
 //! Filing one mail: its verdict and everything that follows from it, in one transaction.
 
 mod accepting;
+pub(super) mod enclosed;
 mod parts;
 mod recalling;
 
+use super::spool::Spooled;
 use crate::alarm;
 use crate::clock::{ClockState, Evidence};
 use crate::commands;
 use crate::context::Context;
 use crate::freshness::{self, Freshness, NOTHING_FRESH};
 use crate::health;
-use crate::judge::{Authentic, Keys, Verdict, judge};
+use crate::judge::{Authentic, Keys, Verdict, judge, judge_attachment};
 use crate::keyring::{Keyring, KeyringError};
 use crate::release::ReleaseError;
 use crate::store::{Change, JournalEntry, Moment, Outcome, Store, StoreError, Tally};
 use crate::trust::TrustError;
 use crate::update::UpdateState;
 use accepting::accept;
+use enclosed::Enclosed;
 use mailfmt::lineage::Observation;
+use mailfmt::mail::returned::Cause;
+use mailfmt::mail::{Classified, Large};
 use mailfmt::message::receipt::Latest;
 use mailfmt::{Command, MessageId};
 pub(super) use parts::pursue;
@@ -46,8 +51,8 @@ pub enum FilingError {
 pub enum Filed {
     /// Discarded and counted.
     Junk,
-    /// A hint that a mail of ours was not delivered.
-    Bounce,
+    /// A bounce, a warning, an automatic answer: a hint, noted.
+    Returned,
     /// Expired before it came.
     Expired,
     /// Whether it has expired only a proven time can tell: nothing was done, the mail must stay.
@@ -91,13 +96,69 @@ pub(super) fn file_one(
     raw: &[u8],
     junk: &mut Discarded,
 ) -> Result<Filed, FilingError> {
-    let center = &context.settings.center;
+    let (center, limits) = (&context.settings.center, &context.settings.limits);
     let clock = context.clock_state();
     let held = keys.keys();
     let to_appliance = held.to_appliance();
     let judge_keys = Keys { center, to_appliance: &to_appliance, trusted: held.trusted.as_ref() };
+    let verdict = judge(raw, judge_keys, |message| store.seen(message, center), limits, &clock)?;
+    file_verdict(store, context, keys, &clock, verdict, None, junk)
+}
+
+/// What came of a mail that only its condensed form was at hand of.
+pub(super) enum LargeFiled {
+    /// As of a small one.
+    Filed(Filed),
+    /// Only the whole mail can tell what it is.
+    Unclear,
+}
+
+/// The same for a large mail, whose attachment lies in a file.
+pub(super) fn file_large(
+    store: &mut Store,
+    context: &Context,
+    keys: &Keyring,
+    spooled: &Spooled,
+    junk: &mut Discarded,
+) -> Result<LargeFiled, FilingError> {
+    let (center, limits) = (&context.settings.center, &context.settings.limits);
+    let place = match spooled.condensed.classify(limits) {
+        Large::Ours(place) => place,
+        // The same judgement once more: it is small.
+        Large::Small(Classified::Junk(mailfmt::mail::JunkReason::TooLarge)) => {
+            junk.note("too large");
+            return Ok(LargeFiled::Filed(Filed::Junk));
+        }
+        Large::Small(_) => {
+            return file_one(store, context, keys, spooled.condensed.mail(), junk).map(LargeFiled::Filed);
+        }
+        Large::Unclear => return Ok(LargeFiled::Unclear),
+    };
+    let clock = context.clock_state();
+    let held = keys.keys();
+    let to_appliance = held.to_appliance();
+    let judge_keys = Keys { center, to_appliance: &to_appliance, trusted: held.trusted.as_ref() };
+    let attachment = Enclosed::File { path: spooled.path(), place: place.clone() };
+    let envelope = attachment.envelope(limits)?;
     let verdict =
-        judge(raw, judge_keys, |message| store.seen(message, center), &context.settings.limits, &clock)?;
+        judge_attachment(&envelope, judge_keys, |message| store.seen(message, center), limits, &clock)?;
+    let begins = place.start.saturating_add(u64::try_from(envelope.len()).unwrap_or(u64::MAX));
+    drop(envelope);
+    let enclosed = Enclosed::File { path: spooled.path(), place: begins.min(place.end)..place.end };
+    file_verdict(store, context, keys, &clock, verdict, Some(&enclosed), junk).map(LargeFiled::Filed)
+}
+
+/// Does what follows from a verdict. `enclosed`: what follows the envelope, if it lies in a file; else the verdict has it.
+fn file_verdict(
+    store: &mut Store,
+    context: &Context,
+    keys: &Keyring,
+    clock: &ClockState,
+    verdict: Verdict,
+    enclosed: Option<&Enclosed<'_>>,
+    junk: &mut Discarded,
+) -> Result<Filed, FilingError> {
+    let center = &context.settings.center;
     if let Some(authentic) = verdict.authentic().filter(|authentic| authentic.created > clock.earliest) {
         learn(store, context, &Evidence::Message { created: authentic.created })?;
     }
@@ -113,24 +174,31 @@ pub(super) fn file_one(
     let now = context.now();
     match verdict {
         Verdict::Junk(reason) => {
-            tracing::debug!(%reason, octets = raw.len(), "junk mail discarded");
+            tracing::debug!(%reason, "junk mail discarded");
             junk.note(&reason.to_string());
             Ok(Filed::Junk)
         }
-        Verdict::AutoReply => {
-            junk.note("automatic answer");
-            Ok(Filed::Junk)
-        }
-        Verdict::Bounce(bounce) => {
+        Verdict::Mangled(mangled) => {
             if junk.may_tell() {
-                let messages: Vec<String> = bounce.messages.iter().map(ToString::to_string).collect();
                 tracing::warn!(
-                    messages = messages.join(" "), action = ?bounce.action,
-                    status = bounce.status.as_deref().unwrap_or_default(), diagnostic = ?bounce.diagnostic,
-                    "a mail server says that a mail of ours did not arrive"
+                    message = mangled.message.map(|id| id.to_string()).unwrap_or_default(), detail = ?mangled.detail,
+                    "a mail of the center came without its message: {}", mangled.how
                 );
             }
-            Ok(Filed::Bounce)
+            junk.note(mangled.how.as_str());
+            Ok(Filed::Junk)
+        }
+        Verdict::Returned(returned) => {
+            if junk.may_tell() {
+                let messages: Vec<String> = returned.messages.iter().map(ToString::to_string).collect();
+                tracing::warn!(
+                    messages = messages.join(" "), kind = %returned.kind,
+                    cause = returned.cause.map(Cause::as_str).unwrap_or_default(), diagnostic = ?returned.diagnostic,
+                    "a mail of ours {}", returned.words()
+                );
+            }
+            store.change(|change| change.note_returned(&returned, now))?;
+            Ok(Filed::Returned)
         }
         Verdict::Expired { authentic } => {
             if junk.may_tell() {
@@ -168,7 +236,7 @@ pub(super) fn file_one(
             })?;
             if let Some(known) = known {
                 context.learned_time(known);
-                tell_offset(&clock, context);
+                tell_offset(clock, context);
             }
             tracing::info!(report = %receipt.report, number = receipt.number, settled, "receipt");
             Ok(Filed::Receipt(settled))
@@ -194,6 +262,8 @@ pub(super) fn file_one(
             Ok(Filed::Refused)
         }
         Verdict::Accepted { authentic, command, enclosure } => {
+            let in_memory = Enclosed::Octets(&enclosure);
+            let enclosed = enclosed.unwrap_or(&in_memory);
             if matches!(command, Command::RotateCredential(_)) && a_script_may_run(store)? {
                 // The script's changes to the secrets may be undone, and this one with them.
                 tracing::info!(message = %authentic.message, "a rotation waits until the update's script is over");
@@ -202,13 +272,13 @@ pub(super) fn file_one(
             }
             if let Command::Part(part) = &command {
                 store.change(|change| observe(change, context, &authentic))?;
-                return parts::file_part(store, context, &authentic, part, &enclosure, junk);
+                return parts::file_part(store, context, &authentic, part, enclosed, junk);
             }
             tracing::info!(message = %authentic.message, kind = command.kind(), "command accepted");
             // Its answer may tell how much junk there was.
             junk.write(store)?;
             store.change(|change| observe(change, context, &authentic))?;
-            accept(store, context, keys, &authentic, &command, &enclosure)?;
+            accept(store, context, keys, &authentic, &command, enclosed)?;
             Ok(Filed::Accepted)
         }
     }

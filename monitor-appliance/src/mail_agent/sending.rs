@@ -4,7 +4,7 @@ use super::{Agent, MODULE, account_failed};
 use crate::context::system_random;
 use crate::outbox::{self, Step};
 use crate::settings::Settings;
-use crate::store::{Moment, OutboxRow, StoreError, Work};
+use crate::store::{LoginWay, Moment, OutboxRow, StoreError, Work};
 use jiff::Timestamp;
 use mailbox::accounts::{Choice, Failure};
 use mailbox::{Account, OutgoingMail, RecipientOutcome, SendError, Submission};
@@ -49,7 +49,7 @@ impl Agent {
             let Choice::Use(place) = self.outward.choose(Instant::now()) else { break };
             self.progress.made();
             let Some(account) = self.accounts.get(place).cloned() else { break };
-            match self.send_by(&account, &mut queue).await? {
+            match self.send_by(place, &account, &mut queue).await? {
                 Ok(()) => self.outward.succeeded(place),
                 Err(error) => {
                     tracing::warn!(
@@ -89,7 +89,7 @@ impl Agent {
                 continue;
             };
             let mut one = VecDeque::from([id]);
-            let sent = self.send_by(&account, &mut one).await?;
+            let sent = self.send_by(place, &account, &mut one).await?;
             if one.is_empty() {
                 queue.retain(|waiting| *waiting != id);
             }
@@ -122,17 +122,39 @@ impl Agent {
         self.store.change(move |change| change.redate(id, now, expires)).await
     }
 
-    /// Sends from the front of `queue` by one account until it is empty or the server fails.
+    /// Sends from the front of `queue` by one account until it is empty or the server fails. A connection that is kept from
+    /// the mail before is used first; if it turns out to be of no use, that is no failure of the account.
     async fn send_by(
-        &self,
+        &mut self,
+        place: usize,
         account: &Account,
         queue: &mut VecDeque<i64>,
     ) -> Result<Result<(), SendError>, StoreError> {
-        let limits = &self.context.settings.mail_limits;
-        let mut submission = match Submission::connect(account, limits).await {
+        if let Some(submission) = self.submissions.take(place).await {
+            let waiting = queue.len();
+            match self.send_over(place, submission, account, queue).await? {
+                Err(error) if queue.len() == waiting && error.is_of_the_connection() => {
+                    tracing::debug!(%error, "a kept connection is of no use any more");
+                }
+                sent => return Ok(sent),
+            }
+        }
+        let submission = match Submission::connect(account, &self.context.settings.mail_limits).await {
             Ok(submission) => submission,
             Err(error) => return Ok(Err(error)),
         };
+        let (name, now) = (account.settings.name.clone(), self.context.now());
+        self.store.change(move |change| change.note_logins(&name, LoginWay::Send, 1, now)).await?;
+        self.send_over(place, submission, account, queue).await
+    }
+
+    async fn send_over(
+        &mut self,
+        place: usize,
+        mut submission: Submission,
+        account: &Account,
+        queue: &mut VecDeque<i64>,
+    ) -> Result<Result<(), SendError>, StoreError> {
         while let Some(id) = queue.front().copied() {
             self.progress.made();
             let center = self.context.settings.center.clone();
@@ -187,9 +209,7 @@ impl Agent {
                 return Ok(Err(SendError::Broken));
             }
         }
-        if let Err(error) = submission.quit().await {
-            tracing::debug!(%error, "the mail server did not end the session in order");
-        }
+        self.submissions.put_back(place, submission);
         Ok(Ok(()))
     }
 

@@ -1,12 +1,13 @@
 //! Accepted commands, each carried out or put into the store as a duty of another module.
 
+use super::enclosed::{Enclosed, store_package};
 use super::{FilingError, entry, parts, recalling};
 use crate::clock::Evidence;
 use crate::commands::{self, StoredDevice};
 use crate::context::Context;
 use crate::judge::Authentic;
 use crate::keyring::{Keyring, KeyringError};
-use crate::release::{ReleaseError, create_folder};
+use crate::release::ReleaseError;
 use crate::replace_file::replace_file;
 use crate::store::{JournalEntry, NewUpdateOrder, Outcome, Outgoing, Store, StoreError};
 use crate::trust::TrustError;
@@ -23,7 +24,7 @@ pub(super) fn accept(
     keys: &Keyring,
     authentic: &Authentic,
     command: &Command,
-    enclosure: &[u8],
+    enclosed: &Enclosed<'_>,
 ) -> Result<(), FilingError> {
     let id = authentic.message;
     let entry = entry(context, authentic, command.kind(), Outcome::Accepted);
@@ -47,8 +48,9 @@ pub(super) fn accept(
             if let Some(cutting) = &order.parts {
                 return parts::file_order(store, context, &entry, order, cutting);
             }
-            match commands::ordered_package(order, enclosure, &context.settings.limits) {
-                Ok(package) => file_order(store, context, &entry, order, &package),
+            // The package lies on disk, complete, before the row that speaks of it.
+            match store_package(context, order, enclosed)? {
+                Ok(()) => file_order(store, context, &entry, order),
                 Err(reason) => {
                     tracing::warn!(package = %order.package, reason, "order to update refused");
                     file_answer(store, &entry, &answer(refused_order(context, order, reason)))
@@ -146,16 +148,12 @@ pub(super) fn file_answer(
     })
 }
 
-/// The package lies on disk, complete, before the row that speaks of it.
 fn file_order(
     store: &mut Store,
     context: &Context,
     entry: &JournalEntry,
     order: &UpdateOrder,
-    package: &[u8],
 ) -> Result<(), FilingError> {
-    create_folder(&context.layout.packages_dir())?;
-    replace_file(&context.layout.package_file(&order.package), package, 0o600)?;
     put_permit(context, order)?;
     let row = NewUpdateOrder {
         package: order.package,

@@ -7,13 +7,12 @@
 //! the mail is deleted, and [`pursue`] looks at the disk again.
 
 use super::accepting::{put_permit, refused_order};
+use super::enclosed::{Enclosed, store_package};
 use super::{Discarded, Filed, FilingError};
-use crate::commands;
 use crate::context::Context;
 use crate::judge::Authentic;
 use crate::layout::PARTS_SUFFIX;
 use crate::release::{ReleaseError, Space, create_folder, remove_tree};
-use crate::replace_file::replace_file;
 use crate::store::{JournalEntry, NewUpdateOrder, Store, StoreError, UpdateOrderRow, Wanted};
 use crate::update::{Collection, Patience, Pursuit, UpdateError, UpdateEvent, UpdateState, advance};
 use jiff::Timestamp;
@@ -22,7 +21,7 @@ use mailfmt::message::{PackagePart, UpdateOrder};
 use mailfmt::parts::{Cutting, Shape, join};
 use mailfmt::{Digest, MessageId, Report};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Wire name of the question for missing parts.
 const PARTS_MISSING_KIND: &str = "parts-missing";
@@ -146,10 +145,10 @@ pub(super) fn file_part(
     context: &Context,
     authentic: &Authentic,
     part: &PackagePart,
-    octets: &[u8],
+    enclosed: &Enclosed<'_>,
     junk: &mut Discarded,
 ) -> Result<Filed, FilingError> {
-    if Digest::of(octets) != part.sha256 {
+    if enclosed.digest()? != part.sha256 {
         tracing::warn!(message = %authentic.message, number = part.number, of = part.of, "a part was damaged on its way");
         // An intact copy in the same mailbox is as good as any.
         junk.seen.remove(&authentic.message);
@@ -159,7 +158,7 @@ pub(super) fn file_part(
     store.change(|change| change.see_sequence(&context.settings.center, authentic.sequence))?;
     match store.parts_wanted(part.enclosure)? {
         Wanted::Now => {}
-        Wanted::Unheard => return early(context, part, octets, junk),
+        Wanted::Unheard => return early(context, part, enclosed, junk),
         Wanted::NoMore => {
             tracing::debug!(number = part.number, of = part.of, "a part came after its order was over");
             return Ok(Filed::Repeat);
@@ -176,12 +175,12 @@ pub(super) fn file_part(
         if cutting.hash(part.number) != Some(part.sha256) {
             continue;
         }
-        let octets_here = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+        let octets_here = enclosed.octets()?;
         if let Err(reason) = room(context, octets_here, 1) {
             end(store, context, &row, UpdateEvent::Failed { reason })?;
             continue;
         }
-        write_part(context, part, octets)?;
+        write_part(context, part, enclosed)?;
         filed = Filed::Accepted;
         look_at(store, context, &row, &order, cutting)?;
     }
@@ -191,16 +190,16 @@ pub(super) fn file_part(
     Ok(filed)
 }
 
-fn write_part(context: &Context, part: &PackagePart, octets: &[u8]) -> Result<(), ReleaseError> {
+fn write_part(context: &Context, part: &PackagePart, enclosed: &Enclosed<'_>) -> Result<(), ReleaseError> {
     create_folder(&context.layout.parts_dir(&part.enclosure))?;
-    replace_file(&context.layout.part_file(&part.enclosure, &part.sha256), octets, 0o600)
+    enclosed.store_at(&context.layout.part_file(&part.enclosure, &part.sha256))
 }
 
 /// A part of which no order was heard: authentic, so it is kept, within bounds.
 fn early(
     context: &Context,
     part: &PackagePart,
-    octets: &[u8],
+    enclosed: &Enclosed<'_>,
     junk: &mut Discarded,
 ) -> Result<Filed, FilingError> {
     let limits = &context.settings.limits;
@@ -210,7 +209,7 @@ fn early(
     if is_one && path.is_file() {
         return Ok(Filed::Repeat);
     }
-    let octets_here = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+    let octets_here = enclosed.octets()?;
     let folder = context.layout.parts_dir(&part.enclosure);
     let (kinds, stored, files) = stored_parts(&context.layout.packages_dir());
     let fits = stored.saturating_add(octets_here) <= u64::try_from(limits.package_octets).unwrap_or(u64::MAX)
@@ -221,7 +220,7 @@ fn early(
         return Ok(Filed::Junk);
     }
     tracing::info!(number = part.number, of = part.of, "a part came before its order, and is kept for it");
-    write_part(context, part, octets)?;
+    write_part(context, part, enclosed)?;
     Ok(Filed::Accepted)
 }
 
@@ -294,27 +293,60 @@ fn put_together(
     cutting: &Cutting,
     shape: &Shape,
 ) -> Result<(), FilingError> {
-    let mut parts = Vec::new();
-    for number in 1..=shape.parts() {
-        parts.push(read_part(context, order.enclosure, cutting.hash(number))?);
-    }
-    let whole = match join(shape, &parts) {
-        Ok(whole) => whole,
-        // A file was damaged on the disk and is gone now: it is asked for like any other.
-        Err(error) => {
-            tracing::warn!(package = %row.package, %error, "the parts do not make the package yet");
-            return Ok(());
+    let whole;
+    let enclosed = match files_of(context, order.enclosure, cutting, shape)? {
+        // Nothing was lost: they are read one behind the other, and need not fit the memory.
+        Some(files) => Enclosed::Files(files),
+        None => {
+            let mut parts = Vec::new();
+            for number in 1..=shape.parts() {
+                parts.push(read_part(context, order.enclosure, cutting.hash(number))?);
+            }
+            whole = match join(shape, &parts) {
+                Ok(whole) => whole,
+                // A file was damaged on the disk and is gone now: it is asked for like any other.
+                Err(error) => {
+                    tracing::warn!(package = %row.package, %error, "the parts do not make the package yet");
+                    return Ok(());
+                }
+            };
+            Enclosed::Octets(&whole)
         }
     };
-    drop(parts);
-    match commands::ordered_package(order, &whole, &context.settings.limits) {
-        Ok(package) => {
-            replace_file(&context.layout.package_file(&order.package), &package, 0o600)?;
+    match store_package(context, order, &enclosed)? {
+        Ok(()) => {
             tracing::info!(package = %row.package, parts = shape.parts(), "the package is complete");
             end(store, context, row, UpdateEvent::PartsComplete)
         }
         Err(reason) => end(store, context, row, UpdateEvent::Failed { reason }),
     }
+}
+
+/// The files of the parts of the whole itself, if all are there and undamaged. What is damaged is removed.
+fn files_of(
+    context: &Context,
+    enclosure: Digest,
+    cutting: &Cutting,
+    shape: &Shape,
+) -> Result<Option<Vec<PathBuf>>, ReleaseError> {
+    let mut files = Vec::new();
+    for number in 1..=shape.data_parts() {
+        let Some(hash) = cutting.hash(number) else { return Ok(None) };
+        let path = context.layout.part_file(&enclosure, &hash);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let file = Enclosed::Files(vec![path.clone()]);
+        if file.digest()? != hash
+            || shape.octets_of(number).map(|octets| octets as u64) != Some(file.octets()?)
+        {
+            let io = |source| ReleaseError::Io { action: "remove", path: path.clone(), source };
+            std::fs::remove_file(&path).map_err(io)?;
+            return Ok(None);
+        }
+        files.push(path);
+    }
+    Ok(Some(files))
 }
 
 /// A part from the disk; none where it is not there, or was damaged there, and then it is removed.

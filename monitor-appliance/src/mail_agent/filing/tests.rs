@@ -39,9 +39,9 @@ fn now() -> Timestamp {
 }
 
 /// One appliance on disk, and the center that writes to it.
-struct Site {
+pub(super) struct Site {
     home: tempfile::TempDir,
-    context: Context,
+    pub(super) context: Context,
     keys: Keyring,
     /// The center's key to it.
     sealing: ChannelKey,
@@ -53,7 +53,7 @@ struct Site {
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let settings = Settings::parse(SETTINGS, Path::new("appliance.toml")).unwrap();
         let (agent, center) = (settings.agent.clone(), settings.center.clone());
@@ -82,7 +82,13 @@ impl Site {
         let extras = Extras { signer: self.signer.as_ref(), follows: Some(self.epoch.1), begins: None };
         let mut attachment = seal_with(&header, message, &[addressee], &extras, &mut random).unwrap();
         attachment.extend(enclosure);
-        let letter = Letter { from: "center@center.example", to: None, header: &header, date: header.created, sending: 1 };
+        let letter = Letter {
+            from: "center@center.example",
+            to: None,
+            header: &header,
+            date: header.created,
+            sending: 1,
+        };
         compose(&letter, &attachment)
     }
 
