@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 partly done.
 
+mod account;
 mod alarms;
 mod appliance;
 mod ask;
@@ -19,9 +20,11 @@ mod passphrase;
 mod ping;
 mod print;
 mod reports;
+mod returned;
 mod rollout;
 mod root;
 mod serve;
+mod status;
 mod versions;
 mod which;
 
@@ -67,6 +70,11 @@ pub enum Command {
     Init(init::InitArgs),
     /// Try everything that is needed and say what does not work.
     Doctor(doctor::DoctorArgs),
+    /// Show how the center fares: the daemon, and how new mail is noticed.
+    Status(status::StatusArgs),
+    /// Change how the center logs in to its mail servers.
+    #[command(subcommand)]
+    Account(account::AccountCommand),
     /// Run the daemon: read mail, file reports, answer receipts, drive rollouts, send.
     Serve(serve::ServeArgs),
     /// Issue provisional codes with which appliances enrol by themselves; list, show and revoke them.
@@ -106,6 +114,9 @@ pub enum Command {
     Reports(reports::ReportsArgs),
     /// List what waits to be sent, and what did not reach its recipients.
     Outbox(outbox::OutboxArgs),
+    /// List the mail that came back: bounces, delays, automatic answers.
+    #[command(subcommand)]
+    Returned(returned::ReturnedCommand),
     /// Ask appliances for a sign of life.
     Ping(ping::PingArgs),
 }
@@ -192,6 +203,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Init(args) => init::run(&args, &context, out),
         Command::Doctor(args) => doctor::run(&args, &context, out),
         Command::Serve(args) => serve::run(&args, &context, out),
+        Command::Status(args) => status::run(&args, &context, out),
         Command::Enrol(command) => enrol::run(&command, &context, out),
         Command::Alarms(args) => alarms::run(&args, &context, out),
         Command::Appliance(command) => appliance::run(&command, &context, out),
@@ -205,7 +217,9 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Audit(command) => audit::run(&command, &context, out),
         Command::Versions(command) => versions::run(&command, &context, out),
         Command::Reports(args) => reports::run(&args, &context, out),
+        Command::Account(command) => account::run(&command, &context, out),
         Command::Outbox(args) => outbox::run(&args, &context, out),
+        Command::Returned(command) => returned::run(&command, &context, out),
         Command::Ping(args) => ping::run(&args, &context, out),
     }
 }

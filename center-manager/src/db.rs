@@ -15,9 +15,11 @@ pub mod filed;
 pub mod inventory;
 pub mod journal;
 pub mod ledger;
+pub mod noticing;
 pub mod outbox;
 pub mod packages;
 pub mod parts;
+pub mod returned;
 pub mod rollouts;
 pub mod rotations;
 pub mod standing;
@@ -46,6 +48,10 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/census.sql"),
     include_str!("db/ledger.sql"),
     include_str!("db/course.sql"),
+    include_str!("db/null_path.sql"),
+    include_str!("db/repeats.sql"),
+    include_str!("db/returned.sql"),
+    include_str!("db/noticing.sql"),
 ];
 
 /// What can go wrong with the fleet database.

@@ -6,7 +6,10 @@
 
 mod carrying;
 mod handing;
+mod large;
 mod lock;
+mod noticing;
+mod outward;
 mod reading;
 mod signing;
 
@@ -21,7 +24,7 @@ use crate::settings::{Settings, SettingsError};
 use crate::system::{SystemRandom, now};
 use mailbox::accounts::Accounts;
 use mailbox::backoff::Backoff;
-use mailbox::{Account, Password, PasswordError};
+use mailbox::{Account, PasswordError};
 use mailfmt::AgentId;
 use mailfmt::crypto::{ChannelKey, Direction, Random as _};
 use mailfmt::trust::KeyError;
@@ -30,8 +33,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// How often the daemon looks whether a command or the clock has given it something to do.
-const GLANCE: Duration = Duration::from_millis(500);
+/// How often the daemon looks whether a command has given it something to do: one small question to the database.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// How often it looks whether the clock has.
+const PASS_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a step may still take when the daemon is asked to end.
 const GRACE: Duration = Duration::from_secs(2);
@@ -97,6 +103,17 @@ pub struct Pass {
     pub more_to_send: bool,
 }
 
+/// Whose mail a pass looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Nobody's.
+    Not,
+    /// That of every account for which it is time.
+    Due,
+    /// Everybody's.
+    All,
+}
+
 /// The daemon of one home. At most one exists per home, in all processes together.
 #[derive(Debug)]
 pub struct Daemon {
@@ -104,14 +121,16 @@ pub struct Daemon {
     home: Home,
     db: Db,
     accounts: Vec<Account>,
-    /// How each account fares at reading, and all of them at sending.
-    reading: Vec<Accounts>,
+    /// The incoming side of each account.
+    readers: Vec<noticing::Reader>,
+    /// How the accounts fare at sending.
     sending: Accounts,
     /// Mails that cannot be read and are deleted in the next session.
     poison: Vec<String>,
     keys: Keys,
     signing: signing::Signing,
     enclosure: carrying::EnclosureCache,
+    outward: outward::Outward,
     _lock: Lock,
 }
 
@@ -138,8 +157,9 @@ impl Daemon {
         let signing = signing::Signing::of(home)?;
         let backoff = Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(600) };
         Ok(Self {
-            reading: accounts.iter().map(|_| Accounts::new(1, backoff)).collect(),
+            readers: noticing::readers(&accounts, &settings, backoff, &db)?,
             sending: Accounts::new(accounts.len(), backoff),
+            outward: outward::Outward::keeping_for(settings.mail.smtp_keep),
             settings,
             home: home.clone(),
             db,
@@ -158,32 +178,36 @@ impl Daemon {
     /// None for mail or database trouble, which is logged and tried again; [`ServeError`] is what remains.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ServeError> {
         tracing::info!(center = %self.settings.center, home = %self.home.root().display(), "serving");
-        let mut next_look = Instant::now();
+        let mut next_sweep = Instant::now();
         let mut seen = None;
         while !*stop.borrow() {
-            let look = Instant::now() >= next_look;
             // Between two awaits everything is on disk or not begun, so a pass may be dropped at any of them.
             let passed = tokio::select! {
-                passed = self.pass(look, &stop) => passed,
+                passed = self.pass(Look::Due, &stop) => passed,
                 () = overdue(stop.clone()) => break,
             };
             match passed {
                 Ok(pass) => {
-                    if look && !pass.more_to_read {
-                        next_look = Instant::now() + self.settings.poll;
+                    if next_sweep <= Instant::now() {
+                        next_sweep = Instant::now() + self.settings.poll;
+                        if let Err(error) = self.sweep() {
+                            log_chain("what is over could not be swept out; trying again", &error);
+                        }
                     }
-                    if pass.more_to_send {
+                    if pass.more_to_send || pass.more_to_read {
+                        // What a server tells is heard even while much waits to be sent.
+                        self.hear(Duration::ZERO).await;
                         continue;
                     }
                 }
                 Err(error) => {
                     log_chain("the pass failed; trying again", &error);
-                    next_look = Instant::now() + self.settings.poll;
                     pause(&mut stop, self.settings.poll).await;
                 }
             }
-            self.wait(&mut stop, next_look, &mut seen).await;
+            self.wait(&mut stop, &mut seen).await;
         }
+        self.part().await;
         tracing::info!("stopped");
         Ok(())
     }
@@ -195,20 +219,22 @@ impl Daemon {
     pub async fn once(&mut self) -> Result<Pass, ServeError> {
         let (_hold, stop) = watch::channel(false);
         let mut total = Pass::default();
-        let mut look = true;
+        let mut look = Look::All;
+        self.sweep()?;
         loop {
             let pass = self.pass(look, &stop).await?;
             total.read = total.read.saturating_add(pass.read);
             total.reports = total.reports.saturating_add(pass.reports);
             total.sent = total.sent.saturating_add(pass.sent);
             total.steps = total.steps.saturating_add(pass.steps);
-            if look && pass.accounts_failed == self.accounts.len() {
+            if look == Look::All && pass.accounts_failed == self.accounts.len() {
                 return Err(ServeError::Mail { failed: pass.accounts_failed, accounts: self.accounts.len() });
             }
             if !pass.more_to_read && !pass.more_to_send {
+                self.part().await;
                 return Ok(total);
             }
-            look = pass.more_to_read;
+            look = if pass.more_to_read { Look::All } else { Look::Not };
         }
     }
 
@@ -223,7 +249,7 @@ impl Daemon {
         loop {
             total.more_to_read = false;
             self.refresh_keys()?;
-            self.read_all(&mut total, &stop).await?;
+            self.read_all(Look::All, &mut total, &stop).await?;
             if total.accounts_failed > 0 {
                 return Err(ServeError::Mail {
                     failed: total.accounts_failed,
@@ -231,43 +257,55 @@ impl Daemon {
                 });
             }
             if !total.more_to_read {
+                self.part().await;
                 return Ok(total);
             }
         }
     }
 
-    async fn pass(&mut self, look: bool, stop: &watch::Receiver<bool>) -> Result<Pass, ServeError> {
+    async fn pass(&mut self, look: Look, stop: &watch::Receiver<bool>) -> Result<Pass, ServeError> {
         let mut pass = Pass::default();
         self.refresh_keys()?;
-        if look {
-            self.read_all(&mut pass, stop).await?;
+        if look != Look::Not {
+            self.read_all(look, &mut pass, stop).await?;
         }
         pass.steps = crate::rollout::tick(&mut self.db, now(), &mut SystemRandom)?;
-        if look {
-            let expired = self.db.expire_outbox(now())?;
-            if expired > 0 {
-                tracing::warn!(expired, "messages were not sent in time and are given up");
-            }
-            let ended = self.db.sweep_codes(now())?;
-            self.keys.codes_changed |= ended > 0;
-            self.db.sweep_rotations(now())?;
-            self.db.repeat_rotations(now())?;
-        }
         (pass.sent, pass.more_to_send) = self.send_due(stop).await?;
+        self.note_sending()?;
         Ok(pass)
     }
 
-    /// Waits for the next look, for a change by another process, for something that becomes due, or for the end.
-    async fn wait(&mut self, stop: &mut watch::Receiver<bool>, next_look: Instant, seen: &mut Option<i64>) {
-        let mut glances = 0u32;
-        while !*stop.borrow() && Instant::now() < next_look {
-            pause(stop, GLANCE.min(next_look.saturating_duration_since(Instant::now()))).await;
+    /// Ends what is over by the clock.
+    fn sweep(&mut self) -> Result<(), ServeError> {
+        let expired = self.db.expire_outbox(now())?;
+        if expired > 0 {
+            tracing::warn!(expired, "messages were not sent in time and are given up");
+        }
+        let ended = self.db.sweep_codes(now())?;
+        self.keys.codes_changed |= ended > 0;
+        self.db.sweep_rotations(now())?;
+        self.db.repeat_rotations(now())?;
+        let repeated = self.db.repeat_commands(now())?;
+        if repeated > 0 {
+            tracing::info!(repeated, "commands that were not answered are sent again");
+        }
+        Ok(())
+    }
+
+    /// Waits for the next look, for mail that a server tells of, for a change by another process, for something that
+    /// becomes due, or for the end.
+    async fn wait(&mut self, stop: &mut watch::Receiver<bool>, seen: &mut Option<i64>) {
+        // Rollouts have times of their own: every second is often enough.
+        let until = Instant::now() + PASS_EVERY;
+        let until = self.next_look().map_or(until, |next_look| until.min(next_look));
+        while !*stop.borrow() && Instant::now() < until {
+            let glance = GLANCE.min(until.saturating_duration_since(Instant::now()));
+            let told = tokio::select! {
+                told = self.hear(glance) => told,
+                () = asked_to_end(stop) => return,
+            };
             let changes = self.db.foreign_changes().ok();
-            let changed = changes != *seen;
-            *seen = changes;
-            glances = glances.saturating_add(1);
-            // Rollouts have times of their own: every second is often enough.
-            if changed || glances.is_multiple_of(2) {
+            if std::mem::replace(seen, changes) != changes || told {
                 return;
             }
         }
@@ -323,8 +361,7 @@ impl Daemon {
 /// [`PasswordError`] names the file.
 pub fn accounts(home: &Home, settings: &Settings) -> Result<Vec<Account>, PasswordError> {
     let account = |(index, settings): (usize, &mailbox::AccountSettings)| {
-        let password = Password::from_file(&home.password_file(index.saturating_add(1)))?;
-        Ok(Account::new(settings.clone(), password))
+        Account::open(settings.clone(), &home.password_file(index.saturating_add(1)))
     };
     settings.accounts.iter().enumerate().map(account).collect()
 }
@@ -344,6 +381,13 @@ async fn overdue(mut stop: watch::Receiver<bool>) {
         std::future::pending::<()>().await;
     }
     tokio::time::sleep(GRACE).await;
+}
+
+/// Ends when the daemon is asked to end; never where nobody can ask.
+async fn asked_to_end(stop: &mut watch::Receiver<bool>) {
+    if stop.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn pause(stop: &mut watch::Receiver<bool>, time: Duration) {

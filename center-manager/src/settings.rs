@@ -1,8 +1,10 @@
 //! The center's settings: `center.toml`, typed and checked at the start.
 
 mod first;
+mod noticing;
 
 pub use first::FirstSettingsFile;
+pub use noticing::{MailSettings, MailSettingsFile};
 
 use crate::clones::OnClone;
 use crate::sending::MAIL_OCTETS_MIN;
@@ -33,6 +35,9 @@ pub struct Settings {
     pub recipients_per_mail: usize,
     /// Mails handed in per pass, so that reading is never kept waiting by sending; 1 to 100,000, 1,000 if not set.
     pub sends_per_pass: usize,
+    /// Connections by which mail is handed in at once when much waits; 1 to 32, 4 if not set. A server that refuses one of them is
+    /// left with fewer for some minutes. Few mails go over one.
+    pub submission_sessions: usize,
     /// How long a command stays valid; 10 min to 90 days, 7 days if not set.
     pub command_expiry: SignedDuration,
     /// How long a receipt stays valid; 10 min to 90 days, 7 days if not set.
@@ -53,6 +58,8 @@ pub struct Settings {
     pub parity: Option<Parity>,
     /// What is done when two boxes report under one id: `alarm` (if not set) or `suspend`.
     pub on_clone: OnClone,
+    /// How sessions with mail servers are kept; `[mail]`.
+    pub mail: MailSettings,
     /// First settings of enrolled appliances; `[first_settings]`, none if not set.
     pub first_settings: FirstSettings,
 }
@@ -124,6 +131,9 @@ pub struct SettingsFile {
     /// See [`Settings::sends_per_pass`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sends_per_pass: Option<u64>,
+    /// See [`Settings::submission_sessions`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submission_sessions: Option<u64>,
     /// See [`Settings::command_expiry`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_expiry_secs: Option<u64>,
@@ -151,6 +161,9 @@ pub struct SettingsFile {
     /// See [`Settings::on_clone`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_clone: Option<OnClone>,
+    /// See [`Settings::mail`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailSettingsFile>,
     /// See [`Settings::first_settings`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_settings: Option<FirstSettingsFile>,
@@ -202,6 +215,7 @@ impl SettingsFile {
             mails_per_batch: None,
             recipients_per_mail: None,
             sends_per_pass: None,
+            submission_sessions: None,
             command_expiry_secs: None,
             receipt_expiry_secs: None,
             retry_pause_secs: None,
@@ -211,6 +225,7 @@ impl SettingsFile {
             parity_parts: None,
             parity_group: None,
             on_clone: None,
+            mail: None,
             first_settings: None,
             accounts: vec![account],
         }
@@ -250,6 +265,7 @@ impl SettingsFile {
             mails_per_batch: size("mails_per_batch", self.mails_per_batch, 500, 1..=10_000)?,
             recipients_per_mail: size("recipients_per_mail", self.recipients_per_mail, 50, 1..=1000)?,
             sends_per_pass: size("sends_per_pass", self.sends_per_pass, 1000, 1..=100_000)?,
+            submission_sessions: size("submission_sessions", self.submission_sessions, 4, 1..=32)?,
             command_expiry: span("command_expiry_secs", self.command_expiry_secs, 7 * DAY, 600..=90 * DAY)?,
             receipt_expiry: span("receipt_expiry_secs", self.receipt_expiry_secs, 7 * DAY, 600..=90 * DAY)?,
             retry_pause: span("retry_pause_secs", self.retry_pause_secs, 30, 1..=3600)?,
@@ -262,6 +278,7 @@ impl SettingsFile {
             )?,
             parity: (extra > 0).then_some(Parity { group, extra }),
             on_clone: self.on_clone.unwrap_or_default(),
+            mail: self.mail.unwrap_or_default().check()?,
             first_settings: self.first_settings.unwrap_or_default().check()?,
             mail_octets_max: size("mail_max_octets", self.mail_max_octets, 8 << 20, 64 << 10..=64 << 20)?,
         };

@@ -8,6 +8,7 @@ mod computers;
 mod faults;
 mod file;
 mod ledger;
+mod noticing;
 mod ranges;
 mod script;
 mod update;
@@ -17,6 +18,7 @@ pub use computers::{Application, Computers, Rule};
 pub use faults::{FaultSettings, TrapSettings};
 pub use file::{is_device_address, is_mail_address};
 pub use ledger::LedgerSettings;
+pub use noticing::MailSettings;
 pub use ranges::{Discovery, RangeEntry, check_credentials};
 pub use script::ScriptSettings;
 pub use update::{UpdateSettings, WatchdogSettings};
@@ -72,6 +74,8 @@ pub struct Settings {
     pub limits: mailfmt::Limits,
     /// Bounds of one connection to a mail server.
     pub mail_limits: mailbox::Limits,
+    /// How sessions with mail servers are kept.
+    pub mail: MailSettings,
     /// How updates go on here.
     pub update: UpdateSettings,
     /// What install scripts may use and do.

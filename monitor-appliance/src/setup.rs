@@ -239,6 +239,7 @@ fn blank(introduction: &Introduction) -> Settings {
         computers: crate::settings::Computers::default(),
         update: crate::settings::UpdateSettings::default(),
         script: crate::settings::ScriptSettings::default(),
+        mail: crate::settings::MailSettings::default(),
         watchdog: crate::settings::WatchdogSettings::default(),
         freshness: crate::settings::FRESHNESS_DEFAULT,
         faults: crate::settings::FaultSettings::default(),

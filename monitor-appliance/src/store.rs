@@ -18,12 +18,14 @@ mod history;
 mod inventory;
 mod journal;
 mod ledger;
+mod noticing;
 mod outbox;
 mod presence;
 mod proofs;
 mod prune;
 mod recalls;
 mod requests;
+mod returned;
 mod row;
 mod shared;
 mod supply;
@@ -38,10 +40,12 @@ pub use faults::FaultRow;
 pub use history::AlarmRow;
 pub use journal::{JournalEntry, Outcome, Seen};
 pub use ledger::{LedgerState, Untold};
+pub use noticing::{LoginWay, NoticeRow};
 pub use outbox::{OutboxRow, OutboxState, Outgoing};
 pub use presence::{Busy, Heartbeat};
 pub use proofs::{Proof, Work};
 pub use requests::VersionRequestRow;
+pub use returned::ReturnedRow;
 pub use shared::SharedStore;
 pub use traps::TrapRow;
 pub use updates::*;
@@ -57,7 +61,7 @@ use std::time::{Duration, Instant};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 17] = [
+const MIGRATIONS: [&str; 19] = [
     include_str!("store/schema.sql"),
     include_str!("store/updates.sql"),
     include_str!("store/clock.sql"),
@@ -75,6 +79,8 @@ const MIGRATIONS: [&str; 17] = [
     include_str!("store/census.sql"),
     include_str!("store/acquaintance.sql"),
     include_str!("store/recall.sql"),
+    include_str!("store/noticing.sql"),
+    include_str!("store/returned.sql"),
 ];
 
 /// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It

@@ -8,9 +8,9 @@ use crate::system::now;
 use mailbox::SendError;
 use mailbox::accounts::{Choice, Failure};
 use mailbox::smtp::NullPath;
+use mailfmt::AgentId;
 use mailfmt::message::Family;
 use mailfmt::sequence::{Origin, epoch_of};
-use mailfmt::AgentId;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -245,7 +245,10 @@ impl Daemon {
     fn learn_null_path(&mut self, account: usize) -> Result<(), ServeError> {
         let Some(account) = self.accounts.get(account) else { return Ok(()) };
         let name = account.settings.name.clone();
-        tracing::info!(account = name, "this account takes no null return path: receipts go out with our address there");
+        tracing::info!(
+            account = name,
+            "this account takes no null return path: receipts go out with our address there"
+        );
         Ok(self.db.learn_null_path_refused(&name, now())?)
     }
 

@@ -208,7 +208,12 @@ impl Outward {
 
     fn note(&mut self, event: Event) -> Event {
         let account = match &event {
-            Event::Opened { account, .. } => *account,
+            Event::Opened { account, result } => {
+                if result.is_ok() {
+                    self.kept.note_login(*account);
+                }
+                *account
+            }
             Event::Handed(handed) => {
                 for due in &handed.plan.recipients {
                     self.on_the_way.remove(&(due.outbox, due.agent.clone()));

@@ -1,14 +1,16 @@
 //! Reading mail: fetched in batches, judged, filed in one transaction, and only then deleted.
 
-use super::{Daemon, Pass, ServeError, log_chain, random_number};
+use super::large::is_large;
+use super::{Daemon, Look, Pass, ServeError, log_chain, random_number};
 use crate::db::enrolment::ContactStep;
 use crate::db::filed::Filed;
 use crate::intake::{Discard, KeyStanding, Verdict, judge};
 use crate::system::{SystemRandom, now};
 use mailbox::accounts::{Choice, Failure};
 use mailbox::{FetchError, FetchSession, Item, Retrieved};
-use mailfmt::Report;
 use mailfmt::mail::JunkReason;
+use mailfmt::mail::returned::Cause;
+use mailfmt::{AgentId, Report};
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -19,7 +21,7 @@ const MAILS_PER_SESSION: usize = 5_000;
 const POISON_MAX: usize = 1_000;
 
 /// What ended a session early.
-enum Trouble {
+pub(super) enum Trouble {
     /// The mail server.
     Mail(FetchError),
     /// Our own database: the mails stay where they are.
@@ -33,35 +35,61 @@ impl From<FetchError> for Trouble {
 }
 
 impl Daemon {
-    /// Reads every account that is not resting after a failure.
+    /// Reads every account that is not resting after a failure, or only those for which it is time.
     pub(super) async fn read_all(
         &mut self,
+        look: Look,
         pass: &mut Pass,
         stop: &watch::Receiver<bool>,
     ) -> Result<(), ServeError> {
-        for nth in 0..self.accounts.len() {
-            let resting = self
-                .reading
-                .get(nth)
-                .is_some_and(|standing| standing.choose(Instant::now()) != Choice::Use(0));
-            if resting || *stop.borrow() {
-                pass.accounts_failed = pass.accounts_failed.saturating_add(usize::from(resting));
+        for nth in 0..self.readers.len() {
+            let now = Instant::now();
+            let Some(reader) = self.readers.get(nth) else { continue };
+            if look == Look::Due && now < reader.due {
                 continue;
             }
+            let resting = reader.standing.choose(now) != Choice::Use(0);
+            if resting || *stop.borrow() {
+                pass.accounts_failed = pass.accounts_failed.saturating_add(usize::from(resting));
+                self.put_off(nth);
+                continue;
+            }
+            let more_before = std::mem::take(&mut pass.more_to_read);
             match self.read_account(nth, pass, stop).await {
-                Ok(()) => {
-                    if let Some(standing) = self.reading.get_mut(nth) {
-                        standing.succeeded(0);
-                    }
+                Ok(()) => self.has_read(nth, pass.more_to_read),
+                Err(Trouble::Own(error)) => {
+                    self.put_off(nth);
+                    return Err(error);
                 }
-                Err(Trouble::Own(error)) => return Err(error),
                 Err(Trouble::Mail(error)) => {
                     pass.accounts_failed = pass.accounts_failed.saturating_add(1);
                     self.note_failure(nth, &error);
+                    self.put_off(nth);
                 }
             }
+            pass.more_to_read |= more_before;
+            self.note_noticing(nth)?;
         }
         Ok(())
+    }
+
+    /// The account works; unless more waits there, its next look has time.
+    fn has_read(&mut self, nth: usize, more: bool) {
+        let (mail, poll) = (&self.settings.mail, self.settings.poll);
+        if let Some(reader) = self.readers.get_mut(nth) {
+            reader.standing.succeeded(0);
+            let now = Instant::now();
+            reader.due = if more { now } else { now + mail.look_pause(reader.inbox.standing().manner, poll) };
+        }
+    }
+
+    /// Looks again when the account's rest is over, or when it would be time without one.
+    fn put_off(&mut self, nth: usize) {
+        if let Some(reader) = self.readers.get_mut(nth) {
+            let now = Instant::now();
+            let rest = reader.standing.rest_until(0).filter(|until| now < *until);
+            reader.due = rest.unwrap_or(now + self.settings.poll);
+        }
     }
 
     fn note_failure(&mut self, nth: usize, error: &FetchError) {
@@ -70,11 +98,15 @@ impl Daemon {
         {
             self.poison.push(id.clone());
         }
-        let account = self.accounts.get(nth).map_or("", |account| account.settings.name.as_str());
-        log_chain(&format!("cannot read the mail of account {account:?}; trying again later"), error);
-        if let Some(standing) = self.reading.get_mut(nth) {
-            standing.failed(0, Failure::from(error), Instant::now(), random_number());
+        let Some(reader) = self.readers.get_mut(nth) else { return };
+        let name = &reader.inbox.account().settings.name;
+        if let FetchError::TooManyLogins { wait, .. } = error {
+            tracing::info!(account = name, ?wait, "no login is left just now");
+            reader.standing.rests(0, Instant::now() + *wait);
+            return;
         }
+        log_chain(&format!("cannot read the mail of account {name:?}; trying again later"), error);
+        reader.standing.failed(0, Failure::from(error), Instant::now(), random_number());
     }
 
     async fn read_account(
@@ -83,14 +115,25 @@ impl Daemon {
         pass: &mut Pass,
         stop: &watch::Receiver<bool>,
     ) -> Result<(), Trouble> {
-        let Some(account) = self.accounts.get(nth) else { return Ok(()) };
-        let mut session = FetchSession::open(account, &self.settings.mail_limits()).await?;
-        let listed = session.list().await?;
-        let listed = self.drop_poison(&mut session, listed).await?;
+        let Some(reader) = self.readers.get_mut(nth) else { return Ok(()) };
+        let mut session = reader.inbox.open().await?;
+        // Both ends of the mailbox and no more: what a flood leaves there must not fill the memory.
+        let listing = session.list_ends(MAILS_PER_SESSION).await?;
+        let listed = self.drop_poison(&mut session, listing.items).await?;
+        let octets_max = self.settings.mail_limits().message_octets_max;
         let mut rest = listed.as_slice();
         let mut read = 0usize;
         while !rest.is_empty() && read < MAILS_PER_SESSION && !*stop.borrow() {
-            let wanted = rest.get(..self.settings.mails_per_batch).unwrap_or(rest);
+            let large = rest.iter().position(|item| is_large(item, octets_max));
+            if let (Some(0), Some((first, others))) = (large, rest.split_first()) {
+                let items = self.take_large(&mut session, first, pass).await?;
+                (rest, read) = (others, read.saturating_add(1));
+                self.refresh_keys().map_err(|error| Trouble::Own(error.into()))?;
+                session.delete(&items).await?;
+                continue;
+            }
+            let small = rest.get(..large.unwrap_or(rest.len())).unwrap_or_default();
+            let wanted = small.get(..self.settings.mails_per_batch).unwrap_or(small);
             let batch = session.retrieve_batch(wanted).await?;
             if batch.is_empty() {
                 break;
@@ -102,8 +145,10 @@ impl Daemon {
             session.delete(&items).await?;
         }
         pass.read = pass.read.saturating_add(read);
-        pass.more_to_read |= !rest.is_empty() && read > 0;
-        session.finish().await?;
+        pass.more_to_read |= (!rest.is_empty() || !listing.complete) && read > 0;
+        if let Some(reader) = self.readers.get_mut(nth) {
+            reader.inbox.keep(session).await?;
+        }
         if read > 0 {
             tracing::info!(read, reports = pass.reports, "mail read and filed");
         }
@@ -131,7 +176,7 @@ impl Daemon {
     }
 
     /// Judges and files a batch; answers which mails may be deleted now.
-    fn file_batch(
+    pub(super) fn file_batch(
         &mut self,
         batch: Vec<(Item, Retrieved)>,
         pass: &mut Pass,
@@ -149,7 +194,7 @@ impl Daemon {
         Ok(items)
     }
 
-    fn file(&mut self, verdicts: &[Verdict], pass: &mut Pass) -> Result<(), ServeError> {
+    pub(super) fn file(&mut self, verdicts: &[Verdict], pass: &mut Pass) -> Result<(), ServeError> {
         let enrolling = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Contact(_)));
         let rules = self.rules(enrolling);
         let filed = self.db.file(verdicts, now(), &rules, &mut SystemRandom)?;
@@ -163,7 +208,11 @@ impl Daemon {
                     tracing::debug!(number, %agent, description, "report filed");
                 }
                 Filed::Repeat { number } => tracing::debug!(number, "report came again"),
-                Filed::Bounce { marked } => tracing::info!(marked, "a mail came back"),
+                Filed::Returned { kind, cause, agent, marked } => {
+                    let cause = cause.map(Cause::as_str).unwrap_or_default();
+                    let agent = agent.as_ref().map(AgentId::as_str).unwrap_or_default();
+                    tracing::info!(%kind, cause, agent, marked, "a mail came back");
+                }
                 Filed::Contact(step) => self.note_contact(step),
                 Filed::Discarded(reason) => tracing::debug!(%reason, "mail thrown away"),
             }
@@ -193,7 +242,11 @@ fn changes_keys(verdict: &Verdict) -> bool {
         Verdict::Report(arrived) => {
             arrived.key != KeyStanding::Only || matches!(arrived.report, Report::CredentialRotated(_))
         }
-        Verdict::Contact(_) | Verdict::Knock { .. } | Verdict::Bounce(_) | Verdict::Discarded(_) => false,
+        Verdict::Contact(_)
+        | Verdict::Knock { .. }
+        | Verdict::Returned(_)
+        | Verdict::Mangled(_)
+        | Verdict::Discarded(_) => false,
     }
 }
 

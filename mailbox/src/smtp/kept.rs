@@ -48,6 +48,8 @@ struct Kept {
 pub struct KeptSubmissions {
     kept: Vec<Kept>,
     keep_for: Duration,
+    /// Places of the accounts that were logged in to, each as often as it was, since this was asked last.
+    logins: Vec<usize>,
 }
 
 impl Default for KeptSubmissions {
@@ -59,7 +61,7 @@ impl Default for KeptSubmissions {
 impl KeptSubmissions {
     /// None yet; each that is put back rests for `keep_for` at most, with zero not at all.
     pub fn new(keep_for: Duration) -> Self {
-        Self { kept: Vec::new(), keep_for }
+        Self { kept: Vec::new(), keep_for, logins: Vec::new() }
     }
 
     /// A connection of the account at `place`: one that rests and still answers, else a new one. A kept one that is gone
@@ -77,6 +79,7 @@ impl KeptSubmissions {
             return Ok(Lent { submission, was_kept: true });
         }
         let submission = Submission::connect(account, limits).await?;
+        self.note_login(place);
         Ok(Lent { submission, was_kept: false })
     }
 
@@ -102,6 +105,19 @@ impl KeptSubmissions {
         }
         let rest = if submission.mails_sent() < MAILS_MAX { self.keep_for } else { Duration::ZERO };
         self.kept.push(Kept { place, submission, until: Instant::now() + rest });
+    }
+
+    /// Counts a login that was made elsewhere.
+    pub fn note_login(&mut self, place: usize) {
+        const NOTED_MAX: usize = 10_000;
+        if self.logins.len() < NOTED_MAX {
+            self.logins.push(place);
+        }
+    }
+
+    /// The places of the accounts that were logged in to since this was asked last, each as often as it was.
+    pub fn take_logins(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.logins)
     }
 
     /// When [`Self::close_rested`] has something to do; `None` while none rests.

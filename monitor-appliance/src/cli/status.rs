@@ -2,6 +2,7 @@
 
 mod clock;
 mod ledger;
+mod noticing;
 mod traps;
 mod trust;
 mod update;
@@ -27,6 +28,7 @@ pub(super) struct Status {
     trust: trust::Trust,
     last_fetch: Option<Timestamp>,
     last_send: Option<Timestamp>,
+    noticing: Vec<noticing::Noticing>,
     devices: Vec<Device>,
     faults: Vec<FaultRow>,
     reports_waiting: u32,
@@ -103,6 +105,7 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
         trust: trust::look(context, &store)?,
         last_fetch: store.moment(Moment::LastFetch)?,
         last_send: store.moment(Moment::LastSend)?,
+        noticing: noticing::look(context, &store)?,
         devices: inventory::watched(&store, &context.settings)?
             .iter()
             .map(device)
@@ -151,6 +154,7 @@ impl Output for Status {
             self.reports_expired,
             self.junk,
         );
+        text += &noticing::text(&self.noticing);
         text += &self.clock.text();
         text += &self.trust.text();
         text += &traps::text(self.traps.as_ref());

@@ -4,6 +4,7 @@ use super::access::FileAccess;
 use super::computers::FileComputers;
 use super::faults::{FileFaults, FileTraps};
 use super::ledger::FileLedger;
+use super::noticing::FileMail;
 use super::ranges::{FileDiscovery, FileRange, RANGES_MAX};
 use super::script::FileScript;
 use super::update::{FileUpdate, FileWatchdog};
@@ -55,6 +56,8 @@ pub(super) struct FileSettings {
     second_ways: FileSecondWays,
     #[serde(default, skip_serializing_if = "is_default")]
     limits: FileLimits,
+    #[serde(default, skip_serializing_if = "is_default")]
+    mail: FileMail,
     #[serde(default, skip_serializing_if = "is_default")]
     update: FileUpdate,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -458,6 +461,7 @@ impl FileSettings {
             mail_limits,
             update: self.update.check()?,
             script: self.script.check()?,
+            mail: self.mail.check()?,
             watchdog: self.watchdog.check()?,
             freshness: in_range("freshness_days", self.freshness_days, "days", 1..=365)?
                 .and_then(|days| i64::try_from(days).ok())
@@ -490,6 +494,7 @@ impl FileSettings {
             traps: FileTraps::of(&settings.traps),
             second_ways: FileSecondWays::of(&settings.second_ways),
             limits: FileLimits::of(&settings.limits),
+            mail: FileMail::of(&settings.mail),
             update: FileUpdate::of(&settings.update),
             script: FileScript::of(&settings.script),
             watchdog: FileWatchdog::of(&settings.watchdog),
