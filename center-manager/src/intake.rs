@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use mailfmt::crypto::{ChannelKey, Credential, Direction};
 use mailfmt::enrolment::CodeId;
 use mailfmt::envelope::{self, OpenError, OpenedEnvelope};
-use mailfmt::mail::{Bounce, Classified, JunkReason, Parcel, classify};
+use mailfmt::mail::returned::Returned;
+use mailfmt::mail::{Classified, Condensed, JunkReason, Large, Mangled, Mangling, Parcel, classify};
 use mailfmt::message::Family;
 use mailfmt::{AgentId, CenterId, Limits, Message, MessageId, Report};
 use std::collections::{BTreeMap, HashMap};
@@ -129,8 +130,11 @@ pub enum Verdict {
         /// Why it does not open.
         reason: Discard,
     },
-    /// A mail of ours could not be delivered. Not authenticated: only a hint, and an authentic answer overrules it.
-    Bounce(Bounce),
+    /// A bounce, a warning, an automatic answer. Not authenticated: only a hint, and an authentic answer overrules it.
+    Returned(Box<Returned>),
+    /// Looks like a mail of an appliance, but a gateway left no message in it. Not authenticated: counted and told, and a
+    /// reason to send that appliance armoured text.
+    Mangled(Mangled),
     /// Counted and thrown away; never answered.
     Discarded(Discard),
 }
@@ -165,8 +169,8 @@ pub struct Arrived {
 pub enum Discard {
     /// Not one of ours.
     Junk(JunkReason),
-    /// Out of office, read receipt, list mail.
-    AutoReply,
+    /// A mail of an appliance of which a gateway left no whole message.
+    Mangled(Mangling),
     /// Looks like ours, but is cut or damaged outside the encrypted part.
     Damaged,
     /// Says it comes from an appliance that we do not know.
@@ -195,7 +199,7 @@ impl Discard {
             Self::Junk(JunkReason::TooLarge) => "junk: too large",
             Self::Junk(JunkReason::Unreadable) => "junk: not a mail",
             Self::Junk(JunkReason::Foreign) => "junk: no message of ours",
-            Self::AutoReply => "automatic reply",
+            Self::Mangled(how) => how.as_str(),
             Self::Damaged => "damaged",
             Self::UnknownSender => "unknown sender",
             Self::UnknownCode => "unknown code",
@@ -220,11 +224,37 @@ impl std::fmt::Display for Discard {
 pub fn judge(raw: &[u8], keyring: &Keyring, limits: &Limits, now: Timestamp) -> Verdict {
     let attachment = match classify(raw, limits) {
         Classified::Ours { attachment } => attachment,
-        Classified::Bounce(bounce) => return Verdict::Bounce(bounce),
-        Classified::AutoReply => return Verdict::Discarded(Discard::AutoReply),
+        Classified::Returned(returned) => return Verdict::Returned(returned),
+        Classified::Mangled(mangled) => return Verdict::Mangled(mangled),
         Classified::Junk(reason) => return Verdict::Discarded(Discard::Junk(reason)),
     };
-    let Ok(parcel) = Parcel::split(&attachment, limits) else {
+    judge_attachment(&attachment, keyring, limits, now)
+}
+
+/// The same of a large mail that was read in pieces: what is left of it, and the beginning of what went aside.
+#[must_use]
+pub fn judge_large(
+    large: &Large,
+    condensed: &Condensed,
+    aside: &[u8],
+    keyring: &Keyring,
+    limits: &Limits,
+    now: Timestamp,
+) -> Verdict {
+    match large {
+        Large::Ours(place) => {
+            let begins = usize::try_from(place.start).unwrap_or(usize::MAX);
+            let ends = usize::try_from(place.end).unwrap_or(usize::MAX).min(aside.len());
+            judge_attachment(aside.get(begins..ends).unwrap_or_default(), keyring, limits, now)
+        }
+        Large::Small(Classified::Junk(reason)) => Verdict::Discarded(Discard::Junk(*reason)),
+        // What is left is small, and is judged the same once more.
+        Large::Small(_) | Large::Unclear => judge(condensed.mail(), keyring, limits, now),
+    }
+}
+
+fn judge_attachment(attachment: &[u8], keyring: &Keyring, limits: &Limits, now: Timestamp) -> Verdict {
+    let Ok(parcel) = Parcel::split(attachment, limits) else {
         return Verdict::Discarded(Discard::Damaged);
     };
     if parcel.claimed.header.family == Family::Enrolment {

@@ -19,6 +19,7 @@ pub mod latest;
 pub mod ledger;
 pub mod release;
 pub mod report;
+pub mod returned;
 pub mod rollout;
 pub mod roots;
 pub mod rotation;

@@ -2,21 +2,21 @@
 
 use super::alarms::{self, NewAlarm};
 use super::census;
-use super::columns::{At, Id, count, parsed, uncount};
+use super::columns::{At, Id, count, uncount};
 use super::enrolment::{self, ContactStep, Desk};
 use super::outbox::{self, NewMail, Priority};
 use super::standing::{self, Heard};
-use super::{Db, DbError, devices, epochs, inventory, ledger, parts, rotations};
+use super::{Db, DbError, devices, epochs, inventory, ledger, parts, returned, rotations};
 use crate::clones::{self, Boots, Finding, OnClone};
 use crate::enrolment::AdmissionTerms;
 use crate::filing::{Change, changes};
 use crate::intake::{Arrived, Discard, KeyStanding, Verdict};
-use crate::rollout::{self, TransportOutcome};
+use crate::rollout;
 use crate::words;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;
 use mailfmt::lineage::Sighting;
-use mailfmt::mail::{Bounce, BounceAction};
+use mailfmt::mail::returned::{Cause, Kind};
 use mailfmt::message::VersionRequest;
 use mailfmt::message::command::PingRequest;
 use mailfmt::message::report::{AlarmReport, HealthReport, VersionReportMessage};
@@ -40,9 +40,15 @@ pub enum Filed {
         /// Reception number of the first one.
         number: u64,
     },
-    /// A mail of ours could not be delivered; this many recipients were marked.
-    Bounce {
-        /// Recipients marked.
+    /// A bounce, a warning, an automatic answer.
+    Returned {
+        /// What it is.
+        kind: Kind,
+        /// Why our mail did not arrive.
+        cause: Option<Cause>,
+        /// The appliance that it is about, or the first of them.
+        agent: Option<AgentId>,
+        /// Recipients of our messages that stand otherwise now.
         marked: usize,
     },
     /// A word under a provisional code.
@@ -125,9 +131,8 @@ impl<R: Random> Filing<'_, R> {
                 enrolment::file_knock(self.transaction, *code, message, reason.as_str(), self.now)?;
                 self.discard(*reason)
             }
-            Verdict::Bounce(bounce) => {
-                Ok(Filed::Bounce { marked: mark_bounce(self.transaction, bounce, self.now)? })
-            }
+            Verdict::Returned(returned) => returned::file(self.transaction, returned, self.now),
+            Verdict::Mangled(mangled) => self.discard(Discard::Mangled(mangled.how)),
             Verdict::Discarded(reason) => self.discard(*reason),
         }
     }
@@ -528,47 +533,6 @@ fn repeat(transaction: &Connection, arrived: &Arrived) -> Result<Option<Journale
         })
         .optional()?;
     Ok(journaled)
-}
-
-/// Message too big for the system, or message length exceeds the administrative limit (RFC 3463, 3.4 and 3.3).
-fn says_too_large(status: &str) -> bool {
-    matches!(status.trim(), "5.3.4" | "5.2.3")
-}
-
-/// A delivery report names our message and mostly the address. Without an address it can be attributed only when
-/// the message had one recipient. Only what is on its way is marked: an answer is stronger than a bounce.
-fn mark_bounce(transaction: &Transaction<'_>, bounce: &Bounce, now: Timestamp) -> Result<usize, DbError> {
-    let status = bounce.status.as_deref().unwrap_or_default();
-    let reason = words::plain(&format!("{status} {}", bounce.diagnostic));
-    let (state, outcome) = match bounce.action {
-        BounceAction::Failed => ("bounced", TransportOutcome::Bounced { reason: reason.clone() }),
-        BounceAction::Delayed => ("delayed", TransportOutcome::Delayed { reason: reason.clone() }),
-        BounceAction::Delivered => return Ok(0),
-    };
-    let mut mark = transaction.prepare_cached(
-        "UPDATE outbox_recipient SET state = ?2, changed = ?3, detail = ?4
-         WHERE outbox = (SELECT id FROM outbox WHERE message = ?1) AND state IN ('accepted', 'delayed')
-           AND (agent IN (SELECT agent FROM appliance WHERE lower(address) = lower(?5))
-                OR (?5 IS NULL AND 1 = (SELECT count(*) FROM outbox_recipient r
-                                        WHERE r.outbox = outbox_recipient.outbox)))
-         RETURNING agent",
-    )?;
-    let mut marked = 0usize;
-    for message in &bounce.messages {
-        let parameters = params![Id::of(message), state, At(now), reason, bounce.recipient];
-        let agents: Vec<AgentId> =
-            mark.query_map(parameters, |row| parsed(row, 0))?.collect::<Result<_, _>>()?;
-        for agent in &agents {
-            if bounce.status.as_deref().is_some_and(says_too_large) {
-                parts::learn_way_limit(transaction, message, agent)?;
-            }
-            if let Some(row) = parts::row_of(transaction, message)? {
-                parts::tell(transaction, row, agent, outcome.clone(), now)?;
-            }
-        }
-        marked = marked.saturating_add(agents.len());
-    }
-    Ok(marked)
 }
 
 #[cfg(test)]

@@ -259,12 +259,6 @@ pub(super) fn tell(
     rollout::on_transport(transaction, place.message, agent, &outcome, now)
 }
 
-/// The row of a message, for [`tell`].
-pub(super) fn row_of(connection: &Connection, message: &MessageId) -> Result<Option<OutboxId>, DbError> {
-    let mut statement = connection.prepare_cached("SELECT id FROM outbox WHERE message = ?1")?;
-    Ok(statement.query_row([Id::of(message)], |row| row.get(0).map(OutboxId)).optional()?)
-}
-
 /// An appliance says which parts of an order's package did not come: they are sent again, under their ids, as long as the order
 /// is valid. Returns how many wait to be sent now.
 pub(crate) fn send_again(

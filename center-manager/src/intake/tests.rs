@@ -2,6 +2,7 @@ use super::*;
 use crate::sample::{Posting, agent, counters, credential, jam, keyring, later, now, version};
 use mailfmt::Command;
 use mailfmt::crypto::Direction;
+use mailfmt::mail::returned::Kind;
 use proptest::prelude::*;
 
 fn verdict(raw: &[u8]) -> Verdict {
@@ -38,7 +39,8 @@ fn a_mail_that_is_none_of_ours_is_junk() {
 #[test]
 fn an_out_of_office_note_is_no_report() {
     let raw = b"From: a@b\r\nAuto-Submitted: auto-replied\r\nSubject: away\r\n\r\nI am away\r\n";
-    assert_eq!(discarded(raw), Discard::AutoReply);
+    let Verdict::Returned(returned) = verdict(raw) else { panic!("not told from a report") };
+    assert_eq!(returned.kind, Kind::AutoReply);
 }
 
 #[test]
@@ -119,8 +121,8 @@ fn a_bounce_tells_which_of_our_messages_came_back() {
         Final-Recipient: rfc822; agent1@site.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\
         --b\r\nContent-Type: text/rfc822-headers\r\n\r\n\
         Message-ID: <0102030405060708090a0b0c0d0e0f10.1@center.example>\r\n--b--\r\n";
-    let Verdict::Bounce(bounce) = verdict(raw) else { panic!("no bounce") };
-    assert_eq!(bounce.recipient.as_deref(), Some("agent1@site.example"));
+    let Verdict::Returned(bounce) = verdict(raw) else { panic!("no bounce") };
+    assert_eq!(bounce.recipients[0].address, "agent1@site.example");
     assert_eq!(bounce.messages.len(), 1);
 }
 

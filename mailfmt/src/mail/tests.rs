@@ -229,3 +229,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn our_mail_in_armoured_text_is_readable_and_gives_its_octets_back() {
+    let (header, attachment) = letter_and_attachment();
+    let letter = Letter {
+        from: "agent@site.example",
+        to: Some("center@center.example"),
+        header: &header,
+        date: now(),
+        sending: 1,
+    };
+    let raw = compose_as(Form::Armoured, &letter, &attachment);
+    let text = String::from_utf8(raw.clone()).unwrap();
+    assert!(text.is_ascii() && text.lines().all(|line| line.len() <= 78));
+    assert!(text.contains("The lines below are encrypted") && !text.contains("attached file"));
+    assert!(!text.contains("AGENT0000001"), "no id in the clear");
+    assert_eq!(classified(&raw), Classified::Ours { attachment: attachment.clone() });
+    assert_eq!(form_of(&raw), Form::Armoured);
+    assert_eq!(form_of(&compose_as(Form::Opaque, &letter, &attachment)), Form::Opaque);
+}
+
+#[test]
+fn an_armoured_mail_with_the_most_octets_for_its_size_is_no_larger() {
+    let (header, _) = letter_and_attachment();
+    let letter = Letter { from: "a@b.example", to: None, header: &header, date: now(), sending: 1 };
+    for octets in [64 << 10, 1_000_000] {
+        let most = octets_max(Form::Armoured, octets);
+        let raw = compose_as(Form::Armoured, &letter, &vec![7; most]);
+        assert!(raw.len() <= octets && octets - raw.len() < 4_000, "{} of {octets}", raw.len());
+    }
+    assert_eq!(octets_max(Form::Armoured, 50_000_000), octets_max(Form::Armoured, 6 << 20));
+}

@@ -18,7 +18,7 @@ use mailfmt::crypto::{ChannelKey, Direction, Random};
 use mailfmt::enrolment::{ProvisionalCode, Session, session};
 use mailfmt::envelope::{Addressee, Header, open, seal};
 use mailfmt::exchange::{EphemeralPublic, EphemeralSecret, Halves};
-use mailfmt::mail::{BounceAction, Classified, Letter, Parcel, classify, compose};
+use mailfmt::mail::{Classified, Letter, Parcel, classify, compose};
 use mailfmt::message::enrolment::{Admission, Enrolment, Hardware, Hello, Offer, Registration};
 use mailfmt::message::report::InventoryDevice;
 use mailfmt::message::{Family, Message};
@@ -276,11 +276,10 @@ impl Attempt {
                 self.open(parcel.envelope, &limits)
                     .map_or_else(Vec::new, |(message, header)| self.take(message, &header, now, random))
             }
-            Classified::Bounce(bounce)
-                if bounce.action == BounceAction::Failed
-                    && bounce.messages.contains(&self.sending.message) =>
+            Classified::Returned(returned)
+                if returned.kind.is_final_failure() && returned.messages.contains(&self.sending.message) =>
             {
-                vec![Action::Tell(Notice::Bounced { diagnostic: bounce.diagnostic }), Action::Delete]
+                vec![Action::Tell(Notice::Bounced { diagnostic: returned.words() }), Action::Delete]
             }
             _ => Vec::new(),
         }

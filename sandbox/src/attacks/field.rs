@@ -90,6 +90,7 @@ impl Field {
                 hello_name: None,
                 smtp_login: true,
                 mail_octets_max: None,
+                login: mailbox::Login::default(),
             }),
             password: Some(mail.password.clone().into()),
             release: Some(FirstRelease {
@@ -284,8 +285,8 @@ impl Field {
         let seen = |message| store.seen(message, center);
         Ok(match judge(raw, keys, seen, &context.settings.limits, &context.clock_state())? {
             Verdict::Junk(reason) => reason.to_string(),
-            Verdict::Bounce(_) => "bounce".to_owned(),
-            Verdict::AutoReply => "automatic answer".to_owned(),
+            Verdict::Returned(returned) => returned.kind.to_string(),
+            Verdict::Mangled(mangled) => mangled.how.to_string(),
             Verdict::Expired { .. } => "expired".to_owned(),
             Verdict::Undecided { .. } => "waits for a proven time".to_owned(),
             Verdict::Receipt { .. } => "receipt".to_owned(),

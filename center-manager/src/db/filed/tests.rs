@@ -8,6 +8,7 @@ use crate::sample::{
     version,
 };
 use mailfmt::crypto::Direction;
+use mailfmt::mail::returned::{Recipient, Returned, Standing, Status};
 use mailfmt::message::SupplyLevel;
 use mailfmt::{Command, Limits, Nonce, envelope, sequence};
 
@@ -308,13 +309,23 @@ fn sent_to_both(world: &mut World) -> (OutboxId, MessageId) {
 }
 
 fn bounce(message: MessageId, recipient: Option<&str>) -> Verdict {
-    Verdict::Bounce(Bounce {
-        messages: vec![message],
-        recipient: recipient.map(ToOwned::to_owned),
-        action: BounceAction::Failed,
-        status: Some("5.1.1".to_owned()),
+    let recipient = recipient.map(|address| Recipient {
+        address: address.to_owned(),
+        original: None,
+        standing: Standing::Failed,
+        status: Status::read("5.1.1"),
+        cause: Some(Cause::NoSuchUser),
         diagnostic: "no such user".to_owned(),
-    })
+    });
+    Verdict::Returned(Box::new(Returned {
+        kind: Kind::Bounce,
+        cause: Some(Cause::NoSuchUser),
+        recipients: recipient.into_iter().collect(),
+        messages: vec![message],
+        tags: Vec::new(),
+        sender: None,
+        diagnostic: "no such user".to_owned(),
+    }))
 }
 
 fn states(world: &World, outbox: OutboxId) -> Vec<Transport> {
@@ -328,7 +339,10 @@ fn a_bounce_marks_the_recipient_that_it_names_and_an_answer_overrules_it() {
     let day = SignedDuration::from_hours(24);
     let verdicts = [bounce(id, Some("AGENT2@site.example"))];
     let filed = world.db.file(&verdicts, later(5), &rules(day), &mut Numbers::new(2)).unwrap();
-    assert_eq!(filed, [Filed::Bounce { marked: 1 }]);
+    assert!(
+        matches!(&filed[..], [Filed::Returned { kind: Kind::Bounce, marked: 1, agent: Some(marked), .. }] if *marked == agent(2)),
+        "{filed:?}"
+    );
     assert_eq!(states(&world, outbox), [Transport::Accepted, Transport::Bounced]);
     let mut answer = Posting::of(2, jam("e1"));
     answer.in_reply_to = Some(id);

@@ -117,7 +117,7 @@ fn a_report_of_non_delivery_that_quotes_a_large_mail_is_still_one() {
         "ab".repeat(16),
         String::from_utf8(quoted).unwrap()
     );
-    let Classified::Bounce(bounce) = same(raw.as_bytes(), 1_000) else { panic!() };
+    let Classified::Returned(bounce) = same(raw.as_bytes(), 1_000) else { panic!() };
     assert_eq!(bounce.messages.len(), 1);
 }
 
