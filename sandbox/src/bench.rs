@@ -13,9 +13,13 @@ mod footprint;
 mod forecast;
 mod ingest;
 mod ledger;
+mod mangles;
 mod package;
 mod powercut;
+mod rollout_blast;
+mod rollout_table;
 mod scrape;
+mod send;
 mod stranger;
 
 pub(crate) use stranger::inside as stranger_inside;
@@ -46,18 +50,26 @@ pub(crate) enum Name {
     /// seed; `LEDGER_SEED` names another. `silently_wrong`: series whose count is wrong where nobody is asked. `flagged_percent`:
     /// of the steps in which something happened that a plain difference cannot know, those that carry a finding.
     Ledger,
+    /// Every kind of our mails through everything that gateways do to mails.
+    Mangles,
     /// How fast, how gently and how cheaply a thousand printers are read.
     Scrape,
     /// An attack for every threat, a line each.
     Attacks,
     /// Power cuts at every durable change of an update and of a rollout.
     Powercut,
+    /// Handing receipts in to a real Postfix, beside smtp-source; `SEND_MAILS` names another number of them.
+    Send,
     /// From a code on paper to an appliance with twenty registered devices, by somebody who types.
     Stranger,
     /// How right recorded devices are read; paths behind it name folders of recordings.
     Accuracy,
     /// From a jam to the operator's table, with a trap and without; what a flood of jams makes of tickets.
     Faults,
+    /// How many appliances a bad package touches before its rollout stops itself.
+    RolloutBlast,
+    /// How long the operator waits for the version comparison report of up to 100,000 appliances.
+    RolloutTable,
     /// Looking for printers: forty of them, none, and such that take none of the first credentials.
     Discovery,
 }
@@ -137,12 +149,16 @@ pub(crate) fn run(
             Name::Flood => flood::run(now),
             Name::Forecast => forecast::run(now),
             Name::Ledger => ledger::run(),
+            Name::Mangles => mangles::run(now),
             Name::Attacks => attacks::run(),
             Name::Powercut => powercut::run(points),
             Name::Stranger => stranger::run(),
             Name::Faults => faults::run(),
             Name::Scrape => scrape::run(runtime),
+            Name::Send => send::run(now, runtime),
             Name::Discovery => discovery::run(now, runtime),
+            Name::RolloutBlast => rollout_blast::run(now),
+            Name::RolloutTable => rollout_table::run(now),
             Name::Accuracy => accuracy::run(&paths),
         };
         match measured {
@@ -170,16 +186,20 @@ impl Name {
             Self::Ledger => {
                 "3,000 counter series with wobbles, wraps, resets, exchanges, flips and clocks that are set"
             }
+            Self::Mangles => "every kind of mail through everything that gateways do to mails",
             Self::Attacks => "an attack for every threat, against the real code",
             Self::Forecast => "1,600 simulated printers with levels in steps of 1, 10, 20 and 25 %",
             Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
+            Self::RolloutBlast => "a thousand rollouts of a bad package, in virtual time",
+            Self::RolloutTable => "the operator's table of 100 to 100,000 appliances",
             Self::Accuracy => "recorded devices, each value beside what others read",
             Self::Faults => {
                 "a jam on its way to the operator, with a trap and without; two hundred jams in a row"
             }
             Self::Scrape => "a thousand recorded printers, read in full and looked at, beside two peers",
             Self::Discovery => "254 addresses with forty printers, with none, and with twelve that are shy",
+            Self::Send => "10,000 receipts into a real mail server, beside smtp-source",
             Self::Stranger => "a new box, a code on paper, a real mail server, and somebody who types",
         }
     }

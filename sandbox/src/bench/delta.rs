@@ -7,7 +7,7 @@ use super::package::trusted_root;
 use super::{Figure, mb_per_s, median, octets_f64};
 use anyhow::{Context as _, ensure};
 use center_manager::rollout::{
-    Post, Release, Rollout, RolloutId, Target, TargetEvent, Targets, Timing, perform, plan,
+    Course, Post, Release, Rollout, RolloutId, Stand, Target, TargetEvent, Targets, Timing, perform, plan,
 };
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::ContentKey;
@@ -170,12 +170,14 @@ fn center_sends_whole(now: Timestamp) -> anyhow::Result<bool> {
         retries: 0,
         package_expires: now + SignedDuration::from_hours(24),
         started: now,
+        course: Course::at_once(),
+        stand: Stand::begun(now),
         finished: None,
     };
     let agents: [AgentId; 2] = ["AGENT0000001".parse()?, "AGENT0000002".parse()?];
     let [refusing, _] = &agents;
     let mut targets: Targets =
-        agents.iter().map(|agent| (agent.clone(), Target::new(agent.clone()))).collect();
+        agents.iter().map(|agent| (agent.clone(), Target::new(agent.clone(), 0))).collect();
     let mut random = sandbox::random();
     let mut sent = Vec::new();
     for minutes in 0..2 {
