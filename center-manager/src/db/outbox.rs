@@ -10,7 +10,9 @@
 //!    |-> refused (our mail server will never take it)      |-> expired (not sent in time)
 //! ```
 
+mod handing;
 mod listing;
+mod repeats;
 
 pub use listing::{OutboxFilter, OutboxLine};
 
