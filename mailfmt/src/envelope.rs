@@ -405,14 +405,23 @@ pub const START_OCTETS: usize = 512;
 pub fn announced_octets(start: &[u8], limits: &Limits) -> Result<usize, OpenError> {
     let mut reader = Reader::new(start);
     let start = parse_start(&mut reader, limits)?;
-    // Deflating adds five octets to each 16 KiB at worst, padding a quarter; then the trailer.
-    let ciphertext_max =
-        limits.payload_octets.saturating_add(limits.payload_octets / 2).saturating_add(64 << 10);
-    if start.ciphertext > ciphertext_max {
+    if start.ciphertext > ciphertext_max(limits) {
         return Err(OpenError::Damaged { field: "length" });
     }
     let blocks = start.recipients.saturating_mul(KEY_BLOCK_OCTETS);
     Ok(reader.consumed().saturating_add(blocks).saturating_add(start.ciphertext))
+}
+
+/// How long an envelope can be that is within the limits, in octets.
+#[must_use]
+pub fn octets_max(limits: &Limits) -> usize {
+    let blocks = limits.recipients.saturating_mul(KEY_BLOCK_OCTETS);
+    START_OCTETS.saturating_add(blocks).saturating_add(ciphertext_max(limits))
+}
+
+/// Deflating adds five octets to each 16 KiB at worst, padding a quarter; then the trailer.
+fn ciphertext_max(limits: &Limits) -> usize {
+    limits.payload_octets.saturating_add(limits.payload_octets / 2).saturating_add(64 << 10)
 }
 
 fn parse<'a>(octets: &'a [u8], limits: &Limits) -> Result<Parsed<'a>, OpenError> {

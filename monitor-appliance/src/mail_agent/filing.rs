@@ -20,9 +20,10 @@ use crate::trust::TrustError;
 use crate::update::UpdateState;
 use accepting::accept;
 use enclosed::Enclosed;
+use jiff::Timestamp;
 use mailfmt::lineage::Observation;
 use mailfmt::mail::returned::Cause;
-use mailfmt::mail::{Classified, Large};
+use mailfmt::mail::{Classified, Form, Large, Sign, Way, form_of};
 use mailfmt::message::receipt::Latest;
 use mailfmt::{Command, MessageId};
 pub(super) use parts::pursue;
@@ -102,6 +103,11 @@ pub(super) fn file_one(
     let to_appliance = held.to_appliance();
     let judge_keys = Keys { center, to_appliance: &to_appliance, trusted: held.trusted.as_ref() };
     let verdict = judge(raw, judge_keys, |message| store.seen(message, center), limits, &clock)?;
+    if verdict.authentic().is_some() && form_of(raw) == Form::Armoured {
+        // The center would not send it so if anything else got through: it is answered in kind.
+        let now = context.now();
+        store.change(|change| learn_everywhere(change, context, &Sign::CameArmoured, now))?;
+    }
     file_verdict(store, context, keys, &clock, verdict, None, junk)
 }
 
@@ -186,6 +192,13 @@ fn file_verdict(
                 );
             }
             junk.note(mangled.how.as_str());
+            if junk.counts_mangled() {
+                let sign = Sign::Mangled(mangled.how);
+                store.change(|change| {
+                    change.count_mangled(mangled.how)?;
+                    learn_everywhere(change, context, &sign, now)
+                })?;
+            }
             Ok(Filed::Junk)
         }
         Verdict::Returned(returned) => {
@@ -225,6 +238,9 @@ fn file_verdict(
                 }
                 let handed_in = change.handed_in(receipt.report)?;
                 let settled = change.settle(receipt.report, receipt.number, now)?;
+                if settled {
+                    tell_way(change.learn_arrival(receipt.report, now)?, now);
+                }
                 // A copy proves nothing: who holds it back could pass an old time off as the present one.
                 let known = if settled {
                     let evidence = Evidence::Receipt { received: receipt.received, handed_in };
@@ -284,6 +300,26 @@ fn file_verdict(
     }
 }
 
+/// A sign about the way to and from the center, whichever mail account it goes by.
+fn learn_everywhere(
+    change: &Change<'_>,
+    context: &Context,
+    sign: &Sign<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for entry in &context.settings.accounts {
+        tell_way(change.learn_way(&entry.account.name, sign, now)?, now);
+    }
+    Ok(())
+}
+
+/// Once, when another form is used from now on.
+pub(super) fn tell_way(learned: Option<Way>, now: Timestamp) {
+    if let Some(way) = learned.filter(|way| way.since == Some(now)) {
+        tracing::warn!(reason = way.reason, "reports go out as {} from now on", way.form);
+    }
+}
+
 fn learn(store: &mut Store, context: &Context, evidence: &Evidence) -> Result<(), StoreError> {
     let reading = context.reading();
     let known = store.change(|change| change.learn_time(evidence, &reading))?;
@@ -312,6 +348,8 @@ pub(super) struct Discarded {
     copies: u32,
     /// Lines of the log that these mails have had.
     lines: u32,
+    /// Mails among them that a gateway mangled.
+    mangled: u32,
 }
 
 impl Discarded {
@@ -323,6 +361,12 @@ impl Discarded {
         let count = self.reasons.entry(reason.to_owned()).or_default();
         *count = count.saturating_add(1);
         self.uncounted = self.uncounted.saturating_add(1);
+    }
+
+    /// Whether one more mangled mail is counted for the center: anybody can write such mails.
+    fn counts_mangled(&mut self) -> bool {
+        self.mangled = self.mangled.saturating_add(1);
+        self.mangled <= Self::LINES_MAX
     }
 
     fn may_tell(&mut self) -> bool {
