@@ -249,14 +249,13 @@ impl Inbox {
 
 /// Makes a waiting session ready for commands, or finds out that it is gone.
 async fn resume(session: &mut ImapSession<PostStream>) -> Result<(), FetchError> {
-    let idled = session.is_idling();
     session.end_wait(ANSWER_MAX).await?;
     session.take_surprise();
-    if !idled {
-        // Nothing was said to the server for long.
-        tokio::time::timeout(ANSWER_MAX, session.noop())
+    if !session.has_news() {
+        // Where nothing was told, there may be mail all the same, and some servers show it only to who opens the mailbox anew.
+        tokio::time::timeout(ANSWER_MAX, session.select_again())
             .await
-            .map_err(|_| FetchError::Timeout { during: "NOOP" })??;
+            .map_err(|_| FetchError::Timeout { during: "selecting INBOX" })??;
     }
     Ok(())
 }

@@ -14,7 +14,8 @@ use mailbox::{Account, AccountSettings, FetchSession, Limits, Password, Protocol
 use play::{ONE_AT_A_TIME, all_receipted, jams_become, reports, text};
 use sandbox::printers::{Printer, PrinterSettings, Recording};
 use sandbox::world::{
-    Fetch, MailSite, NewBox, PATIENCE, Paper, Site, Stage, entries, eventually, printer_name,
+    Door, Fetch, MailSite, NewBox, PATIENCE, Paper, Protection, Site, Stage, entries, eventually,
+    printer_name,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -150,14 +151,21 @@ fn the_first_is_suspended_and_readmitted(stage: &mut Stage) -> anyhow::Result<()
 
 /// Removes what others left in a mailbox.
 async fn empty(mail: &MailSite, address: &str) {
-    let server = |port| Server { host: mail.host.clone(), port, security: Security::Tls };
+    let server = |door: Door| {
+        let security = match door.protection {
+            Protection::Tls => Security::Tls,
+            Protection::Starttls => Security::StartTls,
+            Protection::Plain => Security::Plain,
+        };
+        Server { host: mail.host.clone(), port: door.port, security }
+    };
     let settings = AccountSettings {
         name: "real".to_owned(),
         address: address.to_owned(),
         username: address.to_owned(),
-        smtp: server(mail.smtp.port),
+        smtp: server(mail.smtp),
         fetch: Protocol::Imap,
-        fetch_server: server(mail.imap.port),
+        fetch_server: server(mail.imap),
         ca_file: mail.ca_file.clone(),
         hello_name: None,
         smtp_login: true,

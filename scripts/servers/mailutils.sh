@@ -6,6 +6,8 @@ mailutils_offers() { echo pop3 pop3s imap imaps; }
 mailutils_delivery() { echo maildir; }
 # Its pop3d knows USER and PASS only.
 mailutils_mechanisms() { case $1 in pop3) ;; *) echo PLAIN LOGIN ;; esac; }
+# Its imap4d offers IDLE, but tells nobody of new mail before the mailbox is opened anew.
+mailutils_idle() { echo mute; }
 
 mailutils_run() {
     local address crypted home

@@ -149,6 +149,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
         Ok(())
     }
 
+    /// Opens the mailbox anew. GNU Mailutils shows nobody who has it open the mail that came since, whatever is asked.
+    ///
+    /// # Errors
+    /// What ends the session.
+    pub(crate) async fn select_again(&mut self) -> Result<(), FetchError> {
+        let known = self.exists;
+        self.select().await?;
+        self.surprised |= self.exists > known;
+        Ok(())
+    }
+
     /// All mails with ids and sizes, at most [`Limits::listing_max`], the oldest first.
     ///
     /// # Errors

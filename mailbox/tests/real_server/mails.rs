@@ -24,9 +24,9 @@ pub(crate) fn nasty_mail(number: usize) -> Vec<u8> {
     mail
 }
 
-/// One of so many octets, in lines as of base64, with some dots in front.
-pub(crate) fn large_mail(octets: usize) -> Vec<u8> {
-    let mut mail = b"From: a@site.example\r\nTo: b@site.example\r\nSubject: large\r\nDate: Sat, 21 Nov 2026 12:00:00 +0000\r\nMessage-Id: <large@site.example>\r\nX-Number: 1000\r\n\r\n".to_vec();
+/// One of so many octets, in lines as of base64, with some dots in front. Cyrus drops a second mail of one Message-Id.
+pub(crate) fn large_mail(way: &str, octets: usize) -> Vec<u8> {
+    let mut mail = format!("From: a@site.example\r\nTo: b@site.example\r\nSubject: large\r\nDate: Sat, 21 Nov 2026 12:00:00 +0000\r\nMessage-Id: <large-{way}@site.example>\r\nX-Number: 1000\r\n\r\n").into_bytes();
     for line in 0..octets / 76 {
         let dot = if line % 7 == 0 { "." } else { "" };
         mail.extend_from_slice(format!("{dot}{line:074}\r\n").as_bytes());

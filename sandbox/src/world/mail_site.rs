@@ -85,7 +85,8 @@ impl MailSite {
         Ok((office, site))
     }
 
-    /// The server that the `MAILSERVER_*` variables name, as `scripts/mailserver` prints them; `None` when there are none.
+    /// The server that the `MAILSERVER_*` variables name, as `scripts/mailserver` and `scripts/servers/site` print them; `None`
+    /// when there are none. `MAILSERVER_GUARD=starttls` takes the doors where TLS begins by a command.
     ///
     /// # Errors
     /// When one of the variables is missing or no number.
@@ -97,12 +98,18 @@ impl MailSite {
         let port = |name: &str| -> anyhow::Result<u16> {
             text(name)?.parse().with_context(|| format!("{name} is no port"))
         };
-        let tls = |port| Door { port, protection: Protection::Tls };
+        let starttls = std::env::var("MAILSERVER_GUARD").is_ok_and(|guard| guard == "starttls");
+        let door = |tls: &str, plain: &str| -> anyhow::Result<Door> {
+            Ok(match starttls {
+                true => Door { port: port(plain)?, protection: Protection::Starttls },
+                false => Door { port: port(tls)?, protection: Protection::Tls },
+            })
+        };
         Ok(Some(Self {
             host,
-            smtp: tls(port("MAILSERVER_SMTPS_PORT")?),
-            pop3: tls(port("MAILSERVER_POP3S_PORT")?),
-            imap: tls(port("MAILSERVER_IMAPS_PORT")?),
+            smtp: door("MAILSERVER_SMTPS_PORT", "MAILSERVER_SUBMISSION_PORT")?,
+            pop3: door("MAILSERVER_POP3S_PORT", "MAILSERVER_POP3_PORT")?,
+            imap: door("MAILSERVER_IMAPS_PORT", "MAILSERVER_IMAP_PORT")?,
             ca_file: std::env::var_os("MAILSERVER_CA").map(PathBuf::from),
             site_domain: text("MAILSERVER_SITE_DOMAIN")?,
             center_domain: text("MAILSERVER_CENTER_DOMAIN")?,
