@@ -4,6 +4,7 @@ mod account;
 mod device;
 mod doctor;
 mod enrol;
+mod login;
 mod mail_servers;
 mod outbox;
 mod profiles;
@@ -61,6 +62,9 @@ enum Command {
     Status,
     /// Say of each thing that the appliance needs whether it works, and what to do.
     Doctor(doctor::Arguments),
+    /// Change how a mail account logs in.
+    #[command(subcommand)]
+    Account(login::Command),
     /// Read devices.
     #[command(subcommand)]
     Device(device::Command),
@@ -113,6 +117,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Code> {
             let findings = doctor::examine(&root, &arguments).await;
             let code = findings.code();
             print(format, &findings, code)
+        }
+        Command::Account(login::Command::Login(arguments)) => {
+            let changed = login::change(&root, &arguments).await?;
+            print(format, &changed, changed.code())
         }
         Command::Device(device::Command::Read(arguments)) => {
             let (shown, code) = device::read::read(&root, &arguments).await?;

@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use crate::system::now;
 use clap::Args;
 use jiff::Timestamp;
-use mailbox::{Account, OutgoingMail, Password, Protocol};
+use mailbox::{Account, OutgoingMail, Protocol};
 use mailfmt::trust::Root;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
@@ -125,7 +125,7 @@ fn show(checks: &Checks, format: Format, out: &mut dyn Write) -> anyhow::Result<
 }
 
 /// The causes of an error, and what to do about it where that is known.
-fn with_advice(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn with_advice(error: &(dyn std::error::Error + 'static)) -> String {
     let text = chain(error);
     mailbox::advice(error).map_or_else(|| text.clone(), |advice| format!("{text}; {advice}"))
 }
@@ -261,8 +261,8 @@ async fn accounts(args: &DoctorArgs, home: &Home, settings: &Settings, checks: &
     let limits = settings.mail_limits();
     for (index, account) in settings.accounts.iter().enumerate() {
         let name = &account.name;
-        let password = match Password::from_file(&home.password_file(index.saturating_add(1))) {
-            Ok(password) => password,
+        let account = match Account::open(account.clone(), &home.password_file(index.saturating_add(1))) {
+            Ok(account) => account,
             Err(error) => {
                 checks.add(&format!("{name}: password"), Err::<String, _>(chain(&error)));
                 continue;
@@ -272,15 +272,28 @@ async fn accounts(args: &DoctorArgs, home: &Home, settings: &Settings, checks: &
         if args.offline {
             continue;
         }
-        let account = Account::new(account.clone(), password);
+        if let mailbox::Login::OAuth2(_) = account.settings.login {
+            let token = account.access_token(&limits).await;
+            let found = token.map(|_| "there".to_owned()).map_err(|error| with_advice(&error));
+            checks.add(&format!("{name}: access token"), found);
+        }
         let fetched = mailbox::fetch::check_login(&account, &limits).await;
-        let found = fetched
-            .map(|report| format!("{}, {} mails in the mailbox", protocol(report.protocol), report.mails));
+        let found = fetched.map(|report| {
+            format!(
+                "{} by {}, {} mails in the mailbox",
+                protocol(report.protocol),
+                report.login,
+                report.mails
+            )
+        });
         checks.add(&format!("{name}: mail in"), found.map_err(|error| with_advice(&error)));
         let sent = if args.no_send {
             mailbox::smtp::check_login(&account, &limits)
                 .await
-                .map(|report| report.server_name)
+                .map(|report| match report.login {
+                    Some(way) => format!("{}, login by {way}", report.server_name),
+                    None => format!("{}, without a login", report.server_name),
+                })
                 .map_err(|error| with_advice(&error))
         } else {
             send_test(&account, settings).await

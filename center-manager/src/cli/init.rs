@@ -52,6 +52,10 @@ pub struct InitArgs {
     /// How the connection for sending is protected, where it differs.
     #[arg(long, value_enum)]
     pub smtp_security: Option<Protection>,
+    /// `password` for the strongest mechanism that the server offers, or one that it must offer: scram-sha-256, scram-sha-1,
+    /// cram-md5, plain, login. For access tokens: `account login` afterwards.
+    #[arg(long, value_name = "MECHANISM", value_parser = mailbox::Login::by_password, default_value = "password")]
+    pub login: mailbox::Login,
     /// The SMTP server takes mail without a login.
     #[arg(long)]
     pub no_smtp_login: bool,
@@ -156,7 +160,7 @@ fn settings(args: &InitArgs) -> anyhow::Result<String> {
         hello_name: None,
         smtp_login: !args.no_smtp_login,
         mail_octets_max: None,
-        login: mailbox::Login::default(),
+        login: args.login.clone(),
     };
     let file =
         SettingsFile { poll_secs: args.poll_secs, ..SettingsFile::new(&args.center, &args.address, account) };

@@ -1,5 +1,6 @@
 //! The mail account, by flags or by questions: the same for `setup` and `enrol`.
 
+use super::login::LoginArguments;
 use super::mail_servers::MailServers;
 use super::questions::Questions;
 use anyhow::{Context as _, bail};
@@ -19,7 +20,7 @@ pub(super) struct AccountArguments {
     /// Login name at the mail servers; the mail address if not given.
     #[arg(long)]
     pub(super) user: Option<String>,
-    /// File whose first line is the password; it is copied. `-` reads standard input.
+    /// File whose first line is the password, or the client secret for --oauth; it is copied. `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
     /// Server for sending.
@@ -43,6 +44,8 @@ pub(super) struct AccountArguments {
     /// Certificate authorities to trust besides the system's, PEM.
     #[arg(long, value_name = "FILE")]
     pub(super) ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) login: LoginArguments,
 }
 
 /// How the connections to a mail server are protected.
@@ -151,6 +154,7 @@ impl AccountArguments {
             smtp_security: if mixed { Some(tried.smtp.security.into()) } else { self.smtp_security },
             no_smtp_login: self.no_smtp_login,
             ca_file: self.ca_file.clone(),
+            login: self.login.clone(),
             ..Self::default()
         }
     }
@@ -180,7 +184,7 @@ impl AccountArguments {
             hello_name: None,
             smtp_login: true,
             mail_octets_max: None,
-            login: mailbox::Login::default(),
+            login: self.login.login()?.unwrap_or_default(),
         })
     }
 
@@ -245,7 +249,10 @@ impl AccountArguments {
             hello_name: before.and_then(|account| account.hello_name.clone()),
             smtp_login: !self.no_smtp_login && before.is_none_or(|account| account.smtp_login),
             mail_octets_max: None,
-            login: mailbox::Login::default(),
+            login: match self.login.login()? {
+                Some(login) => login,
+                None => before.map(|account| account.login.clone()).unwrap_or_default(),
+            },
         }))
     }
 

@@ -260,9 +260,16 @@ pub(super) async fn examine_account(
         findings
             .add(format!("{name}: name {}", server.host), limited(resolve(&server.host, server.port)).await);
     }
+    if let mailbox::Login::OAuth2(_) = settings.login {
+        let token = limited(async { Ok(account.access_token(limits).await.map(|_| "there".to_owned())?) });
+        findings.add(format!("{name}: access token"), token.await);
+    }
     let login = limited(async {
         let report = mailbox::smtp::check_login(account, limits).await?;
-        Ok(format!("{} takes our login", report.server_name))
+        Ok(match report.login {
+            Some(way) => format!("{} takes our login by {way}", report.server_name),
+            None => format!("{} takes mail without a login", report.server_name),
+        })
     });
     let login = login.await;
     let may_send = send && login.is_ok();
@@ -273,7 +280,7 @@ pub(super) async fn examine_account(
     }
     let login = limited(async {
         let report = mailbox::fetch::check_login(account, limits).await?;
-        Ok(format!("{} mails in the mailbox", report.mails))
+        Ok(format!("by {}; {} mails in the mailbox", report.login, report.mails))
     });
     let protocol = match settings.fetch {
         mailbox::Protocol::Pop3 => "POP3",

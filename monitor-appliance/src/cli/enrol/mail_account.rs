@@ -2,11 +2,12 @@
 
 use super::super::account::AccountArguments;
 use super::super::doctor::{Findings, examine_account};
+use super::super::login::needs_no_secret;
 use super::super::mail_servers::{MailServers, look_for};
 use super::super::questions::Questions;
 use super::super::{Code, Output as _};
 use anyhow::{Context as _, bail};
-use mailbox::{Account, AccountSettings, Password, TlsTime};
+use mailbox::{Account, AccountSettings, TlsTime};
 use monitor_appliance::clock::Known;
 use monitor_appliance::context::system_clock;
 use monitor_appliance::replace_file::replace_file;
@@ -47,17 +48,21 @@ pub(super) async fn account(
                 .or_else(|| before.clone())
                 .context("--address is missing")?,
         };
-        let needed = before.is_none() || !path.exists();
+        let without_secret = needs_no_secret(&settings.login);
+        let needed = !without_secret && (before.is_none() || !path.exists());
         let password = match &given {
             Some(password) => Some(password.clone()),
             None => arguments.password(needed, questions)?,
         };
         match password {
             Some(password) => replace_file(&path, password.as_bytes(), 0o600)?,
-            None if path.exists() => {}
+            None if path.exists() || without_secret => {}
             None => bail!("--password-file is missing"),
         }
         let account = opened(layout, settings.clone())?;
+        if let Err(error) = arguments.login.prepare(&account, &mailbox::Limits::default()).await {
+            eprintln!("{error:#}");
+        }
         let mut findings = Findings::default();
         eprintln!("Trying the mail account ...");
         examine_account(&mut findings, &account, &mailbox::Limits::default(), system_clock().wall, false)
@@ -94,8 +99,8 @@ async fn found_by_address(
 
 /// The account with its password. No word of the center has told the time yet, so the box's clock is not relied on.
 pub(super) fn opened(layout: &Layout, settings: AccountSettings) -> anyhow::Result<Account> {
-    let password = Password::from_file(&layout.resolve(Path::new(PASSWORD_FILE)))?;
-    Ok(Account::new(settings, password).with_clock(Arc::new(|| {
+    let account = Account::open(settings, &layout.resolve(Path::new(PASSWORD_FILE)))?;
+    Ok(account.with_clock(Arc::new(|| {
         let clock = Known::default().state(&system_clock());
         TlsTime { now: clock.now.into(), floor: Some(clock.earliest.into()), proven: clock.is_credible() }
     })))
