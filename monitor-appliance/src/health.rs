@@ -52,6 +52,7 @@ pub fn report(store: &Store, context: &Context) -> Result<HealthReport, StoreErr
         sequence_seen: store.sequence_seen(&context.settings.center)?,
         last_fetch: store.moment(Moment::LastFetch)?,
         standing: Some(standing(store, context)?),
+        mangled: store.mangled()?.into_iter().collect(),
     })
 }
 
@@ -83,6 +84,8 @@ pub fn enqueue(
 ) -> Result<(), StoreError> {
     change.uncount(Tally::ReportsExpired, report.reports_expired)?;
     change.uncount(Tally::Junk, report.junk)?;
+    let mangled: Vec<_> = report.mangled.iter().map(|(how, count)| (how.clone(), *count)).collect();
+    change.uncount_mangled(&mangled)?;
     change.note(Moment::LastHealth, context.now())?;
     change.enqueue(&context.outgoing(Report::Health(report), in_reply_to))?;
     Ok(())

@@ -32,6 +32,7 @@ mod supply;
 mod traps;
 mod tries;
 mod updates;
+mod ways;
 
 pub use collections::Wanted;
 pub use control::ScriptWish;
@@ -61,7 +62,7 @@ use std::time::{Duration, Instant};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 19] = [
+const MIGRATIONS: [&str; 20] = [
     include_str!("store/schema.sql"),
     include_str!("store/updates.sql"),
     include_str!("store/clock.sql"),
@@ -81,6 +82,7 @@ const MIGRATIONS: [&str; 19] = [
     include_str!("store/recall.sql"),
     include_str!("store/noticing.sql"),
     include_str!("store/returned.sql"),
+    include_str!("store/ways.sql"),
 ];
 
 /// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It

@@ -4,6 +4,7 @@
 
 mod accuracy;
 mod attacks;
+mod bigmail;
 mod delta;
 mod discovery;
 mod envelope;
@@ -44,6 +45,8 @@ pub(crate) enum Name {
     Footprint,
     /// One command amid 100,000 junk mails.
     Flood,
+    /// Memory that mails of 35 MB take, and 100,000 mails that wait; `BIGMAIL_MB` and `BIGMAIL_WAITING` name others.
+    Bigmail,
     /// When a supply will be empty, foretold for simulated printers whose truth is known.
     Forecast,
     /// Counter series with all that happens to counters: what is billed of them, beside a plain sum of differences. Prints its
@@ -147,6 +150,7 @@ pub(crate) fn run(
             Name::Ingest => ingest::run(now, runtime),
             Name::Footprint => footprint::run(),
             Name::Flood => flood::run(now),
+            Name::Bigmail => bigmail::run(),
             Name::Forecast => forecast::run(now),
             Name::Ledger => ledger::run(),
             Name::Mangles => mangles::run(now),
@@ -190,6 +194,7 @@ impl Name {
             Self::Attacks => "an attack for every threat, against the real code",
             Self::Forecast => "1,600 simulated printers with levels in steps of 1, 10, 20 and 25 %",
             Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
+            Self::Bigmail => "mails of 35 MB and full mailboxes, by IMAP and by POP3",
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
             Self::RolloutBlast => "a thousand rollouts of a bad package, in virtual time",
             Self::RolloutTable => "the operator's table of 100 to 100,000 appliances",

@@ -7,6 +7,7 @@ mod heads;
 mod lines;
 mod mime;
 mod stripping;
+pub mod trial;
 mod types;
 mod wrapping;
 

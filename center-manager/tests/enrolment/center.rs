@@ -246,7 +246,8 @@ impl Site {
         let addressees = [Addressee { key, sequence }];
         let sealed =
             envelope::seal_with(header, message, &addressees, &extras, &mut random(sequence + 7)).unwrap();
-        let letter = Letter { from: &self.address, to: Some(ADDRESS), header, date: header.created, sending: 1 };
+        let letter =
+            Letter { from: &self.address, to: Some(ADDRESS), header, date: header.created, sending: 1 };
         compose(&letter, &sealed)
     }
 
@@ -288,6 +289,7 @@ impl Site {
             sequence_seen: 0,
             last_fetch: None,
             standing: None,
+        mangled: Default::default(),
         });
         self.report(report)
     }

@@ -3,11 +3,11 @@
 //! What mail filters hold against a mail is left out: no empty or "undisclosed" To, no date of last week, no bare address as
 //! sender. `scripts/rspamd` shows what one of them says.
 
+use super::{Form, armour};
 use crate::envelope::Header;
 use crate::message::Family;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-
 use jiff::Timestamp;
 
 /// What a mail of ours says on the outside.
@@ -47,28 +47,13 @@ const BOUNDARY: &str = "=_part_of_a_device_monitor_message";
 /// No id, version or customer stands in it outside the attachment. Lines end in CRLF.
 #[must_use]
 pub fn compose(letter: &Letter<'_>, attachment: &[u8]) -> Vec<u8> {
-    let header = letter.header;
-    let domain = letter.from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
-    // A group without members (RFC 5322 section 3.4), with a name of its own: "undisclosed-recipients" is what spam has.
-    let to = letter.to.unwrap_or("Device monitors:;");
-    let date = letter.date.strftime("%a, %d %b %Y %H:%M:%S +0000");
-    let automatic = match header.family {
-        Family::Command | Family::Report | Family::Enrolment => "auto-generated",
-        Family::Receipt => "auto-replied",
-    };
     let head = format!(
-        "From: \"{name}\" <{from}>\r\nTo: {to}\r\nSubject: Device monitor {family}\r\nDate: {date}\r\n\
-         Message-ID: <{id}.{sending}@{domain}>\r\nAuto-Submitted: {automatic}\r\nMIME-Version: 1.0\r\n\
-         Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\r\n\r\n\
+        "{head}Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\r\n\r\n\
          --{BOUNDARY}\r\nContent-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{text}\r\n\
          --{BOUNDARY}\r\nContent-Type: application/octet-stream; name=\"message.bin\"\r\n\
          Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"message.bin\"\r\n\r\n",
-        name = name(header.family),
-        from = letter.from,
-        family = header.family,
-        id = header.message,
-        sending = letter.sending,
-        text = text(header.family),
+        head = head(letter),
+        text = text(letter.header.family),
     );
     let mut mail = head.into_bytes();
     let encoded = STANDARD.encode(attachment);
@@ -79,6 +64,59 @@ pub fn compose(letter: &Letter<'_>, attachment: &[u8]) -> Vec<u8> {
     }
     mail.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
     mail
+}
+
+/// The same in the form that is asked for; armoured text stands behind the text for people, and the mail has no parts.
+#[must_use]
+pub fn compose_as(form: Form, letter: &Letter<'_>, attachment: &[u8]) -> Vec<u8> {
+    match form {
+        Form::Opaque => compose(letter, attachment),
+        Form::Armoured => {
+            let text = text(letter.header.family).replace("The attached file is", "The lines below are");
+            let head = head(letter);
+            format!(
+                "{head}Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{text}\r\n{}",
+                armour::write(attachment)
+            )
+            .into_bytes()
+        }
+    }
+}
+
+/// The largest attachment that [`compose_as`] puts into a mail of at most `mail_octets` octets.
+#[must_use]
+pub fn octets_max(form: Form, mail_octets: usize) -> usize {
+    match form {
+        Form::Opaque => attachment_octets_max(mail_octets),
+        Form::Armoured => {
+            armour::plain_octets_max(mail_octets.min(ARMOURED_MAIL_MAX).saturating_sub(AROUND_MAX))
+        }
+    }
+}
+
+/// Largest armoured mail: a reader holds its text as a whole, where an attachment goes to the disk as it comes.
+const ARMOURED_MAIL_MAX: usize = 6 << 20;
+
+/// The headers up to `MIME-Version`.
+fn head(letter: &Letter<'_>) -> String {
+    let header = letter.header;
+    let domain = letter.from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+    // A group without members (RFC 5322 section 3.4), with a name of its own: "undisclosed-recipients" is what spam has.
+    let to = letter.to.unwrap_or("Device monitors:;");
+    let date = letter.date.strftime("%a, %d %b %Y %H:%M:%S +0000");
+    let automatic = match header.family {
+        Family::Command | Family::Report | Family::Enrolment => "auto-generated",
+        Family::Receipt => "auto-replied",
+    };
+    format!(
+        "From: \"{name}\" <{from}>\r\nTo: {to}\r\nSubject: Device monitor {family}\r\nDate: {date}\r\n\
+         Message-ID: <{id}.{sending}@{domain}>\r\nAuto-Submitted: {automatic}\r\nMIME-Version: 1.0\r\n",
+        name = name(header.family),
+        from = letter.from,
+        family = header.family,
+        id = header.message,
+        sending = letter.sending,
+    )
 }
 
 /// Who wrote it, for a person.

@@ -9,7 +9,7 @@ mod encodings;
 mod signed;
 mod tnef;
 
-use super::armour;
+use super::{Form, armour};
 use crate::envelope::{MAGIC, peek};
 use crate::limits::Limits;
 use mail_parser::{Message, MessageParser, PartType};
@@ -62,6 +62,28 @@ pub(super) fn buried(mail: &Message<'_>, raw: &[u8], limits: &Limits) -> Salvage
     search.layer(raw, 0);
     search.parts(mail, 0);
     search.end()
+}
+
+/// Armoured, if that is the only form in which something of ours is whole.
+pub(super) fn form_of(raw: &[u8]) -> Form {
+    let limits = Limits::default();
+    // Line 1 of the armour holds the same beginning behind its number.
+    let count = |wanted: &'static [u8]| encodings::places(raw, wanted).take(PLACES_MAX).count();
+    let (base64, in_armour) = (count(b"TUZFMQ"), count(b":AAABTUZFMQ"));
+    if base64 > in_armour || count(MAGIC) > 0 {
+        return Form::Opaque;
+    }
+    if in_armour > 0 {
+        return Form::Armoured;
+    }
+    let found = std::panic::catch_unwind(|| match MessageParser::default().parse(raw) {
+        Some(mail) => buried(&mail, raw, &limits),
+        None => Salvaged::Nothing,
+    });
+    match found {
+        Ok(Salvaged::Whole { armoured: true, .. }) => Form::Armoured,
+        _ => Form::Opaque,
+    }
 }
 
 struct Search<'a> {

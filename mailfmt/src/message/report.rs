@@ -207,6 +207,10 @@ pub struct HealthReport {
     /// Where the appliance stands in matters of trust.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
+    /// Mails of the center since the last health report of which a gateway left no message, by what was done to them
+    /// ([`Mangling`](crate::mail::Mangling)).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mangled: BTreeMap<String, u32>,
 }
 
 /// Where an appliance stands in matters of trust; part of every health report.

@@ -69,6 +69,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 junk: 4,
                 sequence_seen: (86_400 << 32) | 17,
                 last_fetch: Some(now()),
+                mangled: Default::default(),
                 standing: Some(Standing {
                     root_version: 3,
                     machine: "5f2b7c".into(),

@@ -6,6 +6,7 @@ mod noticing;
 mod traps;
 mod trust;
 mod update;
+mod ways;
 
 use super::Output;
 use super::doctor::is_alive;
@@ -29,6 +30,7 @@ pub(super) struct Status {
     last_fetch: Option<Timestamp>,
     last_send: Option<Timestamp>,
     noticing: Vec<noticing::Noticing>,
+    ways: ways::Ways,
     devices: Vec<Device>,
     faults: Vec<FaultRow>,
     reports_waiting: u32,
@@ -106,6 +108,7 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
         last_fetch: store.moment(Moment::LastFetch)?,
         last_send: store.moment(Moment::LastSend)?,
         noticing: noticing::look(context, &store)?,
+        ways: ways::look(&store)?,
         devices: inventory::watched(&store, &context.settings)?
             .iter()
             .map(device)
@@ -155,6 +158,7 @@ impl Output for Status {
             self.junk,
         );
         text += &noticing::text(&self.noticing);
+        text += &ways::text(&self.ways);
         text += &self.clock.text();
         text += &self.trust.text();
         text += &traps::text(self.traps.as_ref());

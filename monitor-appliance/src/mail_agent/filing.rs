@@ -210,7 +210,13 @@ fn file_verdict(
                     "a mail of ours {}", returned.words()
                 );
             }
-            store.change(|change| change.note_returned(&returned, now))?;
+            let refused = returned.words();
+            store.change(|change| {
+                if returned.cause == Some(Cause::ContentRefused) {
+                    learn_everywhere(change, context, &Sign::Rejected(&refused), now)?;
+                }
+                change.note_returned(&returned, now)
+            })?;
             Ok(Filed::Returned)
         }
         Verdict::Expired { authentic } => {

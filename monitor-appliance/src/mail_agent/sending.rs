@@ -1,5 +1,6 @@
 //! Sending what is due: sealed at the moment of sending, under the same id and sequence number each time.
 
+use super::filing::tell_way;
 use super::{Agent, MODULE, account_failed};
 use crate::context::system_random;
 use crate::outbox::{self, Step};
@@ -7,9 +8,10 @@ use crate::settings::Settings;
 use crate::store::{LoginWay, Moment, OutboxRow, StoreError, Work};
 use jiff::Timestamp;
 use mailbox::accounts::{Choice, Failure};
+use mailbox::smtp::ServerReply;
 use mailbox::{Account, OutgoingMail, RecipientOutcome, SendError, Submission};
 use mailfmt::envelope::{Addressee, Extras, Header, seal_with};
-use mailfmt::mail::{Letter, compose};
+use mailfmt::mail::{Form, Letter, Sign, compose_as, is_about_content};
 use mailfmt::message::Message;
 use mailfmt::sequence::Origin;
 use std::collections::VecDeque;
@@ -24,10 +26,15 @@ const COUNTERS_KIND: &str = "counters";
 
 /// How one sending ended.
 enum Sent {
-    /// The server has taken it over.
-    Taken,
+    /// The server has taken it over, in this form.
+    Taken(Form),
     /// The server does not take this mail; others it may.
-    Refused(String),
+    Refused {
+        /// Why.
+        reason: String,
+        /// Whether it is what is in the mail that it does not take.
+        content: bool,
+    },
     /// The server takes nothing just now.
     Unable(SendError),
 }
@@ -185,22 +192,32 @@ impl Agent {
             let now = self.context.now();
             let timers = &self.context.settings.timers;
             match sent {
-                Sent::Taken => {
-                    tracing::info!(message = %row.message, kind = row.kind, "report sent");
+                Sent::Taken(form) => {
+                    tracing::info!(message = %row.message, kind = row.kind, %form, "report sent");
+                    let account = account.settings.name.clone();
                     let release = self.release.clone();
                     let due = outbox::next_sending(row.sendings.saturating_add(1), timers, now);
                     self.store
                         .change(move |change| {
                             change.mark_sent(id, now, due)?;
+                            change.note_form(id, &account, form)?;
                             change.note(Moment::LastSend, now)?;
                             change.prove(Work::MailSend, &release, now)
                         })
                         .await?;
                 }
-                Sent::Refused(reason) => {
+                Sent::Refused { reason, content } => {
                     tracing::warn!(message = %row.message, kind = row.kind, reason, "the mail server refused a report");
                     let due = outbox::next_try(row.refusals.saturating_add(1), timers, now);
-                    self.store.change(move |change| change.mark_refused(id, &reason, due)).await?;
+                    let account = account.settings.name.clone();
+                    self.store
+                        .change(move |change| {
+                            if content {
+                                tell_way(change.learn_way(&account, &Sign::Rejected(&reason), now)?, now);
+                            }
+                            change.mark_refused(id, &reason, due)
+                        })
+                        .await?;
                 }
                 Sent::Unable(error) => return Ok(Err(error)),
             }
@@ -221,9 +238,10 @@ impl Agent {
         origin: Origin,
         message: &Message,
     ) -> Result<Sent, StoreError> {
-        let raw = match self.write_mail(account, row, origin, message) {
+        let form = self.form(account, row).await?;
+        let raw = match self.write_mail(account, row, origin, message, form) {
             Ok(raw) => raw,
-            Err(reason) => return Ok(Sent::Refused(reason)),
+            Err(reason) => return Ok(Sent::Refused { reason, content: false }),
         };
         let mail = OutgoingMail {
             return_path: Some(account.settings.address.clone()),
@@ -239,11 +257,27 @@ impl Agent {
             let now = self.context.now();
             self.store.change(move |change| change.begin_busy(MODULE, "sending counters", true, now)).await?;
         }
-        let sent = judge_sending(submission.send(&mail).await);
+        let sent = judge_sending(submission.send(&mail).await, form);
         if billing {
             self.store.change(|change| change.end_busy(MODULE)).await?;
         }
         Ok(sent)
+    }
+
+    /// In which form a report goes out now.
+    async fn form(&self, account: &Account, row: &OutboxRow) -> Result<Form, StoreError> {
+        let (account, id, now) = (account.settings.name.clone(), row.id, self.context.now());
+        self.store
+            .read(move |store| {
+                let (way, tried) = (store.way(&account)?, store.tried(id)?);
+                let form = way.next(tried, now);
+                if form == Form::Opaque && way.is_probe_due(now) {
+                    tracing::info!("an attachment is tried again, to see whether it gets through by now");
+                    store.change(|change| change.learn_way(&account, &Sign::Probed, now))?;
+                }
+                Ok(form)
+            })
+            .await
     }
 
     /// Seals and writes the mail: fresh keys each time, the same id and sequence number as ever.
@@ -253,6 +287,7 @@ impl Agent {
         row: &OutboxRow,
         origin: Origin,
         message: &Message,
+        form: Form,
     ) -> Result<Arc<[u8]>, String> {
         let settings = &self.context.settings;
         // The envelope keeps whole milliseconds, and so does the store.
@@ -271,7 +306,7 @@ impl Agent {
             date: self.context.now(),
             sending: row.sendings.saturating_add(row.refusals).saturating_add(1),
         };
-        Ok(Arc::from(compose(&letter, &sealed)))
+        Ok(Arc::from(compose_as(form, &letter, &sealed)))
     }
 }
 
@@ -285,24 +320,26 @@ fn center_address<'a>(settings: &'a Settings, row: &OutboxRow) -> &'a str {
     }
 }
 
-fn judge_sending(result: Result<Vec<(String, RecipientOutcome)>, SendError>) -> Sent {
+fn judge_sending(result: Result<Vec<(String, RecipientOutcome)>, SendError>, form: Form) -> Sent {
+    let refused = |reply: &ServerReply| Sent::Refused {
+        reason: reply.to_string(),
+        content: form == Form::Opaque && is_about_content(reply.enhanced.as_deref(), &reply.text),
+    };
     match result {
         Ok(outcomes) => {
             let refusal = outcomes.into_iter().find_map(|(_, outcome)| match outcome {
                 RecipientOutcome::Accepted => None,
-                RecipientOutcome::Refused(reply) | RecipientOutcome::Deferred(reply) => {
-                    Some(reply.to_string())
-                }
+                RecipientOutcome::Refused(reply) | RecipientOutcome::Deferred(reply) => Some(refused(&reply)),
             });
-            refusal.map_or(Sent::Taken, Sent::Refused)
+            refusal.unwrap_or(Sent::Taken(form))
         }
+        Err(SendError::Permanent(reply)) => refused(&reply),
         Err(
-            error @ (SendError::Permanent(_)
-            | SendError::TooLarge { .. }
+            error @ (SendError::TooLarge { .. }
             | SendError::EightBit
             | SendError::Address { .. }
             | SendError::NoRecipients),
-        ) => Sent::Refused(error.to_string()),
+        ) => Sent::Refused { reason: error.to_string(), content: false },
         Err(error) => Sent::Unable(error),
     }
 }

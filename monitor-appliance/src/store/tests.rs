@@ -49,6 +49,7 @@ fn health() -> Report {
         sequence_seen: 0,
         last_fetch: None,
         standing: None,
+        mangled: Default::default(),
     })
 }
 

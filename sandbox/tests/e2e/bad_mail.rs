@@ -263,6 +263,7 @@ fn health() -> Message {
         sequence_seen: 1,
         last_fetch: None,
         standing: None,
+        mangled: Default::default(),
     }))
 }
 
