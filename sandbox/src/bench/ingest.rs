@@ -3,7 +3,7 @@
 //!
 //! Every measurement has a mailbox of its own with the same 10,000 mails, and every one of ours a home of its own.
 
-mod mails;
+pub(super) mod mails;
 mod peers;
 pub(super) mod site;
 

@@ -17,11 +17,11 @@ use std::path::Path;
 const OWNER: u32 = 5000;
 
 /// The mails and whom they come from.
-pub(super) struct Load {
+pub(in super::super) struct Load {
     /// The center they are for.
-    pub(super) center: CenterId,
+    pub(in super::super) center: CenterId,
     /// The appliances, as the center must know them.
-    pub(super) appliances: Vec<NewAppliance>,
+    pub(in super::super) appliances: Vec<NewAppliance>,
     /// The ids of the reports, all different.
     pub(super) messages: BTreeSet<MessageId>,
     mails: Vec<Mail>,
@@ -39,7 +39,7 @@ impl Load {
     ///
     /// # Errors
     /// When a report cannot be sealed.
-    pub(super) fn make(reports: usize, appliances: usize, now: Timestamp) -> anyhow::Result<Self> {
+    pub(in super::super) fn make(reports: usize, appliances: usize, now: Timestamp) -> anyhow::Result<Self> {
         let mut random = sandbox::random();
         let center = CenterId::new("CENTER")?;
         let mut known = Vec::with_capacity(appliances);
@@ -89,7 +89,7 @@ impl Load {
     ///
     /// # Errors
     /// When files cannot be written or given to their owner.
-    pub(super) fn fill(&self, maildir: &Path) -> anyhow::Result<()> {
+    pub(in super::super) fn fill(&self, maildir: &Path) -> anyhow::Result<()> {
         let home = maildir.parent().context("a Maildir lies in a home")?;
         let domain = home.parent().context("a home lies in a domain")?;
         let folders = [domain, home, maildir].map(Path::to_path_buf);

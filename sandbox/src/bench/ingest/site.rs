@@ -93,6 +93,11 @@ impl MailSite {
         Ok(self.value("SMTP_PORT")?.parse()?)
     }
 
+    /// The port of its submission server with TLS from the first octet.
+    pub(in super::super) fn smtps_port(&self) -> anyhow::Result<u16> {
+        Ok(self.value("SMTPS_PORT")?.parse()?)
+    }
+
     /// As the programs of the sandbox's world are set up with it.
     pub(in super::super) fn as_world(&self) -> anyhow::Result<world::MailSite> {
         let door = |key| -> anyhow::Result<Door> {
