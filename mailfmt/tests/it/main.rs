@@ -8,6 +8,7 @@ mod format_paper;
 mod golden;
 mod in_parts;
 mod ledger;
+mod returned;
 mod samples;
 mod upkeep;
 mod version_report;

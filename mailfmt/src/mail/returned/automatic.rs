@@ -3,10 +3,7 @@
 use super::bounce_text::{addresses, is_daemon, words_of};
 use super::cause::Cause;
 use super::facts::{Facts, ReportPart};
-use super::phrases::{
-    AUTOREPLY_SUBJECTS, CHALLENGE, CHALLENGE_SUBJECTS, FILTER_SENDERS, FILTERED, FILTERED_SUBJECTS,
-    LIST_SENDERS, MODERATION, VACATION_SUBJECTS, VACATION_TEXTS,
-};
+use super::phrases::List;
 use super::{Found, Kind, Recipient, Standing};
 
 /// `Received` lines of a mail that goes round: RFC 5321, 6.3 asks servers to allow at least a hundred; no honest way has thirty.
@@ -39,23 +36,29 @@ pub(super) fn reports(facts: &Facts) -> Option<Found> {
     let outcome = disposition.rsplit(';').next().unwrap_or_default().trim();
     let word = outcome.split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
     let kind = match word {
+        // RFC 5429, 2.2.2: a Sieve filter may refuse by such a receipt.
+        "deleted" if facts.says_any(&["automatically rejected", "was rejected", "has been rejected", "refused"]) => {
+            let mut found = Found::of(Kind::Bounce, Some(Cause::PolicyRefused), &facts.subject_shown);
+            found.recipients = recipient(text, Standing::Failed);
+            return Some(found);
+        }
         "deleted" => Kind::DeletedUnread,
         "dispatched" | "processed" => Kind::Delivered,
         "denied" | "failed" => Kind::AutoReply,
-        "" if facts.subject_says(&["not read:", "ungelesen:", "non lu", "no leído", "non letto"]) => {
+        "" if facts.subject_says_any(&["not read:", "ungelesen:", "non lu", "no leído", "non letto"]) => {
             Kind::DeletedUnread
         }
         _ => Kind::Read,
     };
     let mut found = Found::of(kind, None, &facts.subject_shown);
-    let told = field(text, "final-recipient").or_else(|| field(text, "original-recipient"));
-    found.recipients = told
-        .iter()
-        .flat_map(|told| addresses(told))
-        .take(1)
-        .map(|address| plain(address, Standing::Delivered))
-        .collect();
+    found.recipients = recipient(text, Standing::Delivered);
     Some(found)
+}
+
+/// The recipient that a receipt names.
+fn recipient(text: &str, standing: Standing) -> Vec<Recipient> {
+    let told = field(text, "final-recipient").or_else(|| field(text, "original-recipient"));
+    told.iter().flat_map(|told| addresses(told)).take(1).map(|address| plain(address, standing)).collect()
 }
 
 fn plain(address: String, standing: Standing) -> Recipient {
@@ -91,11 +94,11 @@ fn is_delivered_twice(facts: &Facts) -> bool {
 
 /// Systems that hold a mail until a person has answered.
 pub(super) fn challenge(facts: &Facts) -> Option<Found> {
-    let by_header = facts.header_says("x-delivery-agent", &["tmda"]) && facts.says(&["confirm"])
+    let by_header = facts.header_says("x-delivery-agent", &["tmda"]) && facts.says_any(&["confirm"])
         || ["x-spamarrest", "x-boxtrapper", "x-challenge", "x-cr-hashedpuzzle-challenge", "x-asg-challenge"]
             .iter()
             .any(|name| facts.header(name).is_some());
-    (by_header || facts.subject_says(CHALLENGE_SUBJECTS) || facts.says(CHALLENGE))
+    (by_header || facts.subject_says(List::ChallengeSubjects) || facts.says(List::Challenge))
         .then(|| Found::of(Kind::Challenge, Some(Cause::PolicyRefused), &facts.subject_shown))
 }
 
@@ -106,16 +109,17 @@ pub(super) fn moderation(facts: &Facts) -> Option<Found> {
         || facts.header("x-mailman-version").is_some()
         || facts.header("x-listserver").is_some()
         || facts.header_says("x-loop", &["sympa"])
-        || LIST_SENDERS
+        || List::ListSenders
+            .words()
             .iter()
             .any(|name| user.ends_with(name) || user.starts_with(name.trim_start_matches('-')));
-    (by_list && facts.says(MODERATION))
+    (by_list && facts.says(List::Moderation))
         .then(|| Found::of(Kind::List, Some(Cause::PolicyRefused), &facts.subject_shown))
 }
 
 /// A filter that tells what it did, with a subject of its own.
 pub(super) fn filter_notice(facts: &Facts) -> Option<Found> {
-    let told = facts.subject_says(FILTERED_SUBJECTS) && (facts.says(FILTERED) || is_filter(facts));
+    let told = facts.subject_says(List::FilteredSubjects) && (facts.says(List::Filtered) || is_filter(facts));
     told.then(|| filtered(facts))
 }
 
@@ -125,11 +129,11 @@ pub(super) fn content_notice(facts: &Facts) -> Option<Found> {
         || facts.header_says("auto-submitted", &["auto-"])
         || is_daemon(facts)
         || is_filter(facts);
-    (facts.says(FILTERED) && by_itself).then(|| filtered(facts))
+    (facts.says(List::Filtered) && by_itself).then(|| filtered(facts))
 }
 
 fn is_filter(facts: &Facts) -> bool {
-    FILTER_SENDERS.iter().any(|name| facts.sender_user().contains(name))
+    List::FilterSenders.is_in(&facts.sender_user())
 }
 
 fn filtered(facts: &Facts) -> Found {
@@ -154,8 +158,8 @@ pub(super) fn reply(facts: &Facts) -> Option<Found> {
         || facts.header_says("x-post-messageclass", &["autoresponder"])
         || facts.header_says("x-ms-exchange-generated-message-source", &["mailbox rules agent"])
         || facts.header_says("delivered-by-the-graceful-genius", &["yes"])
-        || facts.subject_says(VACATION_SUBJECTS)
-        || facts.says(VACATION_TEXTS) && facts.header("in-reply-to").is_some();
+        || facts.subject_says(List::VacationSubjects)
+        || facts.says(List::VacationTexts) && facts.header("in-reply-to").is_some();
     answers.then(|| Found::of(Kind::AutoReply, None, &facts.subject_shown))
 }
 
@@ -174,7 +178,7 @@ pub(super) fn by_program(facts: &Facts) -> Option<Found> {
         || facts.header("x-fc-machinegenerated").is_some()
         || facts.header("feedback-id").is_some()
         || facts.has_null_return_path()
-        || facts.subject_says(AUTOREPLY_SUBJECTS)
+        || facts.subject_says(List::AutoreplySubjects)
         || is_daemon(facts);
     by_program.then(|| Found::of(Kind::AutoReply, None, &facts.subject_shown))
 }

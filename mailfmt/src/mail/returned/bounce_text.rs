@@ -2,9 +2,7 @@
 
 use super::cause::{Cause, fold, of_words};
 use super::facts::Facts;
-use super::phrases::{
-    BOUNCE, BOUNCE_SUBJECTS, DAEMONS, DELAY, DELAY_SUBJECTS, GIVEN_UP, NOT_RECIPIENTS, VACATION_SUBJECTS,
-};
+use super::phrases::List;
 use super::status::{Status, reply_code};
 use super::{Found, Kind, RECIPIENTS_MAX, Recipient, Standing, shortened};
 
@@ -12,11 +10,11 @@ use super::{Found, Kind, RECIPIENTS_MAX, Recipient, Standing, shortened};
 pub(super) fn read(facts: &Facts) -> Option<Found> {
     let failed_header = facts.header("x-failed-recipients");
     let daemon = is_daemon(facts);
-    let subject = facts.subject_says(BOUNCE_SUBJECTS) || facts.subject_says(DELAY_SUBJECTS);
+    let subject = facts.subject_says(List::BounceSubjects) || facts.subject_says(List::DelaySubjects);
     let says =
-        facts.says(BOUNCE) || is_delay(facts) || facts.report_type.as_deref() == Some("delivery-status");
+        facts.says(List::Bounce) || is_delay(facts) || facts.report_type.as_deref() == Some("delivery-status");
     let by_itself = facts.has_null_return_path() || facts.header("auto-submitted").is_some();
-    let vacation = facts.subject_says(VACATION_SUBJECTS);
+    let vacation = facts.subject_says(List::VacationSubjects);
     let is_bounce = failed_header.is_some()
         || daemon && (subject || says)
         || subject && (says || by_itself)
@@ -46,14 +44,19 @@ pub(super) fn read(facts: &Facts) -> Option<Found> {
 /// Whether the sender's address is one of a mail system.
 pub(super) fn is_daemon(facts: &Facts) -> bool {
     let user = facts.sender_user();
-    DAEMONS.iter().any(|name| {
+    List::Daemons.words().iter().any(|name| {
         user == *name || user.strip_prefix(name).is_some_and(|rest| rest.starts_with(['-', '+', '_', '.']))
     })
 }
 
 /// Whether it says that somebody still tries.
 pub(super) fn is_delay(facts: &Facts) -> bool {
-    (facts.subject_says(DELAY_SUBJECTS) || facts.says(DELAY)) && !facts.says(GIVEN_UP)
+    (facts.subject_says(List::DelaySubjects) || facts.says(List::Delay)) && !facts.says(List::GivenUp)
+}
+
+/// Whether its subject says so.
+pub(super) fn is_warning(facts: &Facts) -> bool {
+    facts.subject_says(List::DelaySubjects) && !facts.says(List::GivenUp)
 }
 
 /// Why, by the mail's own words.
@@ -69,7 +72,8 @@ pub(super) fn fitting(cause: Cause, standing: Standing) -> Cause {
     match (standing, cause) {
         (Standing::Failed, Cause::Temporary) => Cause::Expired,
         (Standing::Delayed, Cause::Expired) => Cause::Temporary,
-        (Standing::Delayed, Cause::Unknown) => Cause::Temporary,
+        // Whoever still tries does not believe that there is no such mailbox.
+        (Standing::Delayed, Cause::Unknown | Cause::NoSuchUser) => Cause::Temporary,
         (_, cause) => cause,
     }
 }
@@ -105,7 +109,7 @@ fn recipients(facts: &Facts) -> Vec<String> {
         let is_other = |address: &String| {
             let lower = address.to_ascii_lowercase();
             let user = lower.split('@').next().unwrap_or_default();
-            !own.contains(&lower) && !DAEMONS.contains(&user) && !NOT_RECIPIENTS.contains(&user)
+            !own.contains(&lower) && !List::Daemons.words().contains(&user) && !List::NotRecipients.words().contains(&user)
         };
         let mut alone = Vec::new();
         let mut any = Vec::new();

@@ -1,7 +1,7 @@
 //! Why a mail did not arrive: from the enhanced status, the SMTP reply and the texts that systems are known by.
 
 use super::WordError;
-use super::phrases::CAUSES;
+use super::phrases::causes;
 use super::status::{Status, reply_code};
 
 /// Why a mail did not arrive, or not yet.
@@ -112,7 +112,7 @@ impl Cause {
 /// What the words of a text say, whatever their case; `None` where they hold nothing known.
 pub(super) fn of_words(text: &str) -> Option<Cause> {
     let folded = fold(text);
-    CAUSES
+    causes()
         .iter()
         .find(|(_, phrases)| phrases.iter().any(|phrase| folded.contains(phrase)))
         .map(|(cause, _)| *cause)
@@ -153,7 +153,7 @@ fn certain(status: Status) -> Option<Cause> {
         (4, 7) if class == 5 => Cause::Expired,
         (4, 300 | 316) => Cause::Expired,
         (6, 1..=6) => Cause::ContentRefused,
-        (7, 20..=29) => Cause::PolicyRefused,
+        (7, 20..=29 | 124 | 129 | 133..=136 | 501..=799) => Cause::PolicyRefused,
         _ => return None,
     })
 }

@@ -13,7 +13,7 @@ pub(super) fn read(facts: &Facts) -> Option<Found> {
         return None;
     }
     // Some say of a delay that the action failed, and mean that this try did.
-    let is_warning = bounce_text::is_delay(facts);
+    let is_warning = bounce_text::is_warning(facts);
     if groups.len() == 1
         && let Some(group) = groups.first_mut()
         && group.standing == Standing::Failed

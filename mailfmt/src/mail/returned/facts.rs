@@ -1,6 +1,7 @@
 //! What is looked at of a mail, read once.
 
 use super::cause::fold;
+use super::phrases::List;
 use super::{TEXT_OCTETS, shortened};
 use crate::limits::Limits;
 use mail_parser::decoders::html::html_to_text;
@@ -108,14 +109,24 @@ impl Facts {
         })
     }
 
-    /// Whether subject or text hold one of these phrases.
-    pub(super) fn says(&self, phrases: &[&str]) -> bool {
-        phrases.iter().any(|phrase| self.folded.contains(phrase) || self.subject.contains(phrase))
+    /// Whether subject or text hold one of these words.
+    pub(super) fn says(&self, list: List) -> bool {
+        list.is_in(&self.folded) || list.is_in(&self.subject)
     }
 
-    /// Whether the subject holds one of these phrases.
-    pub(super) fn subject_says(&self, phrases: &[&str]) -> bool {
-        phrases.iter().any(|phrase| self.subject.contains(phrase))
+    /// The same for words that stand nowhere else.
+    pub(super) fn says_any(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.folded.contains(word)) || self.subject_says_any(words)
+    }
+
+    /// Whether the subject holds one of these words.
+    pub(super) fn subject_says(&self, list: List) -> bool {
+        list.is_in(&self.subject)
+    }
+
+    /// The same for words that stand nowhere else.
+    pub(super) fn subject_says_any(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.subject.contains(word))
     }
 
     /// The part of the sender's address before the `@`, in lower case.
