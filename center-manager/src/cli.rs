@@ -19,6 +19,7 @@ mod package;
 mod passphrase;
 mod ping;
 mod print;
+mod query;
 mod reports;
 mod returned;
 mod rollout;
@@ -104,6 +105,9 @@ pub enum Command {
     /// Send a package to many appliances and compare what they run afterwards.
     #[command(subcommand)]
     Rollout(rollout::RolloutCommand),
+    /// Save searches for appliances under a name.
+    #[command(subcommand)]
+    Query(query::QueryCommand),
     /// Show who did what, and check that nothing of it was changed.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -214,6 +218,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Key(command) => key::run(&command, &context, out),
         Command::Root(command) => root::run(&command, &context, out),
         Command::Rollout(command) => rollout::run(&command, &context, out),
+        Command::Query(command) => query::run(&command, &context, out),
         Command::Audit(command) => audit::run(&command, &context, out),
         Command::Versions(command) => versions::run(&command, &context, out),
         Command::Reports(args) => reports::run(&args, &context, out),

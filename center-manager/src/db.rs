@@ -19,6 +19,7 @@ pub mod noticing;
 pub mod outbox;
 pub mod packages;
 pub mod parts;
+pub mod queries;
 pub mod returned;
 pub mod rollouts;
 pub mod rotations;
@@ -52,6 +53,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/repeats.sql"),
     include_str!("db/returned.sql"),
     include_str!("db/noticing.sql"),
+    include_str!("db/queries.sql"),
 ];
 
 /// What can go wrong with the fleet database.

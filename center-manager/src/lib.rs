@@ -25,6 +25,7 @@ pub mod roots;
 pub mod rotation;
 #[cfg(test)]
 mod sample;
+pub mod selection;
 pub mod sending;
 pub mod serve;
 pub mod settings;

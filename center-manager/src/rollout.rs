@@ -26,6 +26,7 @@ mod course;
 mod hooks;
 mod judge;
 mod ladder;
+mod membership;
 mod plan;
 mod start;
 mod target;
@@ -41,6 +42,7 @@ pub use hooks::{
 };
 pub use judge::judge;
 pub use ladder::{PartsSent, Progress, Transport, TransportOutcome};
+pub use membership::{Added, Joining, MembershipError, add, joiners, take_out};
 pub use plan::{Post, PostKind, Step, Targets, next_wake, perform, plan, tallies};
 pub use start::{Draft, StartError, enclose, retry, start};
 pub use target::{Answer, Ask, Order, Target, TargetEvent, TargetState};

@@ -9,8 +9,9 @@ pub(super) use add::check_tags;
 use super::print::{self, Format, TableFormat};
 use super::{Context, Exit};
 use crate::db::alarms::Alarm;
-use crate::db::appliances::{Appliance, Selection};
+use crate::db::appliances::Appliance;
 use crate::db::rotations::RotationLine;
+use crate::selection::Selection;
 use crate::system::now;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -134,7 +135,7 @@ pub(super) fn run(
 }
 
 fn list(args: &ListArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let selection = Selection { agents: Vec::new(), tags: args.tags.clone() };
+    let selection = Selection { tags: args.tags.clone(), ..Selection::default() };
     let appliances = context.db()?.select(&selection)?;
     let names = ["agent id", "mail address", "version", "last heard", "state", "tags", "remarks (customer)"];
     let rows = appliances.iter().map(|appliance| {

@@ -5,6 +5,7 @@ mod course;
 mod watch;
 
 use super::print::{self, Format};
+use super::which::Which;
 use super::{Context, Exit, operator};
 use crate::db::Db;
 use crate::home;
@@ -16,6 +17,7 @@ use choose::StartArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use course::{ConductArgs, Word};
 use mailfmt::AgentId;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -40,6 +42,10 @@ pub enum RolloutCommand {
     Next(ConductArgs),
     /// Send no further package, and call back those that have not begun.
     Stop(ConductArgs),
+    /// Add appliances to a rollout, to its last wave.
+    Add(MembersArgs),
+    /// Take appliances out of a rollout that were not sent the package yet.
+    TakeOut(MembersArgs),
     /// List the courses that have a name.
     Courses(ListArgs),
     /// List all rollouts.
@@ -104,6 +110,17 @@ pub struct RetryArgs {
     pub agents: Vec<AgentId>,
 }
 
+/// Which rollout and which appliances.
+#[derive(Debug, Args)]
+pub struct MembersArgs {
+    /// The rollout's number; the newest if not given.
+    #[arg(long, value_name = "ROLLOUT")]
+    pub rollout: Option<RolloutId>,
+    /// Which appliances.
+    #[command(flatten)]
+    pub which: Which,
+}
+
 /// How to list.
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -124,6 +141,8 @@ pub(super) fn run(command: &RolloutCommand, context: &Context, out: &mut dyn Wri
         RolloutCommand::Resume(args) => course::conduct(Word::Resume, args, &mut db, out),
         RolloutCommand::Next(args) => course::conduct(Word::Next, args, &mut db, out),
         RolloutCommand::Stop(args) => course::conduct(Word::Stop, args, &mut db, out),
+        RolloutCommand::Add(args) => add(args, &mut db, out),
+        RolloutCommand::TakeOut(args) => take_out(args, &mut db, out),
         RolloutCommand::Courses(args) => course::list(args.format, out),
         RolloutCommand::List(args) => list(args, &db, out),
     }
@@ -244,6 +263,30 @@ fn retry(args: &RetryArgs, db: &mut Db, out: &mut dyn Write) -> anyhow::Result<E
         count => writeln!(out, "rollout {id}: {count} appliances begin again")?,
     }
     Ok(Exit::Done)
+}
+
+fn add(args: &MembersArgs, db: &mut Db, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let id = number(db, args.rollout)?;
+    let agents = agents(args, db)?;
+    let added = rollout::add(db, id, &agents, &operator(None), now())?;
+    write!(out, "rollout {id}: {} added", added.added.len())?;
+    match added.known {
+        0 => writeln!(out)?,
+        known => writeln!(out, ", {known} took part already")?,
+    }
+    Ok(Exit::Done)
+}
+
+fn take_out(args: &MembersArgs, db: &mut Db, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let id = number(db, args.rollout)?;
+    let agents = agents(args, db)?;
+    rollout::take_out(db, id, &agents, &operator(None), now())?;
+    writeln!(out, "rollout {id}: {} taken out", agents.len())?;
+    Ok(Exit::Done)
+}
+
+fn agents(args: &MembersArgs, db: &Db) -> anyhow::Result<BTreeSet<AgentId>> {
+    Ok(args.which.select(db)?.into_iter().map(|appliance| appliance.agent).collect())
 }
 
 fn list(args: &ListArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exit> {

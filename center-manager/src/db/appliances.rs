@@ -2,11 +2,12 @@
 
 use super::columns::{At, Id, maybe_parsed, maybe_time, parsed, time, uncount};
 use super::{Db, DbError};
+use crate::selection::Selection;
 use jiff::Timestamp;
 use mailfmt::crypto::Credential;
 use mailfmt::{AgentId, Digest, ModuleName, Nonce, SoftwareVersion, VersionReport};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A new appliance.
 #[derive(Debug, Clone)]
@@ -113,15 +114,6 @@ pub struct KnownVersion {
     pub checked: Timestamp,
 }
 
-/// Which appliances are meant.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
-    /// These ids; empty with no tag means all.
-    pub agents: Vec<AgentId>,
-    /// All that have one of these tags.
-    pub tags: Vec<String>,
-}
-
 const COLUMNS: &str = "a.agent, a.address, a.customer,
     (SELECT group_concat(tag, char(10)) FROM (SELECT tag FROM tag WHERE tag.agent = a.agent ORDER BY tag)),
     a.state, a.added, a.last_heard, a.software, a.version_checked, a.version_nonce, a.hardware,
@@ -158,6 +150,15 @@ fn read_appliance(row: &Row<'_>) -> rusqlite::Result<Appliance> {
         hardware: row.get(10)?,
         suspension,
     })
+}
+
+/// All appliances that were not removed, in order of their ids.
+pub(crate) fn all(connection: &Connection) -> Result<Vec<Appliance>, DbError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM appliance a WHERE a.state <> 'removed' ORDER BY a.agent"
+    ))?;
+    let rows = statement.query_map([], read_appliance)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// One appliance that was not removed.
@@ -213,11 +214,7 @@ impl Db {
     /// # Errors
     /// [`DbError::Sql`].
     pub fn appliances(&self) -> Result<Vec<Appliance>, DbError> {
-        let mut statement = self.read().prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM appliance a WHERE a.state <> 'removed' ORDER BY a.agent"
-        ))?;
-        let rows = statement.query_map([], read_appliance)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        all(self.read())
     }
 
     /// The appliances that are meant, in order of their ids.
@@ -226,17 +223,11 @@ impl Db {
     /// [`DbError::NoSuchAppliance`] for an id that does not exist, or [`DbError::Sql`].
     pub fn select(&self, selection: &Selection) -> Result<Vec<Appliance>, DbError> {
         let mut all = self.appliances()?;
-        if let Some(agent) =
-            selection.agents.iter().find(|agent| all.iter().all(|known| known.agent != **agent))
-        {
+        let known: BTreeSet<&AgentId> = all.iter().map(|appliance| &appliance.agent).collect();
+        if let Some(agent) = selection.agents.iter().find(|agent| !known.contains(agent)) {
             return Err(DbError::NoSuchAppliance { agent: agent.clone() });
         }
-        if !selection.agents.is_empty() || !selection.tags.is_empty() {
-            all.retain(|appliance| {
-                selection.agents.contains(&appliance.agent)
-                    || appliance.tags.iter().any(|tag| selection.tags.contains(tag))
-            });
-        }
+        all.retain(|appliance| selection.means(appliance));
         Ok(all)
     }
 

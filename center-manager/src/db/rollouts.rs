@@ -2,7 +2,9 @@
 
 use super::columns::{At, Id, json, maybe_json, maybe_parsed, maybe_time, parsed, time};
 use super::{Db, DbError};
-use crate::rollout::{Course, Draft, PostKind, Rollout, RolloutId, Stand, Target, Targets, Timing, Verdict};
+use crate::rollout::{
+    Course, Draft, Joining, PostKind, Rollout, RolloutId, Stand, Target, Targets, Timing, Verdict,
+};
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::package::PackageId;
 use mailfmt::{AgentId, MessageId, SoftwareVersion};
@@ -215,8 +217,9 @@ pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) ->
     let total = u32::try_from(draft.agents.len()).unwrap_or(u32::MAX);
     tx.prepare_cached(
         "INSERT INTO rollout (package, release, update_order, settle_secs, answer_timeout_secs, delivery_limit_secs,
-                              command_life_secs, retries, package_expires, started, wake, whole_order, course, stand)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13)",
+                              command_life_secs, retries, package_expires, started, wake, whole_order, course, stand,
+                              joining, joining_per_day)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         draft.order.package.to_string(),
@@ -232,6 +235,8 @@ pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) ->
         draft.whole.as_ref().map(text).transpose()?,
         text(&draft.course.fitted(total))?,
         text(&Stand::begun(started))?,
+        draft.joining.as_ref().map(|joining| text(&joining.selection)).transpose()?,
+        draft.joining.as_ref().map(|joining| joining.per_day),
     ])?;
     let id = RolloutId(tx.last_insert_rowid());
     let mut statement = tx
@@ -255,7 +260,8 @@ pub(crate) fn due(connection: &Connection, now: Timestamp) -> Result<Vec<Rollout
 pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, DbError> {
     let mut statement = connection.prepare_cached(
         "SELECT release, update_order, settle_secs, answer_timeout_secs, delivery_limit_secs, command_life_secs,
-                retries, package_expires, started, finished, whole_order, course, stand
+                retries, package_expires, started, finished, whole_order, course, stand,
+                joining, joining_per_day
          FROM rollout WHERE id = ?1",
     )?;
     let found = statement.query_row([id.0], |row| {
@@ -278,6 +284,12 @@ pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, Db
             whole: maybe_json(row, 10)?,
             course: maybe_json(row, 11)?.unwrap_or_else(Course::at_once),
             stand: maybe_json(row, 12)?.unwrap_or_else(|| Stand::begun(started)),
+            joining: maybe_json(row, 13)?
+                .map(|selection| {
+                    let per_day = row.get::<_, Option<u32>>(14)?.unwrap_or(u32::MAX);
+                    Ok::<_, rusqlite::Error>(Joining { selection, per_day })
+                })
+                .transpose()?,
         })
     });
     found.optional()?.ok_or(DbError::NoSuchRollout { number: id.0 })
@@ -352,6 +364,30 @@ pub(crate) fn target_of_mail(
         Ok((RolloutId(row.get(0)?), json(row, 1)?))
     });
     Ok(found.optional()?)
+}
+
+/// Writes a target that was added to a rollout.
+pub(crate) fn insert_target(connection: &Connection, id: RolloutId, target: &Target) -> Result<(), DbError> {
+    connection
+        .prepare_cached("INSERT INTO rollout_target (rollout, agent, mark, state) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![id.0, target.agent.as_str(), mark(target), text(target)?])?;
+    Ok(())
+}
+
+/// Forgets a target that was taken out; its history stays.
+pub(crate) fn delete_target(connection: &Connection, id: RolloutId, agent: &AgentId) -> Result<(), DbError> {
+    connection
+        .prepare_cached("DELETE FROM rollout_target WHERE rollout = ?1 AND agent = ?2")?
+        .execute(params![id.0, agent.as_str()])?;
+    Ok(())
+}
+
+/// How many targets have joined by themselves since `since`.
+pub(crate) fn joined_since(connection: &Connection, id: RolloutId, since: Timestamp) -> Result<u32, DbError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FROM rollout_event WHERE rollout = ?1 AND what = 'joined' AND at > ?2",
+    )?;
+    Ok(statement.query_row(params![id.0, At(since)], |row| row.get(0))?)
 }
 
 /// Writes a target's state.

@@ -1,9 +1,10 @@
 use super::*;
-use crate::db::appliances::{ApplianceState, Selection};
+use crate::db::appliances::ApplianceState;
 use crate::db::journal::JournalFilter;
 use crate::db::outbox::{NewMail, Priority, Transport, Try};
 use crate::intake::judge;
 use crate::sample::{Numbers, Posting, agent, fleet, jam, keyring, later, new_appliance, now, rules};
+use crate::selection::Selection;
 use jiff::SignedDuration;
 use mailfmt::{Command, Limits, Message, MessageId, sequence};
 use std::os::unix::fs::PermissionsExt as _;
@@ -177,12 +178,12 @@ fn appliances_are_selected_by_id_and_by_tag() {
     db.change_tags(&agent(2), &["tokyo".to_owned(), "pilot".to_owned()], &[]).unwrap();
     let select = |agents: &[AgentId], tags: &[&str]| -> Vec<AgentId> {
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        let selection = Selection { agents: agents.to_vec(), tags };
+        let selection = Selection { agents: agents.iter().cloned().collect(), tags, ..Selection::default() };
         db.select(&selection).unwrap().into_iter().map(|appliance| appliance.agent).collect()
     };
     assert_eq!(select(&[], &[]).len(), 3);
     assert_eq!(select(&[agent(3)], &["pilot"]), [agent(2), agent(3)]);
-    assert!(db.select(&Selection { agents: vec![agent(9)], tags: Vec::new() }).is_err());
+    assert!(db.select(&Selection { agents: [agent(9)].into(), ..Selection::default() }).is_err());
     assert_eq!(db.appliance(&agent(2)).unwrap().tags, ["pilot", "tokyo"]);
 }
 

@@ -172,7 +172,8 @@ pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
         Gate::Release => steps.push(Step::ReleaseWave),
         Gate::Hold { reason } => steps.push(Step::Hold { reason }),
     }
-    if !open && (!waiting || stand.is_stopped() || now >= rollout.package_expires) {
+    let comes = (waiting || rollout.joining.is_some()) && !stand.is_stopped();
+    if !open && (!comes || now >= rollout.package_expires) {
         steps.push(Step::Finish);
     }
     steps

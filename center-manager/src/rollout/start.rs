@@ -2,6 +2,7 @@
 
 use super::compare::Release;
 use super::course::Course;
+use super::membership::Joining;
 use super::plan::{Step, perform};
 use super::terms::{RolloutId, Timing};
 use crate::db::{Db, DbError, audit, rollouts};
@@ -27,6 +28,8 @@ pub struct Draft {
     pub retries: u32,
     /// In which waves it goes.
     pub course: Course,
+    /// Who joins while it runs.
+    pub joining: Option<Joining>,
     /// After this no appliance installs the package.
     pub package_expires: Timestamp,
     /// The targets.

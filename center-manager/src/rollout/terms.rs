@@ -2,6 +2,7 @@
 
 use super::compare::Release;
 use super::course::{Course, Stand};
+use super::membership::Joining;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::message::UpdateOrder;
 
@@ -42,6 +43,8 @@ pub struct Rollout {
     pub course: Course,
     /// How far it came on its course.
     pub stand: Stand,
+    /// Who joins while it runs.
+    pub joining: Option<Joining>,
     /// After this no appliance installs the package.
     pub package_expires: Timestamp,
     /// When it began.

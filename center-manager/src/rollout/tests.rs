@@ -108,6 +108,7 @@ impl Center {
             },
             retries: 0,
             course,
+            joining: None,
             package_expires: inspection.manifest.expires,
             agents: (1..=appliances).map(agent).collect(),
         };
@@ -512,6 +513,7 @@ fn a_rollout_of_an_expired_package_or_to_nobody_does_not_begin() {
         timing: center.db.rollout(center.id).unwrap().timing,
         retries: 0,
         course: Course::at_once(),
+        joining: None,
         package_expires: center.now,
         agents: [agent(1)].into(),
     };
@@ -524,5 +526,6 @@ fn a_rollout_of_an_expired_package_or_to_nobody_does_not_begin() {
     assert_eq!(center.db.rollouts().unwrap().len(), 1);
 }
 
+mod membership;
 mod parts;
 mod waves;

@@ -1,12 +1,14 @@
 //! Carrying plans out: rows in, plan, rows and mails out, in one transaction per rollout.
 
+use super::after;
 use super::course::Stand;
+use super::membership::{self, JOIN_LOOK, joiners};
 use super::plan::{Post, PostKind, Step, Targets, next_wake, perform, plan};
 use super::terms::{Rollout, RolloutId};
 use super::verdict::Verdict;
 use crate::db::outbox::{self, NewMail, Priority};
-use crate::db::{Db, DbError, audit, rollouts};
-use jiff::Timestamp;
+use crate::db::{Db, DbError, appliances, audit, rollouts};
+use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;
 use mailfmt::{AgentId, Command, Message};
 use rusqlite::Transaction;
@@ -35,6 +37,9 @@ fn advance(
 ) -> Result<usize, DbError> {
     let mut rollout = rollouts::load(tx, id)?;
     let mut targets = rollouts::targets(tx, id)?;
+    if join(tx, &rollout, &targets, now)? {
+        targets = rollouts::targets(tx, id)?;
+    }
     let mut changed = BTreeSet::new();
     let (removed, suspended) = rollouts::shut_out(tx, id)?;
     for target in targets.values_mut() {
@@ -67,8 +72,12 @@ fn advance(
         rollouts::save_stand(tx, id, &rollout.stand)?;
     }
     // What the next wave brings is planned at once.
-    let wake =
+    let mut wake =
         if rollout.stand.released > before.released { Some(now) } else { next_wake(&rollout, &targets) };
+    if rollout.joining.is_some() && rollout.finished.is_none() {
+        let look = after(now, JOIN_LOOK);
+        wake = Some(wake.map_or(look, |wake| wake.min(look)));
+    }
     rollouts::save_times(tx, id, rollout.finished, wake)?;
     Ok(steps.len())
 }
@@ -126,6 +135,20 @@ fn corrected(step: &Step, targets: &Targets) -> Option<String> {
         | Step::Stop { .. }
         | Step::Finish => None,
     }
+}
+
+/// Lets those take part that have come to be meant; whether there were any.
+fn join(tx: &Transaction<'_>, rollout: &Rollout, targets: &Targets, now: Timestamp) -> Result<bool, DbError> {
+    let Some(joining) = &rollout.joining else { return Ok(false) };
+    if !rollout.stand.sends() || rollout.finished.is_some() || now >= rollout.package_expires {
+        return Ok(false);
+    }
+    let day_ago = now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+    let today = rollouts::joined_since(tx, rollout.id, day_ago)?;
+    let fleet = appliances::all(tx)?;
+    let joiners = joiners(joining, rollout, |agent| targets.contains_key(agent), &fleet, today);
+    membership::insert(tx, rollout, &joiners, now, "joined")?;
+    Ok(!joiners.is_empty())
 }
 
 /// What the daemon did to the rollout as a whole.

@@ -85,6 +85,7 @@ impl World {
             },
             course: Course::at_once(),
             stand: Stand::begun(started),
+            joining: None,
             retries,
             package_expires: started + SignedDuration::from_hours(24 * 365),
             started,

@@ -8,7 +8,7 @@ use crate::db::appliances::Appliance;
 use crate::db::packages::StoredPackage;
 use crate::home;
 use crate::report::minute;
-use crate::rollout::{self, Draft, Release, RolloutId, StartError, Timing, Verdict};
+use crate::rollout::{self, Draft, Joining, Release, RolloutId, StartError, Timing, Verdict};
 use crate::system::{SystemRandom, now};
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -43,7 +43,7 @@ pub struct StartArgs {
     )]
     pub agents: Vec<AgentId>,
     /// To the failed appliances of this rollout.
-    #[arg(long, value_name = "ROLLOUT", conflicts_with_all = ["all", "tags", "agents", "agent_list"])]
+    #[arg(long, value_name = "ROLLOUT", conflicts_with_all = ["all", "tags", "agents", "agent_list", "list", "query", "customers", "running", "hardware"])]
     pub failed_of: Option<RolloutId>,
     /// Seconds between sending and asking for the version; the package's own time if not given.
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u32).range(0..=604_800))]
@@ -57,6 +57,13 @@ pub struct StartArgs {
     /// In which waves.
     #[command(flatten)]
     pub course: CourseArgs,
+    /// Let appliances join that come to be meant while it runs, such as newly enrolled ones; it then runs until the package
+    /// expires or somebody stops it.
+    #[arg(long, conflicts_with = "failed_of")]
+    pub joining: bool,
+    /// How many may join in 24 hours.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub joining_per_day: u32,
     /// Permit to go back to an older release, made by `package permit`.
     #[arg(long, value_name = "FILE")]
     pub permit: Option<PathBuf>,
@@ -80,9 +87,21 @@ pub(super) fn start(
     }
     let appliances = targets(args, db)?;
     let course = args.course.course()?;
+    let joining = match args.joining {
+        true => Some(Joining { selection: meant(args).selection(db)?, per_day: args.joining_per_day }),
+        false => None,
+    };
     let permit = args.permit.as_deref().map(|file| read_permit(file, &package)).transpose()?;
     let settle = args.settle.unwrap_or(package.manifest.rules.settle_secs);
     writeln!(out, "{}", preview(&package, &appliances, settle, args))?;
+    if let Some(joining) = &joining {
+        writeln!(
+            out,
+            "joining    {} a day at most, until the package expires: {}",
+            joining.per_day,
+            joining.selection.in_words()
+        )?;
+    }
     writeln!(out, "{}", course::preview(&course, u32::try_from(appliances.len()).unwrap_or(u32::MAX)))?;
     warn(context, db, &package, &appliances, out)?;
     if let Some(permit) = &permit {
@@ -117,6 +136,7 @@ pub(super) fn start(
         },
         retries: args.retries,
         course,
+        joining,
         package_expires: manifest.expires,
         agents: appliances.iter().map(|appliance| appliance.agent.clone()).collect(),
     };
@@ -169,6 +189,13 @@ fn stored_package(given: &str, context: &Context, db: &mut Db) -> anyhow::Result
     Ok(db.package(&package.id.to_string())?)
 }
 
+/// What was said in either way.
+fn meant(args: &StartArgs) -> Which {
+    let mut which = args.which.clone();
+    which.agents.extend(args.agents.iter().cloned());
+    which
+}
+
 fn targets(args: &StartArgs, db: &Db) -> anyhow::Result<Vec<Appliance>> {
     if let Some(id) = args.failed_of {
         db.rollout(id)?;
@@ -185,9 +212,8 @@ fn targets(args: &StartArgs, db: &Db) -> anyhow::Result<Vec<Appliance>> {
         }
         return Ok(appliances);
     }
-    let mut which = args.which.clone();
-    which.agents.extend(args.agents.iter().cloned());
-    if which.agents.is_empty() && which.tags.is_empty() && !which.all {
+    let which = meant(args);
+    if which.selection(db)?.is_empty() && !which.all {
         return Err(WrongUse(StartError::NoTargets.to_string()).into());
     }
     which.select(db)
