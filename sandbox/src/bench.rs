@@ -13,6 +13,7 @@ mod flood;
 mod footprint;
 mod forecast;
 mod ingest;
+mod latency;
 mod ledger;
 mod mangles;
 mod package;
@@ -53,6 +54,9 @@ pub(crate) enum Name {
     /// seed; `LEDGER_SEED` names another. `silently_wrong`: series whose count is wrong where nobody is asked. `flagged_percent`:
     /// of the steps in which something happened that a plain difference cannot know, those that carry a finding.
     Ledger,
+    /// From an emergency to its receipt, from a command to its answer: by IMAP IDLE and by POP3; `LATENCY_ROUNDS` names another number
+    /// of rounds than 100. `idle_*`: the slower of both ways at that percentile. `logins_per_hour`: the account with most.
+    Latency,
     /// Every kind of our mails through everything that gateways do to mails.
     Mangles,
     /// How fast, how gently and how cheaply a thousand printers are read.
@@ -152,6 +156,7 @@ pub(crate) fn run(
             Name::Flood => flood::run(now),
             Name::Bigmail => bigmail::run(),
             Name::Forecast => forecast::run(now),
+            Name::Latency => latency::run(runtime),
             Name::Ledger => ledger::run(),
             Name::Mangles => mangles::run(now),
             Name::Attacks => attacks::run(),
@@ -193,6 +198,7 @@ impl Name {
             Self::Mangles => "every kind of mail through everything that gateways do to mails",
             Self::Attacks => "an attack for every threat, against the real code",
             Self::Forecast => "1,600 simulated printers with levels in steps of 1, 10, 20 and 25 %",
+            Self::Latency => "emergencies and commands over a real Postfix and Dovecot, by IMAP IDLE and by POP3",
             Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
             Self::Bigmail => "mails of 35 MB and full mailboxes, by IMAP and by POP3",
             Self::Powercut => "the power goes in the middle of updates and of rollouts",

@@ -117,6 +117,12 @@ impl Center {
         Ok(())
     }
 
+    /// The daemon's process, while it runs.
+    #[must_use]
+    pub fn daemon_id(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Child::id)
+    }
+
     /// Ends the daemon as a service manager would.
     pub fn stop(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
