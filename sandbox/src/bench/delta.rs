@@ -172,6 +172,7 @@ fn center_sends_whole(now: Timestamp) -> anyhow::Result<bool> {
         started: now,
         course: Course::at_once(),
         stand: Stand::begun(now),
+        joining: None,
         finished: None,
     };
     let agents: [AgentId; 2] = ["AGENT0000001".parse()?, "AGENT0000002".parse()?];

@@ -172,6 +172,7 @@ fn one(agents: &BTreeSet<AgentId>, fleet: &Fleet, started: Timestamp) -> anyhow:
         retries: 0,
         course: course.fitted(FLEET),
         stand: Stand::begun(started),
+        joining: None,
         package_expires: started + SignedDuration::from_hours(24 * 90),
         started,
         finished: None,

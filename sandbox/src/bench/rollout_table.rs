@@ -136,6 +136,7 @@ fn make(path: &Path, fleet: u32, now: Timestamp) -> anyhow::Result<RolloutId> {
             begins: Some((1 << 32) + 1),
             key: KeyStanding::Only,
             created: now,
+            form: mailfmt::mail::Form::Opaque,
             report,
             payload: String::from_utf8(message.write())?,
         })));
@@ -210,6 +211,7 @@ fn begin(db: &mut Db, fleet: u32, good: &VersionReportMessage, now: Timestamp) -
         },
         retries: 0,
         course: Course::at_once(),
+        joining: None,
         package_expires: inspection.manifest.expires,
         agents: (1..=fleet).map(agent).collect::<anyhow::Result<_>>()?,
     };
