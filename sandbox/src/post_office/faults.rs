@@ -8,7 +8,7 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-pub use script::{Fault, Outage, Rule, Service, Stage, When};
+pub use script::{Fault, IdleFault, Outage, Rule, Service, Stage, When};
 
 /// What a rule can look at: one mail for one recipient, or one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,6 +213,7 @@ pub fn decide(rules: &[Rule], mail: Facts<'_>, luck: Luck) -> Fate {
             | Fault::Reject { .. }
             | Fault::SizeLimit { .. }
             | Fault::DropAfter { .. }
+            | Fault::Idle(_)
             | Fault::Slow { .. } => {}
         }
     }
@@ -233,6 +234,8 @@ pub struct Link {
     pub drop_after: Option<u64>,
     /// Never faster than this.
     pub octets_per_second: Option<u64>,
+    /// What becomes of IDLE.
+    pub idle: Option<IdleFault>,
 }
 
 /// What is wrong with a connection; of several rules of a kind the first counts.
@@ -243,6 +246,7 @@ pub fn link(rules: &[Rule], connection: Facts<'_>, luck: Luck) -> Link {
         match fault {
             Fault::Outage(outage) => link.outage = link.outage.or(Some(*outage)),
             Fault::DropAfter { octets } => link.drop_after = link.drop_after.or(Some(*octets)),
+            Fault::Idle(idle) => link.idle = link.idle.or(Some(*idle)),
             Fault::Slow { octets_per_second } => {
                 link.octets_per_second = link.octets_per_second.or(Some((*octets_per_second).max(1)));
             }

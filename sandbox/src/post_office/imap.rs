@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio_rustls::TlsAcceptor;
 
+use super::faults::IdleFault;
 use super::office::Office;
 use super::wire::{Gone, Line, WRITE_LARGE, Wire};
 
@@ -111,14 +112,37 @@ async fn fetch_all(wire: &mut Wire, dialog: &mut Dialog<'_>, work: &FetchWork) -
 
 /// Tells of changes until the client says DONE (RFC 2177).
 async fn idle(wire: &mut Wire, dialog: &mut Dialog<'_>, tag: &str) -> Result<(), Gone> {
+    let fault = wire.idle_fault();
+    if fault == Some(IdleFault::Refused) {
+        wire.put(format!("{tag} NO IDLE is not for you\r\n").as_bytes());
+        return Ok(());
+    }
     wire.put(b"+ idling\r\n");
-    let mut changes = dialog.changes();
+    match fault {
+        Some(IdleFault::SaysGoodBye) => {
+            wire.put(b"* BYE Until another time\r\n");
+            wire.close().await?;
+            return Err(Gone::Cut);
+        }
+        Some(IdleFault::EndsAtOnce) => {
+            wire.put(format!("{tag} OK IDLE was long enough\r\n").as_bytes());
+            return Ok(());
+        }
+        Some(IdleFault::FallsSilent) => loop {
+            wire.line(LINE_LIMIT).await?;
+        },
+        Some(IdleFault::Refused | IdleFault::NeverTells) | None => {}
+    }
+    let tells = fault.is_none();
+    let mut changes = dialog.changes().filter(|_| tells);
     loop {
         // Marked as seen before looking, so that nothing falls between.
         if let Some(changes) = &mut changes {
             changes.mark_unchanged();
         }
-        dialog.tell_changes(wire.output());
+        if tells {
+            dialog.tell_changes(wire.output());
+        }
         wire.flush().await?;
         let changed = async {
             match &mut changes {

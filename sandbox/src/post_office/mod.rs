@@ -34,10 +34,12 @@ mod store;
 mod tls;
 mod wire;
 
-pub use faults::{Fault, Outage, Rule, Service, Stage, When};
+pub use faults::{Fault, IdleFault, Outage, Rule, Service, Stage, When};
 pub use office::{PerService, Stats};
 pub use settings::{Ports, Settings};
 pub use tls::TlsError;
+
+use tokio_rustls::TlsAcceptor;
 
 use listen::Running;
 use office::Office;
@@ -73,6 +75,7 @@ pub struct PostOffice {
     office: Arc<Office>,
     running: Running,
     ca_pem: String,
+    acceptor: TlsAcceptor,
 }
 
 impl PostOffice {
@@ -90,7 +93,7 @@ impl PostOffice {
         let (office, queue) = Office::new(settings);
         let running = Running::start(&office, wanted, &identity.acceptor, queue)
             .map_err(|(port, source)| PostOfficeError::Listen { port, source })?;
-        Ok(Self { office, running, ca_pem: identity.ca_pem })
+        Ok(Self { office, running, ca_pem: identity.ca_pem, acceptor: identity.acceptor })
     }
 
     /// The ports of the listeners, all on 127.0.0.1.
@@ -103,6 +106,12 @@ impl PostOffice {
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// The certificate of the listeners, for another server on the same machine.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
     }
 
     /// Makes a mailbox whose address is also the login name. An existing one stays as it is.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::faults::{self, Facts, Link, Luck, Outage, Rule, Service};
+use super::faults::{self, Facts, IdleFault, Link, Luck, Outage, Rule, Service};
 use super::office::Office;
 
 /// Small while a connection idles, since there may be thousands.
@@ -153,6 +153,11 @@ impl Wire {
     /// Whether the script wants this connection cut while a mail is on its way.
     pub(super) fn cut_midway(&self) -> bool {
         self.link.outage == Some(Outage::Midway)
+    }
+
+    /// What the script wants to become of IDLE.
+    pub(super) fn idle_fault(&self) -> Option<IdleFault> {
+        self.link.idle
     }
 
     /// How many of the next `wanted` octets may be moved before the cut, and in one step.

@@ -5,9 +5,12 @@ mod delivery_faults;
 mod imap;
 mod link_faults;
 mod load;
+mod logins;
+mod noticing;
 mod pop3;
 mod round_trip;
 mod smtp;
+mod tokens;
 
 use std::collections::HashMap;
 use std::time::Duration;

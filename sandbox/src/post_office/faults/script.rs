@@ -114,6 +114,8 @@ pub enum Fault {
         /// Octets before the cut, counted from the connection's beginning.
         octets: u64,
     },
+    /// IMAP's IDLE does not do what it should (RFC 2177).
+    Idle(IdleFault),
     /// The connection moves no more than this, in both directions.
     Slow {
         /// Octets each second.
@@ -130,6 +132,22 @@ pub enum Stage {
     Recipient,
     /// In answer to the final dot: the whole mail is refused.
     Data,
+}
+
+/// What becomes of IDLE, which the server offers all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdleFault {
+    /// It is refused.
+    Refused,
+    /// It is taken, and mail is not told of; any other command tells.
+    NeverTells,
+    /// It is taken, and from then on the server says nothing at all, as behind a line that is dead.
+    FallsSilent,
+    /// It is taken, and the server says good-bye.
+    SaysGoodBye,
+    /// The server ends it at once by itself.
+    EndsAtOnce,
 }
 
 /// How a service is not there.
