@@ -24,6 +24,7 @@ pub mod returned;
 pub mod rollouts;
 pub mod rotations;
 pub mod standing;
+pub mod ways;
 
 use mailfmt::AgentId;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
@@ -54,6 +55,8 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/returned.sql"),
     include_str!("db/noticing.sql"),
     include_str!("db/queries.sql"),
+    include_str!("db/ways.sql"),
+    include_str!("db/lost.sql"),
 ];
 
 /// What can go wrong with the fleet database.

@@ -8,7 +8,9 @@ use mailfmt::crypto::{ChannelKey, Credential, Direction};
 use mailfmt::enrolment::CodeId;
 use mailfmt::envelope::{self, OpenError, OpenedEnvelope};
 use mailfmt::mail::returned::Returned;
-use mailfmt::mail::{Classified, Condensed, JunkReason, Large, Mangled, Mangling, Parcel, classify};
+use mailfmt::mail::{
+    Classified, Condensed, Form, JunkReason, Large, Mangled, Mangling, Parcel, classify, form_of,
+};
 use mailfmt::message::Family;
 use mailfmt::{AgentId, CenterId, Limits, Message, MessageId, Report};
 use std::collections::{BTreeMap, HashMap};
@@ -158,6 +160,8 @@ pub struct Arrived {
     pub key: KeyStanding,
     /// When the appliance wrote it.
     pub created: Timestamp,
+    /// In which form its mail came.
+    pub form: Form,
     /// What it says.
     pub report: Report,
     /// Its JSON payload, as it came.
@@ -228,7 +232,13 @@ pub fn judge(raw: &[u8], keyring: &Keyring, limits: &Limits, now: Timestamp) -> 
         Classified::Mangled(mangled) => return Verdict::Mangled(mangled),
         Classified::Junk(reason) => return Verdict::Discarded(Discard::Junk(reason)),
     };
-    judge_attachment(&attachment, keyring, limits, now)
+    match judge_attachment(&attachment, keyring, limits, now) {
+        Verdict::Report(mut arrived) => {
+            arrived.form = form_of(raw);
+            Verdict::Report(arrived)
+        }
+        other => other,
+    }
 }
 
 /// The same of a large mail that was read in pieces: what is left of it, and the beginning of what went aside.
@@ -291,6 +301,7 @@ fn report(
         key: keys.get(nth).map_or(KeyStanding::Only, |(standing, _)| *standing),
         // An appliance whose clock runs ahead must not make all later reports of its own look old.
         created: header.created.min(now),
+        form: Form::Opaque,
         report,
         payload,
     })

@@ -2,10 +2,12 @@
 //! Pure; [`crate::serve`] does the handing in.
 
 mod carriage;
+mod lost;
 mod retry;
 
 pub use carriage::{Carriage, CarriageError, Load, MAIL_OCTETS_MIN, carriage};
-pub use retry::{answers, failure, next_try};
+pub use lost::{HandedIn, lost};
+pub use retry::{answers, failure, forms, next_try};
 
 use crate::db::outbox::{Due, OutboxId, Outgoing, Try};
 use jiff::Timestamp;
@@ -13,7 +15,7 @@ use mailbox::smtp::ServerReply;
 use mailbox::{OutgoingMail, SendError};
 use mailfmt::crypto::{ChannelKey, Random};
 use mailfmt::envelope::{self, Addressee, Extras, Header, SealError};
-use mailfmt::mail::{Letter, compose};
+use mailfmt::mail::{Letter, Form, compose_as, octets_max};
 use mailfmt::message::receipt::Latest;
 use mailfmt::message::{Family, MessageError, UpdateOrder};
 use mailfmt::parts::Cutting;
@@ -35,7 +37,9 @@ pub struct MailPlan {
 pub fn plan(due: &[Due], recipients_per_mail: usize) -> Vec<MailPlan> {
     // What a number follows stands in the mail once, so its recipients' numbers are of one epoch.
     due.chunk_by(|one, next| {
-        one.outbox == next.outbox && sequence::epoch_of(one.sequence) == sequence::epoch_of(next.sequence)
+        one.outbox == next.outbox
+            && one.form == next.form
+            && sequence::epoch_of(one.sequence) == sequence::epoch_of(next.sequence)
     })
     .flat_map(|group| group.chunks(recipients_per_mail.max(1)))
     .filter_map(|group| {
@@ -127,11 +131,14 @@ pub fn write_mail(
         [(only, _)] => Some(only.address.as_str()),
         _ => None,
     };
+    // What is too large for armoured text goes out as ever; whoever orders it anew has it cut smaller.
+    let wanted = recipients.first().map(|(due, _)| due.form).unwrap_or_default();
+    let form = if attachment.len() <= octets_max(wanted, usize::MAX) { wanted } else { Form::Opaque };
     let letter = Letter { from: from.address, to, header: &header, date: from.date, sending };
     Ok(OutgoingMail {
         return_path: Some(from.address.to_owned()),
         recipients: recipients.iter().map(|(due, _)| due.address.clone()).collect(),
-        raw: Arc::from(compose(&letter, &attachment)),
+        raw: Arc::from(compose_as(form, &letter, &attachment)),
     })
 }
 

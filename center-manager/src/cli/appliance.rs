@@ -62,6 +62,25 @@ pub struct ListArgs {
     pub format: TableFormat,
 }
 
+/// In which form mails go out to an appliance, where that is not as ever.
+#[derive(Debug, serde::Serialize)]
+struct Shape {
+    /// `attachment` or `armoured text`.
+    form: &'static str,
+    since: Option<Timestamp>,
+    reason: String,
+    /// When an attachment is tried again.
+    next_attachment: Option<Timestamp>,
+}
+
+impl Shape {
+    /// `None` as long as nothing was learned.
+    fn of(way: mailfmt::mail::Way) -> Option<Self> {
+        let mailfmt::mail::Way { form, since, reason, probe, .. } = way;
+        since.map(|_| Self { form: form.as_str(), since, reason, next_attachment: probe })
+    }
+}
+
 /// Which to show.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
@@ -108,6 +127,8 @@ struct Shown {
     /// The largest mail that gets through to it, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     mail_octets_max: Option<u64>,
+    way: Option<Shape>,
+    mangled: Vec<crate::db::ways::MangledMails>,
     credential_since: Option<Timestamp>,
     rotations: Vec<RotationLine>,
     forks: Vec<Fork>,
@@ -170,6 +191,8 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
         health: db.health(&args.agent)?.map(|(_, health)| health),
         credential_since: db.credential_since(&args.agent)?,
         mail_octets_max: db.mail_limit(&args.agent)?,
+        way: Shape::of(db.way(&args.agent)?),
+        mangled: db.mangled(&args.agent)?,
         rotations: db.rotations(&args.agent, ROTATIONS_SHOWN)?,
         forks: db.forks(&args.agent)?,
         alarms: db.alarms(Some(&args.agent), false)?,
@@ -191,6 +214,14 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
     line("State", appliance.state.to_string())?;
     if let Some(octets) = shown.mail_octets_max {
         line("Largest mail", format!("{octets} octets; larger packages go out in parts"))?;
+    }
+    if let Some(way) = &shown.way {
+        let since = print::time(way.since);
+        line("Mail goes out as", format!("{} since {since}: {}", way.form, way.reason))?;
+    }
+    for mangled in &shown.mangled {
+        let name = if mangled.to_appliance { "Mangled on the way to" } else { "Mangled on the way" };
+        line(name, format!("{} mails, the last at {}: {}", mangled.count, crate::report::minute(mangled.last), mangled.how))?;
     }
     if let Some(suspension) = &appliance.suspension {
         let since = crate::report::minute(suspension.since);

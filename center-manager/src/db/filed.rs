@@ -6,7 +6,7 @@ use super::columns::{At, Id, count, uncount};
 use super::enrolment::{self, ContactStep, Desk};
 use super::outbox::{self, NewMail, Priority};
 use super::standing::{self, Heard};
-use super::{Db, DbError, devices, epochs, inventory, ledger, parts, returned, rotations};
+use super::{Db, DbError, devices, epochs, inventory, ledger, parts, returned, rotations, ways};
 use crate::clones::{self, Boots, Finding, OnClone};
 use crate::enrolment::AdmissionTerms;
 use crate::filing::{Change, changes};
@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;
 use mailfmt::lineage::Sighting;
 use mailfmt::mail::returned::{Cause, Kind};
+use mailfmt::mail::{Form, Sign};
 use mailfmt::message::VersionRequest;
 use mailfmt::message::command::PingRequest;
 use mailfmt::message::report::{AlarmReport, HealthReport, VersionReportMessage};
@@ -132,7 +133,10 @@ impl<R: Random> Filing<'_, R> {
                 self.discard(*reason)
             }
             Verdict::Returned(returned) => returned::file(self.transaction, returned, self.now),
-            Verdict::Mangled(mangled) => self.discard(Discard::Mangled(mangled.how)),
+            Verdict::Mangled(mangled) => {
+                ways::came_mangled(self.transaction, mangled.from.as_deref(), mangled.how, self.now)?;
+                self.discard(Discard::Mangled(mangled.how))
+            }
             Verdict::Discarded(reason) => self.discard(*reason),
         }
     }
@@ -170,6 +174,9 @@ impl<R: Random> Filing<'_, R> {
             Heard::Suspended => return self.discard(Discard::Suspended),
             Heard::First => enrolment::first_heard(self.transaction, &arrived.agent, self.now)?,
             Heard::Again => {}
+        }
+        if arrived.form == Form::Armoured {
+            ways::learn(self.transaction, &arrived.agent, &Sign::CameArmoured, self.now)?;
         }
         if arrived.key == KeyStanding::Present {
             rotations::confirmed(self.transaction, &arrived.agent, self.now)?;
@@ -416,10 +423,12 @@ impl<R: Random> Filing<'_, R> {
                 serde_json::to_string(report).unwrap_or_default(),
                 At(arrived.created)
             ])?;
+        ways::told(self.transaction, &arrived.agent, &report.mangled, self.now)?;
         if let Some(standing) = &report.standing {
             self.hardware(&arrived.agent, &standing.machine)?;
         }
         self.boot(arrived, &report.boot_id)?;
+        outbox::send_lost_again(self.transaction, &arrived.agent, report, arrived.created, self.now)?;
         epochs::look_for_forgotten(self.transaction, &arrived.agent, report.sequence_seen, self.now)
     }
 

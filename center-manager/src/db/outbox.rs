@@ -12,15 +12,18 @@
 
 mod handing;
 mod listing;
+mod lost;
 mod repeats;
 
 pub use listing::{OutboxFilter, OutboxLine};
+pub(super) use lost::send_lost_again;
 
 use super::columns::{At, Id, count, maybe_parsed, parsed, time, uncount};
 use super::parts::{self, Cut};
-use super::{Db, DbError, epochs};
+use super::{Db, DbError, epochs, ways};
 use crate::rollout::TransportOutcome;
 use jiff::Timestamp;
+use mailfmt::mail::Form;
 use mailfmt::message::Family;
 use mailfmt::package::PackageId;
 use mailfmt::{AgentId, Message, MessageId};
@@ -168,6 +171,8 @@ pub struct Due {
     pub sequence: u64,
     /// Tries so far.
     pub attempts: u32,
+    /// In which form it goes out.
+    pub form: Form,
 }
 
 /// A message in the outbox, as it is sealed.
@@ -364,6 +369,7 @@ pub(super) fn answered(
     agent: &AgentId,
     now: Timestamp,
 ) -> Result<(), DbError> {
+    ways::arrived(transaction, message, agent, now)?;
     transaction
         .prepare_cached(
             "UPDATE outbox_recipient SET state = 'answered', changed = ?3, detail = ''
@@ -389,8 +395,10 @@ impl Db {
     /// [`DbError::Sql`].
     pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, DbError> {
         let mut statement = self.read().prepare_cached(
-            "SELECT r.outbox, r.agent, ifnull(x.address, a.address), r.sequence, r.attempts
+            "SELECT r.outbox, r.agent, ifnull(x.address, a.address), r.sequence, r.attempts, o.family,
+                    r.sent_opaque, r.sent_armoured, r.sent_form, w.form, w.since, w.probe, w.proven
              FROM outbox_recipient r JOIN outbox o ON o.id = r.outbox
+                  LEFT JOIN way w ON w.agent = r.agent
                   LEFT JOIN enrolment_exchange x ON x.id = o.exchange
                   LEFT JOIN appliance a ON a.agent = r.agent AND o.exchange IS NULL
              WHERE r.state = 'queued' AND r.next_try <= ?1 AND o.expires >= ?1
@@ -405,6 +413,7 @@ impl Db {
                     address: row.get(2)?,
                     sequence: uncount(row.get(3)?),
                     attempts: row.get(4)?,
+                    form: form(row, now)?,
                 })
             })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -496,6 +505,15 @@ fn tell_rollouts(
         Try::Later { .. } => return Ok(()),
     };
     parts::tell(transaction, outbox, agent, outcome, now)
+}
+
+/// In which form a recipient's mail goes out. A receipt is no trial: nobody answers it.
+fn form(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Form> {
+    let (tried, way) = (ways::read_tried(row, 6)?, ways::read_way(row, 9)?);
+    Ok(match row.get::<_, String>(5)?.as_str() {
+        "receipt" => way.form,
+        _ => way.next(tried, now),
+    })
 }
 
 fn read_delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {

@@ -7,12 +7,13 @@ pub use listing::{AutoResponder, ReturnedFilter, ReturnedLine};
 use super::columns::{At, Id, parsed, uncount};
 use super::filed::Filed;
 use super::outbox::OutboxId;
-use super::{Db, DbError, parts};
+use super::{Db, DbError, parts, ways as ways_of};
 use crate::returned::{Effect, effect};
 use crate::rollout::TransportOutcome;
 use crate::words::plain;
 use jiff::Timestamp;
 use mailfmt::crypto::Random;
+use mailfmt::mail::Sign;
 use mailfmt::mail::returned::{Cause, Kind, Recipient, ReturnKey, Returned, Standing};
 use mailfmt::{AgentId, MessageId};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
@@ -91,7 +92,14 @@ pub(super) fn file(
     for message in messages {
         for way in ways(transaction, message)? {
             let Some(told) = told(transaction, returned, message, &way)? else { continue };
-            let follows = if believed && way.on_its_way {
+            let tried_anew = believed
+                && way.on_its_way
+                && told.cause == Some(Cause::ContentRefused)
+                && ways_of::learn(transaction, &way.agent, &Sign::Rejected(&words(returned, &told)), now)?;
+            let follows = if tried_anew {
+                // It is in the outbox again, as armoured text.
+                Effect::Noted
+            } else if believed && way.on_its_way {
                 effect(returned.kind, told.standing, told.cause, way.tries, way.expires, now)
             } else {
                 Effect::Noted

@@ -1,14 +1,14 @@
 //! Whether a package goes whole behind its order or in parts, and how large these are. Pure.
 
 use mailfmt::Limits;
-use mailfmt::mail::attachment_octets_max;
+use mailfmt::mail::{Form, octets_max};
 use mailfmt::parts::{CuttingError, PART_OCTETS_MIN, Parity, Shape};
 
 /// Smallest mail that can be asked for: an order that names a thousand parts fits into it.
 pub const MAIL_OCTETS_MIN: u64 = 64 << 10;
 
-/// Octets that mail servers on the way add to a mail's head.
-const TRACES: u64 = 4 << 10;
+/// Octets that mail servers on the way add to a mail's head, and our own DKIM signatures.
+const TRACES: u64 = 6 << 10;
 /// Octets of an envelope beside key blocks and payload, its size bucket and its trailer included.
 const ENVELOPE: usize = 1_024;
 const KEY_BLOCK: usize = 64;
@@ -46,6 +46,8 @@ pub struct Load {
     pub mail_octets: u64,
     /// Parity parts, if the package is cut.
     pub parity: Option<Parity>,
+    /// The form that takes most room among those in which it goes out.
+    pub form: Form,
 }
 
 /// A package that cannot go out.
@@ -83,7 +85,7 @@ pub enum CarriageError {
 pub fn carriage(load: &Load, limits: &Limits) -> Result<Carriage, CarriageError> {
     let small = CarriageError::TooSmall { mail_octets: load.mail_octets };
     let mail = usize::try_from(load.mail_octets.saturating_sub(TRACES)).unwrap_or(usize::MAX);
-    let attachment = attachment_octets_max(mail);
+    let attachment = octets_max(load.form, mail);
     // Payloads are deflated, but what is random in them stays as it is.
     let envelope = |payload: usize| {
         let payload = payload.saturating_add(payload / 4);
@@ -118,7 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn load(enclosure_octets: u64, mail_octets: u64) -> Load {
-        Load { enclosure_octets, order_octets: 600, recipients: 50, mail_octets, parity: None }
+        Load { enclosure_octets, order_octets: 600, recipients: 50, mail_octets, parity: None, form: Form::Opaque }
     }
 
     fn decided(enclosure: u64, mail: u64) -> Result<Carriage, CarriageError> {

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use mailbox::smtp::{Cause, ServerReply};
 use mailbox::{RecipientOutcome, SendError};
 use mailfmt::AgentId;
+use mailfmt::mail::Form;
 
 /// What a server refuses for a reason that may be over tomorrow is offered so often before it counts as refused: many providers use
 /// final codes for quotas, and blocklists forget.
@@ -70,6 +71,17 @@ fn refusal(reply: &ServerReply, attempts: u32, now: Timestamp, settings: &Settin
     }
 }
 
+/// In which form the server took a mail for whom.
+#[must_use]
+pub fn forms(plan: &MailPlan, outcomes: &[(String, RecipientOutcome)]) -> Vec<(OutboxId, AgentId, Form)> {
+    plan.recipients
+        .iter()
+        .zip(outcomes)
+        .filter(|(_, (_, outcome))| matches!(outcome, RecipientOutcome::Accepted))
+        .map(|(due, _)| (plan.outbox, due.agent.clone(), due.form))
+        .collect()
+}
+
 /// What the server's answers mean for the recipients of a mail.
 #[must_use]
 pub fn answers(
@@ -114,7 +126,11 @@ pub fn failure(
             SendError::Permanent(_) if due.attempts.saturating_add(1) >= TRIES_OF_A_REFUSED_MAIL => refused(),
             SendError::Permanent(reply) | SendError::Transient(reply) => {
                 let usual = next_try(now, due.attempts, settings);
-                later(if reply.is_permanent() { usual } else { after_reply(reply, due.attempts, now, settings) })
+                later(if reply.is_permanent() {
+                    usual
+                } else {
+                    after_reply(reply, due.attempts, now, settings)
+                })
             }
             _ => later(next_try(now, due.attempts, settings)),
         }
@@ -149,6 +165,7 @@ mod tests {
             address: "agent1@site.example".to_owned(),
             sequence: 1,
             attempts,
+            form: Form::Opaque,
         };
         MailPlan { outbox: OutboxId(1), recipients: vec![due] }
     }

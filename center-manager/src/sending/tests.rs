@@ -1,10 +1,11 @@
 use super::retry::TRIES_OF_A_REFUSED_MAIL;
 use super::*;
 use crate::sample::{Numbers, agent, center, credential, later, now};
+use crate::settings::Settings;
 use mailbox::RecipientOutcome;
 use mailbox::smtp::ServerReply;
 use mailfmt::crypto::{ContentKey, Direction};
-use mailfmt::mail::{Classified, Parcel, classify};
+use mailfmt::mail::{Classified, Form, Parcel, classify};
 use mailfmt::message::UpdateOrder;
 use mailfmt::trust::Role;
 use mailfmt::{MessageId, SoftwareVersion};
@@ -36,6 +37,7 @@ fn due(outbox: i64, number: u32) -> Due {
         address: format!("agent{number}@site.example"),
         sequence: u64::from(number),
         attempts: 0,
+        form: Form::Opaque,
     }
 }
 
@@ -61,7 +63,15 @@ fn with_keys(dues: impl IntoIterator<Item = Due>) -> Vec<(Due, ChannelKey)> {
 }
 
 fn from<'a>(center: &'a CenterId) -> From<'a> {
-    From { center, address: "center@center.example", signer: None, follows: None, begins: None, date: now(), latest: None }
+    From {
+        center,
+        address: "center@center.example",
+        signer: None,
+        follows: None,
+        begins: None,
+        date: now(),
+        latest: None,
+    }
 }
 
 proptest! {

@@ -8,6 +8,7 @@ use crate::sending::{self, Behind, Carriage, Load, MailPlan};
 use crate::system::{SystemRandom, now};
 use mailbox::{RecipientOutcome, SendError, Submission};
 use mailfmt::Limits;
+use mailfmt::mail::Form;
 use mailfmt::message::UpdateOrder;
 use mailfmt::parts::Parts;
 use std::sync::Arc;
@@ -148,6 +149,7 @@ impl Daemon {
             recipients: self.settings.recipients_per_mail,
             mail_octets: mail_octets.min(way),
             parity: self.settings.parity,
+            form: if self.db.is_armoured(outgoing.outbox)? { Form::Armoured } else { Form::Opaque },
         };
         let carriage = match sending::carriage(&load, &limits) {
             Ok(carriage) => carriage,

@@ -9,9 +9,11 @@ use mailbox::SendError;
 use mailbox::accounts::{Choice, Failure};
 use mailbox::smtp::NullPath;
 use mailfmt::AgentId;
+use mailfmt::mail::Form;
 use mailfmt::message::Family;
 use mailfmt::sequence::{Origin, epoch_of};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -31,6 +33,7 @@ pub(super) type Tries = Vec<(OutboxId, AgentId, Try)>;
 #[derive(Default)]
 struct Round {
     tries: Tries,
+    forms: Vec<(OutboxId, AgentId, Form)>,
     sent: usize,
     origins: BTreeMap<u32, Origin>,
 }
@@ -143,7 +146,9 @@ impl Daemon {
     fn note(&mut self, round: &mut Round) -> Result<(), ServeError> {
         if !round.tries.is_empty() {
             self.db.record_tries(&round.tries, now())?;
+            self.db.note_forms(&round.forms, now())?;
             round.tries.clear();
+            round.forms.clear();
         }
         Ok(())
     }
@@ -166,7 +171,7 @@ impl Daemon {
     }
 
     fn take_in_mail(&mut self, handed: Handed, round: &mut Round) -> Result<(), ServeError> {
-        let Handed { account, plan, submission, result, null_path } = handed;
+        let Handed { account, plan, family, submission, result, null_path } = handed;
         if null_path == NullPath::Refused {
             self.learn_null_path(account)?;
         }
@@ -176,6 +181,10 @@ impl Daemon {
                 round.sent = round.sent.saturating_add(1);
                 self.sending.succeeded(account);
                 self.learn_way_limits(&plan, octets, &outcomes)?;
+                // A receipt is never answered, so nothing follows from how it went.
+                if family != Family::Receipt {
+                    round.forms.extend(sending::forms(&plan, &outcomes));
+                }
                 round.tries.extend(sending::answers(&plan, &outcomes, now(), &self.settings));
             }
             Ok((octets, Err(error))) => {
@@ -305,6 +314,7 @@ impl Daemon {
             following,
             date: now(),
             refuses_null_path,
+            dkim: Arc::clone(&self.dkim),
             plan,
         }))
     }

@@ -4,6 +4,7 @@
 //! until then is not sent again.
 
 use crate::db::outbox::{Due, OutboxId, Outgoing};
+use crate::dkim::{self, Signer};
 use crate::sending::{self, ComposeError, MailPlan};
 use crate::serve::carrying::Following;
 use crate::system::SystemRandom;
@@ -65,6 +66,7 @@ pub(super) enum Event {
 pub(super) struct Handed {
     pub(super) account: usize,
     pub(super) plan: MailPlan,
+    pub(super) family: Family,
     pub(super) submission: Submission,
     /// Octets of the mail, and what the server said of it.
     pub(super) result: Result<(usize, Outcome), ComposeError>,
@@ -86,6 +88,8 @@ pub(super) struct Job {
     pub(super) date: Timestamp,
     /// Whether the account is known to take no null return path.
     pub(super) refuses_null_path: bool,
+    /// By which it is signed for the mail systems on the way.
+    pub(super) dkim: Arc<[Signer]>,
 }
 
 impl Job {
@@ -109,7 +113,10 @@ impl Job {
         let mut null_path = NullPath::Fine;
         let result = match mail {
             Err(error) => Err(error),
-            Ok(mail) => {
+            Ok(mut mail) => {
+                if !self.dkim.is_empty() {
+                    mail.raw = Arc::from(dkim::sign(&mail.raw, &self.dkim, self.date));
+                }
                 let octets = mail.raw.len();
                 // RFC 3834 section 3.3: an automatic answer has the null return path, so that it never bounces.
                 let outcome = if self.outgoing.family == Family::Receipt && !self.refuses_null_path {
@@ -122,7 +129,8 @@ impl Job {
                 Ok((octets, outcome))
             }
         };
-        Event::Handed(Box::new(Handed { account, plan: self.plan, submission, result, null_path }))
+        let family = self.outgoing.family;
+        Event::Handed(Box::new(Handed { account, plan: self.plan, family, submission, result, null_path }))
     }
 }
 
