@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use mailbox::sasl::Mechanism;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::bounce;
+use super::sasl::Register;
 use super::faults::{self, Facts, Luck, Outcome, Refusal, Rule, Service};
 use super::settings::Settings;
 use super::store::{Mailbox, OnDemand, Store};
@@ -176,6 +178,25 @@ impl Office {
         let counter = if mailbox.is_some() { &self.counters.logins } else { &self.counters.failed_logins };
         counter.add(service);
         mailbox
+    }
+
+    /// The mailbox of who has proven to be its owner.
+    pub(super) fn let_in(&self, service: Service, address: &str) -> Option<Arc<Mailbox>> {
+        let mailbox = self.store.find(address);
+        let counter = if mailbox.is_some() { &self.counters.logins } else { &self.counters.failed_logins };
+        counter.add(service);
+        mailbox
+    }
+
+    /// Somebody has not proven to be who he claims to be.
+    pub(super) fn turned_away(&self, service: Service) {
+        self.counters.failed_logins.add(service);
+    }
+
+    /// The mechanisms as a service announces them.
+    pub(super) fn mechanism_names(&self, before_each: &str) -> String {
+        let names = self.settings.mechanisms.iter().map(|mechanism| format!(" {before_each}{mechanism}"));
+        names.collect()
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -361,4 +382,27 @@ fn shared(trace: &[u8], content: &[u8]) -> Arc<[u8]> {
 #[expect(clippy::disallowed_methods, reason = "the post office's one look at the clock")]
 pub(super) fn now() -> Timestamp {
     Timestamp::now()
+}
+
+impl Register for Office {
+    fn mechanisms(&self) -> &[Mechanism] {
+        &self.settings.mechanisms
+    }
+
+    fn password_of(&self, name: &str) -> Option<String> {
+        self.store.password_of(name)
+    }
+
+    fn check_token(&self, name: &str, token: &str) -> Result<(), String> {
+        let owner = self.settings.tokens.as_ref().and_then(|tokens| tokens.owner(token));
+        let owner = owner.filter(|owner| owner.mailbox.eq_ignore_ascii_case(name));
+        let failure = || r#"{"status":"401","schemes":"Bearer","scope":"https://outlook.office365.com/.default"}"#;
+        owner.map(|_| ()).ok_or_else(|| failure().to_owned())
+    }
+
+    fn nonce(&self) -> String {
+        let mut octets = [0; 12];
+        getrandom::fill(&mut octets).expect("the kernel has random numbers for us");
+        octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    }
 }

@@ -108,7 +108,10 @@ impl Dialog<'_> {
     fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Then {
         if let Some(exchange) = self.exchange.take() {
             return match std::str::from_utf8(line) {
-                Ok(answer) if answer != "*" => self.authenticate(sasl::go_on(exchange, answer), out),
+                Ok(answer) if answer != "*" => {
+                    let step = sasl::go_on(self.office.as_ref(), exchange, answer);
+                    self.authenticate(step, out)
+                }
                 _ => say(out, "-ERR Authentication given up"),
             };
         }
@@ -133,8 +136,9 @@ impl Dialog<'_> {
         say(
             out,
             &format!(
-                "+OK Capability list follows\r\nTOP\r\nUIDL\r\nUSER\r\nSASL PLAIN LOGIN\r\nRESP-CODES\r\n\
-                 AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n{stls}."
+                "+OK Capability list follows\r\nTOP\r\nUIDL\r\nUSER\r\nSASL{}\r\nRESP-CODES\r\n\
+                 AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n{stls}.",
+                self.office.mechanism_names("")
             ),
         )
     }
@@ -149,9 +153,12 @@ impl Dialog<'_> {
                 Some(name) => self.log_in(&name, &password, out),
                 None => say(out, "-ERR USER first"),
             },
-            Command::Auth { mechanism: None, .. } => say(out, "+OK\r\nPLAIN\r\nLOGIN\r\n."),
+            Command::Auth { mechanism: None, .. } => {
+                let names = self.office.mechanism_names("\r\n").replace(' ', "");
+                say(out, &format!("+OK{names}\r\n."))
+            }
             Command::Auth { mechanism: Some(mechanism), initial } => {
-                match sasl::begin(&mechanism, initial.as_deref()) {
+                match sasl::begin(self.office.as_ref(), &mechanism, initial.as_deref()) {
                     Some(step) => self.authenticate(step, out),
                     None => say(out, "-ERR Unknown mechanism"),
                 }
@@ -173,11 +180,20 @@ impl Dialog<'_> {
             }
             Step::Refuse => say(out, "-ERR Not an answer"),
             Step::Check(Credentials { name, password }) => self.log_in(&name, &password, out),
+            Step::Proven(name) => self.open(self.office.let_in(Service::Pop3, &name), out),
+            Step::Wrong => {
+                self.office.turned_away(Service::Pop3);
+                self.open(None, out)
+            }
         }
     }
 
     fn log_in(&mut self, name: &str, password: &str, out: &mut Vec<u8>) -> Then {
-        let Some(mailbox) = self.office.log_in(Service::Pop3, name, password) else {
+        self.open(self.office.log_in(Service::Pop3, name, password), out)
+    }
+
+    fn open(&mut self, mailbox: Option<Arc<Mailbox>>, out: &mut Vec<u8>) -> Then {
+        let Some(mailbox) = mailbox else {
             return say(out, "-ERR [AUTH] Wrong name or password");
         };
         let Some(lock) = mailbox.lock_for_pop3() else {

@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use mailbox::sasl::Mechanism;
+
 use super::faults::Rule;
+use crate::token_server::Issuer;
 
 /// The ports of the six listeners, all on 127.0.0.1.
 ///
@@ -50,6 +54,10 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// The script of faults at the beginning.
     pub faults: Vec<Rule>,
+    /// The mechanisms of SASL that are offered. PLAIN and LOGIN if not set.
+    pub mechanisms: Vec<Mechanism>,
+    /// Who knows whose an access token is, for OAUTHBEARER and XOAUTH2.
+    pub tokens: Option<Arc<Issuer>>,
 }
 
 impl Default for Settings {
@@ -66,6 +74,8 @@ impl Default for Settings {
             certificate_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             ca_file: None,
             faults: Vec::new(),
+            mechanisms: vec![Mechanism::Plain, Mechanism::Login],
+            tokens: None,
         }
     }
 }

@@ -245,6 +245,15 @@ impl Store {
         self.mailboxes.read().unwrap_or_else(PoisonError::into_inner).get(&address).cloned()
     }
 
+    /// The password of a mailbox, also of one that would be made on demand.
+    pub(super) fn password_of(&self, address: &str) -> Option<String> {
+        if let Some(mailbox) = self.existing(address) {
+            return Some(mailbox.password.clone());
+        }
+        let (_, domain) = address.rsplit_once('@')?;
+        self.on_demand.0.get(&domain.to_ascii_lowercase()).cloned()
+    }
+
     /// The mailbox, if the password is right.
     pub(super) fn log_in(&self, address: &str, password: &str) -> Option<Arc<Mailbox>> {
         // A wrong password must not make a mailbox on demand.

@@ -49,7 +49,8 @@ impl<'o> Dialog<'o> {
     fn capabilities(&self) -> String {
         let starttls = if self.secured || self.mailbox.is_some() { "" } else { " STARTTLS" };
         format!(
-            "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN AUTH=LOGIN IDLE UIDPLUS UNSELECT NAMESPACE ID{starttls}"
+            "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR{} IDLE UIDPLUS UNSELECT NAMESPACE ID{starttls}",
+            self.office.mechanism_names("AUTH=")
         )
     }
 
@@ -70,7 +71,10 @@ impl<'o> Dialog<'o> {
     pub(super) fn answer(&mut self, line: &[u8], out: &mut Vec<u8>) -> Then {
         let Some((tag, exchange)) = self.exchange.take() else { return Then::Listen };
         match std::str::from_utf8(line) {
-            Ok(answer) if answer != "*" => self.authenticate(tag, sasl::go_on(exchange, answer), out),
+            Ok(answer) if answer != "*" => {
+                let step = sasl::go_on(self.office.as_ref(), exchange, answer);
+                self.authenticate(tag, step, out)
+            }
             _ => {
                 say(out, &format!("{tag} BAD Authentication given up"));
                 Then::Listen
@@ -132,11 +136,12 @@ impl<'o> Dialog<'o> {
             Command::Login { name, password } => {
                 return self.authenticate(tag, Step::Check(Credentials { name, password }), out);
             }
-            Command::Authenticate { mechanism, initial } => match sasl::begin(&mechanism, initial.as_deref())
-            {
-                Some(step) => return self.authenticate(tag, step, out),
-                None => say(out, &format!("{tag} NO Unknown mechanism")),
-            },
+            Command::Authenticate { mechanism, initial } => {
+                match sasl::begin(self.office.as_ref(), &mechanism, initial.as_deref()) {
+                    Some(step) => return self.authenticate(tag, step, out),
+                    None => say(out, &format!("{tag} NO Unknown mechanism")),
+                }
+            }
             _ => say(out, &format!("{tag} BAD TLS is already active")),
         }
         Then::Listen
@@ -154,18 +159,27 @@ impl<'o> Dialog<'o> {
                 Then::Listen
             }
             Step::Check(Credentials { name, password }) => {
-                match self.office.log_in(Service::Imap, &name, &password) {
-                    Some(mailbox) => {
-                        let address = mailbox.address.clone();
-                        self.mailbox = Some(mailbox);
-                        say(out, &format!("{tag} OK [{}] Logged in", self.capabilities()));
-                        Then::LoggedIn(address)
-                    }
-                    None => {
-                        say(out, &format!("{tag} NO [AUTHENTICATIONFAILED] Wrong name or password"));
-                        Then::Listen
-                    }
-                }
+                self.let_in(&tag, self.office.log_in(Service::Imap, &name, &password), out)
+            }
+            Step::Proven(name) => self.let_in(&tag, self.office.let_in(Service::Imap, &name), out),
+            Step::Wrong => {
+                self.office.turned_away(Service::Imap);
+                self.let_in(&tag, None, out)
+            }
+        }
+    }
+
+    fn let_in(&mut self, tag: &str, mailbox: Option<Arc<Mailbox>>, out: &mut Vec<u8>) -> Then {
+        match mailbox {
+            Some(mailbox) => {
+                let address = mailbox.address.clone();
+                self.mailbox = Some(mailbox);
+                say(out, &format!("{tag} OK [{}] Logged in", self.capabilities()));
+                Then::LoggedIn(address)
+            }
+            None => {
+                say(out, &format!("{tag} NO [AUTHENTICATIONFAILED] Wrong name or password"));
+                Then::Listen
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::faults::Service;
 use super::super::office::{Letter, Office, Taken, now};
 use super::super::sasl::{self, Credentials, Exchange, Step};
+use super::super::store::Mailbox;
 use super::command::{Command, Parameter, Wrong, parse};
 use super::data::Text;
 
@@ -68,7 +69,10 @@ impl<'o> Dialog<'o> {
         if let Some(exchange) = self.exchange.take() {
             return match std::str::from_utf8(line) {
                 Ok("*") => say("501 5.7.0 Authentication given up"),
-                Ok(answer) => self.authenticate(sasl::go_on(exchange, answer)),
+                Ok(answer) => {
+                    let step = sasl::go_on(self.office.as_ref(), exchange, answer);
+                    self.authenticate(step)
+                }
                 Err(_) => say("501 5.5.2 Not base64"),
             };
         }
@@ -121,7 +125,9 @@ impl<'o> Dialog<'o> {
         if !self.secured {
             reply.push_str("250-STARTTLS\r\n");
         }
-        reply.push_str("250-AUTH PLAIN LOGIN\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250 DSN\r\n");
+        let names = self.office.mechanism_names("");
+        reply.push_str(&format!("250-AUTH{names}\r\n"));
+        reply.push_str("250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250 DSN\r\n");
         Answer { reply, then: Then::Listen }
     }
 
@@ -135,7 +141,7 @@ impl<'o> Dialog<'o> {
         if self.transaction.is_some() {
             return say("503 5.5.1 Not within a mail");
         }
-        match sasl::begin(mechanism, initial) {
+        match sasl::begin(self.office.as_ref(), mechanism, initial) {
             Some(step) => self.authenticate(step),
             None => say("504 5.5.4 Unknown mechanism"),
         }
@@ -149,15 +155,24 @@ impl<'o> Dialog<'o> {
             }
             Step::Refuse => say("501 5.5.2 Not an answer"),
             Step::Check(Credentials { name, password }) => {
-                match self.office.log_in(Service::Smtp, &name, &password) {
-                    Some(mailbox) => {
-                        self.login = Some(mailbox.address.clone());
-                        let then = Then::LoggedIn(mailbox.address.clone());
-                        Answer { then, ..say("235 2.7.0 Authentication successful") }
-                    }
-                    None => say("535 5.7.8 Authentication credentials invalid"),
-                }
+                self.let_in(self.office.log_in(Service::Smtp, &name, &password))
             }
+            Step::Proven(name) => self.let_in(self.office.let_in(Service::Smtp, &name)),
+            Step::Wrong => {
+                self.office.turned_away(Service::Smtp);
+                self.let_in(None)
+            }
+        }
+    }
+
+    fn let_in(&mut self, mailbox: Option<Arc<Mailbox>>) -> Answer {
+        match mailbox {
+            Some(mailbox) => {
+                self.login = Some(mailbox.address.clone());
+                let then = Then::LoggedIn(mailbox.address.clone());
+                Answer { then, ..say("235 2.7.0 Authentication successful") }
+            }
+            None => say("535 5.7.8 Authentication credentials invalid"),
         }
     }
 
