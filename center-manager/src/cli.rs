@@ -9,6 +9,7 @@ mod ask;
 mod audit;
 mod counters;
 mod devices;
+mod dkim;
 mod doctor;
 mod enrol;
 mod faults;
@@ -99,6 +100,9 @@ pub enum Command {
     /// Make, list and encrypt keys, and take them away from the center.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Make keys by which outgoing mail is signed for the mail systems on the way, and show their DNS records.
+    #[command(subcommand)]
+    Dkim(dkim::DkimCommand),
     /// Say who may sign what: make, sign, bring in and send roots.
     #[command(subcommand)]
     Root(root::RootCommand),
@@ -216,6 +220,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Counters(command) => counters::run(&command, &context, out),
         Command::Package(command) => package::run(&command, &context, out),
         Command::Key(command) => key::run(&command, &context, out),
+        Command::Dkim(command) => dkim::run(&command, &context, out),
         Command::Root(command) => root::run(&command, &context, out),
         Command::Rollout(command) => rollout::run(&command, &context, out),
         Command::Query(command) => query::run(&command, &context, out),

@@ -9,11 +9,13 @@
 //! keys/root.pem            root key, mode 0600; only until it is moved to a safe place
 //! keys/release.pem         release key, mode 0600; the same
 //! keys/*.pub               their public halves
+//! keys/dkim-SELECTOR.pem   DKIM keys, mode 0600; only where `[[dkim]]` stands in the settings
 //! packages/<id>.mfp        packages
 //! introductions/           introduction files that wait to be carried to their appliances, mode 0600
 //! serve.lock               held by the daemon
 //! ```
 
+use crate::dkim::DkimSettings;
 use crate::roots::{self, RootsError};
 use crate::settings::{Settings, SettingsError};
 use mailfmt::package::PackageId;
@@ -98,6 +100,15 @@ impl Home {
     #[must_use]
     pub fn command_key(&self) -> PathBuf {
         self.keys().join("command.pem")
+    }
+
+    /// The DKIM key of an entry of the settings; `keys/dkim-SELECTOR.pem` where that names no file.
+    #[must_use]
+    pub fn dkim_key(&self, settings: &DkimSettings) -> PathBuf {
+        match &settings.key_file {
+            Some(path) => self.root.join(path),
+            None => self.keys().join(format!("dkim-{}.pem", settings.selector)),
+        }
     }
 
     /// `keys/roots.json`.

@@ -10,6 +10,7 @@
 pub mod cli;
 pub mod clones;
 pub mod db;
+pub mod dkim;
 pub mod enrolment;
 pub mod filing;
 pub mod home;

@@ -11,12 +11,14 @@ mod lock;
 mod noticing;
 mod outward;
 mod reading;
+mod return_paths;
 mod signing;
 
 pub use lock::{Lock, LockError};
 
 use crate::db::filed::Rules;
 use crate::db::{Db, DbError};
+use crate::dkim::{DkimKey, DkimKeyError, DkimSettings, Signer};
 use crate::enrolment::AdmissionTerms;
 use crate::home::Home;
 use crate::intake::Keyring;
@@ -30,6 +32,7 @@ use mailfmt::crypto::{ChannelKey, Direction, Random as _};
 use mailfmt::trust::KeyError;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -71,6 +74,9 @@ pub enum ServeError {
         /// What is wrong with it.
         source: KeyError,
     },
+    /// A DKIM key cannot be used.
+    #[error(transparent)]
+    Dkim(#[from] DkimKeyError),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -131,6 +137,8 @@ pub struct Daemon {
     signing: signing::Signing,
     enclosure: carrying::EnclosureCache,
     outward: outward::Outward,
+    dkim: Arc<[Signer]>,
+    return_paths: return_paths::ReturnPaths,
     _lock: Lock,
 }
 
@@ -153,13 +161,15 @@ impl Daemon {
         let settings = home.settings()?;
         let lock = Lock::take(&home.lock_file())?;
         let accounts = accounts(home, &settings)?;
-        let db = Db::open(&home.database())?;
+        let mut db = Db::open(&home.database())?;
         let signing = signing::Signing::of(home)?;
         let backoff = Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(600) };
         Ok(Self {
             readers: noticing::readers(&accounts, &settings, backoff, &db)?,
             sending: Accounts::new(accounts.len(), backoff),
+            dkim: signers(home, &settings)?.into(),
             outward: outward::Outward::keeping_for(settings.mail.smtp_keep),
+            return_paths: return_paths::ReturnPaths::new(&settings, &mut db)?,
             settings,
             home: home.clone(),
             db,
@@ -353,6 +363,15 @@ impl Daemon {
         self.keys.version = version;
         Ok(())
     }
+}
+
+/// The keys by which mail is signed for the mail systems on the way.
+///
+/// # Errors
+/// [`DkimKeyError`] names the file.
+pub fn signers(home: &Home, settings: &Settings) -> Result<Vec<Signer>, DkimKeyError> {
+    let signer = |entry: &DkimSettings| Ok(Signer::new(entry, DkimKey::load(&home.dkim_key(entry))?));
+    settings.dkim.iter().map(signer).collect()
 }
 
 /// Puts settings and passwords together.

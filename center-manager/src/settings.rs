@@ -2,11 +2,13 @@
 
 mod first;
 mod noticing;
+mod subaddress;
 
 pub use first::FirstSettingsFile;
 pub use noticing::{MailSettings, MailSettingsFile};
 
 use crate::clones::OnClone;
+use crate::dkim::DkimSettings;
 use crate::sending::MAIL_OCTETS_MIN;
 use jiff::SignedDuration;
 use mailbox::AccountSettings;
@@ -56,6 +58,12 @@ pub struct Settings {
     /// set) parts. So many of a group may be lost without asking for them again. None if not set: what a mail server has
     /// taken is seldom lost, and a lost part costs one question.
     pub parity: Option<Parity>,
+    /// What stands between the center's address and its detail, where its mail server delivers `address+anything` to `address`; one
+    /// of `+ - _ = .`, none if not set. Then each mail has a return path of its own, so that what comes back is told for certain,
+    /// and nobody can invent a bounce.
+    pub subaddress: Option<char>,
+    /// Keys by which outgoing mail is signed for the mail systems on the way; `[[dkim]]`, none if not set, two at most.
+    pub dkim: Vec<DkimSettings>,
     /// What is done when two boxes report under one id: `alarm` (if not set) or `suspend`.
     pub on_clone: OnClone,
     /// How sessions with mail servers are kept; `[mail]`.
@@ -158,6 +166,12 @@ pub struct SettingsFile {
     /// See [`Settings::parity`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parity_group: Option<u64>,
+    /// See [`Settings::subaddress`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subaddress: Option<String>,
+    /// See [`Settings::dkim`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dkim: Vec<DkimSettings>,
     /// See [`Settings::on_clone`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_clone: Option<OnClone>,
@@ -224,6 +238,8 @@ impl SettingsFile {
             mail_out_max_octets: None,
             parity_parts: None,
             parity_group: None,
+            subaddress: None,
+            dkim: Vec::new(),
             on_clone: None,
             mail: None,
             first_settings: None,
@@ -259,6 +275,8 @@ impl SettingsFile {
         let group = small("parity_group", self.parity_group, 8, 1..=120)?;
         let settings = Settings {
             center,
+            subaddress: subaddress::check(self.subaddress.as_deref(), &self.address)?,
+            dkim: check_dkim(self.dkim, &self.address)?,
             address: self.address,
             accounts: self.accounts,
             poll: Duration::from_secs(within("poll_secs", self.poll_secs, 10, 1..=3600)?),
@@ -291,6 +309,21 @@ impl SettingsFile {
         }
         Ok(settings)
     }
+}
+
+fn check_dkim(entries: Vec<DkimSettings>, address: &str) -> Result<Vec<DkimSettings>, SettingsError> {
+    let range = |key: String, value: String, allowed: String| SettingsError::Range { key, value, allowed };
+    if entries.len() > 2 {
+        let count = entries.len().to_string();
+        return Err(range("dkim".to_owned(), count, "at most two entries: an RSA and an Ed25519 key".to_owned()));
+    }
+    for (index, entry) in entries.iter().enumerate() {
+        if let Some(allowed) = entry.fault(address) {
+            let value = format!("{:?} with selector {:?}", entry.domain, entry.selector);
+            return Err(range(format!("dkim[{index}]"), value, allowed));
+        }
+    }
+    Ok(entries)
 }
 
 fn within(

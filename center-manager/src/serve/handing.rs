@@ -303,6 +303,7 @@ impl Daemon {
         };
         let latest = first.map(|due| self.signing.latest(&due.agent));
         Ok(Some(Job {
+            return_path: self.return_paths.of(&outgoing.id),
             outgoing,
             sending,
             recipients,

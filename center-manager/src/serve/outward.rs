@@ -81,6 +81,8 @@ pub(super) struct Job {
     pub(super) recipients: Vec<(Due, ChannelKey)>,
     pub(super) center: CenterId,
     pub(super) address: String,
+    /// Where it comes back to.
+    pub(super) return_path: String,
     pub(super) signer: Option<Arc<SigningKey>>,
     pub(super) origin: Origin,
     pub(super) latest: Option<Latest>,
@@ -124,6 +126,7 @@ impl Job {
                     null_path = found;
                     outcome
                 } else {
+                    mail.return_path = Some(self.return_path);
                     submission.send(&mail).await
                 };
                 Ok((octets, outcome))
