@@ -93,6 +93,11 @@ impl Inbox {
         Standing { manner: self.notice.manner(now()), session_open: self.waiting.is_some() }
     }
 
+    /// In whose manner the caller's clock has to call for looks: IDLE is trusted once the server has told of mail by it.
+    pub fn clock(&self) -> Manner {
+        self.notice.clock(now())
+    }
+
     /// Logins that were made since this was asked last.
     pub fn take_logins(&mut self) -> u32 {
         std::mem::take(&mut self.untold_logins)

@@ -79,7 +79,7 @@ impl Daemon {
         if let Some(reader) = self.readers.get_mut(nth) {
             reader.standing.succeeded(0);
             let now = Instant::now();
-            reader.due = if more { now } else { now + mail.look_pause(reader.inbox.standing().manner, poll) };
+            reader.due = if more { now } else { now + mail.look_pause(reader.inbox.clock(), poll) };
         }
     }
 

@@ -86,6 +86,8 @@ pub struct Notice {
     idle_offered: bool,
     opened: Option<Instant>,
     idle_strikes: u32,
+    /// The server has told of mail, and has not kept any to itself since.
+    has_told: bool,
     idle_barred: Option<Instant>,
     session_strikes: u32,
     sessions_barred: Option<Instant>,
@@ -104,6 +106,7 @@ impl Notice {
             idle_offered: true,
             opened: None,
             idle_strikes: 0,
+            has_told: false,
             idle_barred: None,
             session_strikes: 0,
             sessions_barred: None,
@@ -124,6 +127,15 @@ impl Notice {
         }
     }
 
+    /// In whose manner the clock has to call for looks: IDLE is trusted once the server has told of mail by it. Some offer it
+    /// and never do.
+    pub fn clock(&self, now: Instant) -> Manner {
+        match self.manner(now) {
+            Manner::Idle if !self.has_told => Manner::Asking,
+            manner => manner,
+        }
+    }
+
     /// Longest wait on a session.
     pub fn renew(&self) -> Duration {
         self.rules.renew
@@ -138,6 +150,7 @@ impl Notice {
 
     /// The server told of mail by itself: what it is good for is no question any more.
     pub fn told(&mut self) {
+        self.has_told = true;
         self.idle_strikes = 0;
         self.session_strikes = 0;
     }
@@ -150,6 +163,7 @@ impl Notice {
 
     /// A look that nothing had called for found new mail although IDLE was on: some servers say nothing.
     pub fn found_untold(&mut self, now: Instant) {
+        self.has_told = false;
         self.strike_idle(now);
     }
 
@@ -244,6 +258,17 @@ mod tests {
         notice.opened(now, true);
         assert_eq!(notice.manner(now), Manner::Asking);
         assert_eq!(notice.manner(now + HOUR), Manner::Idle);
+    }
+
+    #[test]
+    fn idle_is_trusted_while_the_server_tells_of_mail() {
+        let now = Instant::now();
+        let mut notice = imap(now);
+        assert_eq!((notice.manner(now), notice.clock(now)), (Manner::Idle, Manner::Asking));
+        notice.told();
+        assert_eq!(notice.clock(now), Manner::Idle);
+        notice.found_untold(now);
+        assert_eq!((notice.manner(now), notice.clock(now)), (Manner::Idle, Manner::Asking));
     }
 
     #[test]
