@@ -23,6 +23,7 @@ pub mod queries;
 pub mod returned;
 pub mod rollouts;
 pub mod rotations;
+pub mod spent;
 pub mod standing;
 pub mod ways;
 
@@ -57,6 +58,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/queries.sql"),
     include_str!("db/ways.sql"),
     include_str!("db/lost.sql"),
+    include_str!("db/spent.sql"),
 ];
 
 /// What can go wrong with the fleet database.

@@ -7,6 +7,7 @@
 //!
 //! The command line ([`cli`]) works on the same database whether or not the daemon runs.
 
+pub mod budget;
 pub mod cli;
 pub mod clones;
 pub mod db;

@@ -4,6 +4,7 @@
 //! mail that was filed and not deleted comes again as a repeat, a mail that was sent and not noted goes out twice
 //! under one message id.
 
+mod budgeting;
 mod carrying;
 mod handing;
 mod large;
@@ -137,6 +138,7 @@ pub struct Daemon {
     signing: signing::Signing,
     enclosure: carrying::EnclosureCache,
     outward: outward::Outward,
+    budget: budgeting::Budget,
     dkim: Arc<[Signer]>,
     return_paths: return_paths::ReturnPaths,
     _lock: Lock,
@@ -168,6 +170,7 @@ impl Daemon {
             readers: noticing::readers(&accounts, &settings, backoff, &db)?,
             sending: Accounts::new(accounts.len(), backoff),
             dkim: signers(home, &settings)?.into(),
+            budget: budgeting::Budget::of(&accounts),
             outward: outward::Outward::keeping_for(settings.mail.smtp_keep),
             return_paths: return_paths::ReturnPaths::new(&settings, &mut db)?,
             settings,

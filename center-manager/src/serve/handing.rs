@@ -3,6 +3,7 @@
 use super::outward::{Event, Handed, Job};
 use super::{Daemon, ServeError, chain, log_chain, random_number};
 use crate::db::outbox::{OutboxId, Outgoing, Try};
+use crate::db::spent::SpentId;
 use crate::sending::{self, MailPlan};
 use crate::system::now;
 use mailbox::SendError;
@@ -36,6 +37,7 @@ struct Round {
     forms: Vec<(OutboxId, AgentId, Form)>,
     sent: usize,
     origins: BTreeMap<u32, Origin>,
+    counted: Vec<SpentId>,
 }
 
 impl Daemon {
@@ -51,17 +53,20 @@ impl Daemon {
         let mut due = self.db.due(now(), wanted)?;
         let all_seen = due.len() < wanted;
         due.retain(|due| !self.outward.carries(due));
-        let mut plans = VecDeque::from(sending::plan(&due, self.settings.recipients_per_mail));
+        let per_mail = self.budget.recipients_of_one_mail(self.settings.recipients_per_mail);
+        let mut plans = VecDeque::from(sending::plan(&due, per_mail));
         let more = plans.len() > self.settings.sends_per_pass || !all_seen;
         plans.truncate(self.settings.sends_per_pass);
         let mut overtaken = false;
         if plans.is_empty() {
             self.gather(&mut round, PATIENCE).await?;
         } else if let Some(account) = self.connect().await {
+            let plans = self.within_budget(account, plans)?;
             overtaken = self.hand_in(account, plans, &mut round, stop).await?;
             self.outward.rest();
         }
         self.note(&mut round)?;
+        self.give_back()?;
         self.outward.kept.close_rested().await;
         // Where nothing went out, trying again at once would not help.
         Ok((round.sent, ((more || overtaken) && round.sent > 0) || !self.outward.is_quiet()))
@@ -144,6 +149,8 @@ impl Daemon {
     }
 
     fn note(&mut self, round: &mut Round) -> Result<(), ServeError> {
+        self.db.settle_spent(&round.counted, &[], now())?;
+        round.counted.clear();
         if !round.tries.is_empty() {
             self.db.record_tries(&round.tries, now())?;
             self.db.note_forms(&round.forms, now())?;
@@ -175,6 +182,7 @@ impl Daemon {
         if null_path == NullPath::Refused {
             self.learn_null_path(account)?;
         }
+        round.counted.extend(self.counted(&plan));
         let broken = submission.is_broken();
         match result {
             Ok((octets, Ok(outcomes))) => {
