@@ -77,7 +77,7 @@ pub(super) fn begin(register: &impl Register, mechanism: &str, initial: Option<&
     }
     let (exchange, challenge) = match mechanism {
         Mechanism::Plain => (Exchange::Plain, String::new()),
-        Mechanism::Login => (Exchange::LoginName, "User Name\0".to_owned()),
+        Mechanism::Login => (Exchange::LoginName, "Username:".to_owned()),
         Mechanism::CramMd5 => {
             let challenge = format!("<{}@post.sandbox.example>", register.nonce());
             (Exchange::CramMd5 { challenge: challenge.clone() }, challenge)
@@ -112,7 +112,7 @@ pub(super) fn go_on(register: &impl Register, exchange: Exchange, answer: &str) 
                 _ => Step::Refuse,
             }
         }
-        Exchange::LoginName => Step::Ask(Exchange::LoginPassword(answer), STANDARD.encode("Password\0")),
+        Exchange::LoginName => Step::Ask(Exchange::LoginPassword(answer), STANDARD.encode("Password:")),
         Exchange::LoginPassword(name) => Step::Check(Credentials { name, password: answer }),
         Exchange::CramMd5 { challenge } => cram_md5(register, &challenge, &answer),
         Exchange::ScramFirst(hash) => scram_first(register, hash, &answer).unwrap_or(Step::Refuse),
