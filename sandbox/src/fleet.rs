@@ -35,8 +35,8 @@ const ERRANDS: usize = 8;
 const BLOCKING_THREADS: usize = 48;
 
 /// Files and sockets that an appliance has open at most: three connections to its store with their journal, a socket
-/// for SNMP, two for mail at both ends, and a running script with its pipe.
-const FILES_EACH: u64 = 16;
+/// for SNMP, two for mail, one in and one out, at both ends, and a running script with its pipe.
+const FILES_EACH: u64 = 18;
 
 /// Files that everything else has open.
 const FILES_BESIDE: u64 = 200;

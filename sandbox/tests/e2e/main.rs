@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod at_once;
 mod bad_devices;
 mod bad_mail;
 mod bad_package;
 mod boxes;
 mod by_stick;
 mod differences;
+mod emptied;
 mod enrolment;
 mod in_parts;
 mod job;

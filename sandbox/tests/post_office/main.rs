@@ -3,6 +3,7 @@
 mod client;
 mod delivery_faults;
 mod imap;
+mod kept;
 mod link_faults;
 mod load;
 mod logins;
