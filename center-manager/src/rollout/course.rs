@@ -211,7 +211,8 @@ impl Course {
         let mut touched = 0;
         for size in &sizes {
             touched += size;
-            if touched >= self.error_limit(touched) {
+            // Where nothing succeeds, the next wave does not go out by itself.
+            if self.thresholds.success_percent > 0 || touched >= self.error_limit(touched) {
                 return touched;
             }
         }

@@ -21,3 +21,4 @@ mod play;
 mod traps;
 mod trust;
 mod voice;
+mod waves;

@@ -65,7 +65,7 @@ pub(super) fn preview(course: &Course, total: u32) -> String {
     let sizes: Vec<_> = course.sizes(total).iter().map(ToString::to_string).collect();
     let waves = match sizes.as_slice() {
         [_] => "all in one wave".to_owned(),
-        _ => format!("{} of {} appliances", sizes.len(), sizes.join(", ")),
+        _ => format!("{}, with {} appliances", sizes.len(), sizes.join(", ")),
     };
     format!(
         "waves      {waves} (course {})\n\
