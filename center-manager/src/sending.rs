@@ -12,6 +12,7 @@ pub use retry::{answers, failure, forms, next_try};
 use crate::db::outbox::{Due, OutboxId, Outgoing, Try};
 use jiff::Timestamp;
 use mailbox::smtp::ServerReply;
+use mailbox::address::in_header;
 use mailbox::{OutgoingMail, SendError};
 use mailfmt::crypto::{ChannelKey, Random};
 use mailfmt::envelope::{self, Addressee, Extras, Header, SealError};
@@ -128,13 +129,14 @@ pub fn write_mail(
         attachment.extend(octets);
     }
     let to = match recipients {
-        [(only, _)] => Some(only.address.as_str()),
+        [(only, _)] => Some(in_header(&only.address)),
         _ => None,
     };
     // What is too large for armoured text goes out as ever; whoever orders it anew has it cut smaller.
     let wanted = recipients.first().map(|(due, _)| due.form).unwrap_or_default();
     let form = if attachment.len() <= octets_max(wanted, usize::MAX) { wanted } else { Form::Opaque };
-    let letter = Letter { from: from.address, to, header: &header, date: from.date, sending };
+    let (sender, to) = (in_header(from.address), to.as_deref());
+    let letter = Letter { from: &sender, to, header: &header, date: from.date, sending };
     Ok(OutgoingMail {
         return_path: Some(from.address.to_owned()),
         recipients: recipients.iter().map(|(due, _)| due.address.clone()).collect(),

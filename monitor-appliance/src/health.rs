@@ -53,6 +53,7 @@ pub fn report(store: &Store, context: &Context) -> Result<HealthReport, StoreErr
         last_fetch: store.moment(Moment::LastFetch)?,
         standing: Some(standing(store, context)?),
         mangled: store.mangled()?.into_iter().collect(),
+        commands: Some(store.commands_held(context.now())?),
     })
 }
 

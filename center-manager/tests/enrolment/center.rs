@@ -290,6 +290,7 @@ impl Site {
             last_fetch: None,
             standing: None,
         mangled: Default::default(),
+        commands: None,
         });
         self.report(report)
     }

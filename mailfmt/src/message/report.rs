@@ -6,7 +6,7 @@ use super::kinds;
 use super::ledger::LedgerPart;
 use crate::digest::Digest;
 use crate::exchange::EphemeralPublic;
-use crate::ids::{ModuleName, Nonce};
+use crate::ids::{MessageId, ModuleName, Nonce};
 use crate::package::PackageId;
 use crate::version::SoftwareVersion;
 use crate::version_report::VersionReport;
@@ -211,6 +211,25 @@ pub struct HealthReport {
     /// ([`Mangling`](crate::mail::Mangling)).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub mangled: BTreeMap<String, u32>,
+    /// The center's commands that have come and have not expired. From this the center knows what got lost on the way, as
+    /// from a mailbox that its provider has emptied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<CommandsHeld>,
+}
+
+/// Commands that have come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandsHeld {
+    /// Their message ids, the latest first; at most [`CommandsHeld::IDS_MAX`].
+    pub ids: Vec<MessageId>,
+    /// Of what came before this nothing is told: there was no room for it. `None`: these are all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+impl CommandsHeld {
+    /// Most ids in one report.
+    pub const IDS_MAX: usize = 32;
 }
 
 /// Where an appliance stands in matters of trust; part of every health report.

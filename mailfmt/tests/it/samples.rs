@@ -285,6 +285,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 last_fetch: Some(now()),
                 standing: None,
         mangled: Default::default(),
+        commands: None,
             })),
         ),
         (
@@ -302,6 +303,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 last_fetch: Some(now()),
                 standing: None,
         mangled: [("attachment stripped by a gateway".to_owned(), 3)].into(),
+        commands: None,
             })),
         ),
         (

@@ -70,6 +70,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 sequence_seen: (86_400 << 32) | 17,
                 last_fetch: Some(now()),
                 mangled: Default::default(),
+                commands: None,
                 standing: Some(Standing {
                     root_version: 3,
                     machine: "5f2b7c".into(),

@@ -3,6 +3,7 @@
 //! What a mailbox holds may be a flood. So a session lists only both ends of it, reads them in the order of
 //! [`reading_order`], holds one batch at a time, and pays for junk with one write to the store per batch.
 
+mod absence;
 mod large;
 
 use super::filing::{Discarded, Filed, file_one};
@@ -98,6 +99,7 @@ impl Agent {
                         Rest::More => None,
                     };
                     let release = self.release.clone();
+                    let before = self.fetched_before().await;
                     let noted = self.store.change(move |change| {
                         if let Some(logins) = logins {
                             logins.note(change, now)?;
@@ -109,6 +111,7 @@ impl Agent {
                         complain("the time of the look for mail could not be stored", &error as &StoreError);
                         self.looked = Some(now);
                     }
+                    self.tell_after_absence(before, now).await;
                     self.ask_for_time().await;
                     return;
                 }

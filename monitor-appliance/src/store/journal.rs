@@ -2,6 +2,7 @@
 
 use super::{Change, Store, StoreError, row};
 use jiff::Timestamp;
+use mailfmt::message::report::CommandsHeld;
 use mailfmt::{CenterId, MessageId};
 use rusqlite::OptionalExtension as _;
 
@@ -62,6 +63,25 @@ impl Store {
             .prepare_cached("SELECT 1 FROM journal WHERE message = ?1")?
             .exists((message.to_string(),))?;
         Ok(Seen { before, newest: self.newest_of(center)? })
+    }
+
+    /// The commands that have come and have not expired, the latest first, as many as a health report has room for.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn commands_held(&self, now: Timestamp) -> Result<CommandsHeld, StoreError> {
+        let most = i64::try_from(CommandsHeld::IDS_MAX).unwrap_or(i64::MAX);
+        let rows: Vec<(String, i64)> = self
+            .connection
+            .prepare_cached(
+                "SELECT message, received_ms FROM journal WHERE expires_ms > ?1 ORDER BY received_ms DESC, message LIMIT ?2",
+            )?
+            .query_map((now.as_millisecond(), most), |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        let oldest = rows.last().and_then(|(_, received)| Timestamp::from_millisecond(*received).ok());
+        let ids: Vec<MessageId> = rows.iter().filter_map(|(message, _)| message.parse().ok()).collect();
+        let since = oldest.filter(|_| ids.len() >= CommandsHeld::IDS_MAX);
+        Ok(CommandsHeld { ids, since })
     }
 
     /// Highest sequence number that came from `center`; 0 if none did.

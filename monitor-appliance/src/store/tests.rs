@@ -50,6 +50,7 @@ fn health() -> Report {
         last_fetch: None,
         standing: None,
         mangled: Default::default(),
+        commands: None,
     })
 }
 

@@ -264,6 +264,7 @@ fn health() -> Message {
         last_fetch: None,
         standing: None,
         mangled: Default::default(),
+        commands: None,
     }))
 }
 
