@@ -143,6 +143,8 @@ struct Stage {
     sites: Vec<Site>,
     turns: BinaryHeap<Reverse<(i64, u64, Turn)>>,
     turns_set: u64,
+    /// When each mail agent wakes; other turns of it are over.
+    wakes: Vec<i64>,
     restores: u64,
 }
 
@@ -160,7 +162,7 @@ impl Play {
         while stage.clock.deliveries() < self.deliveries {
             stage.next_turn()?;
             let deliveries = stage.clock.deliveries();
-            if deliveries >= told + 10_000 {
+            if deliveries >= told + 1_000 {
                 told = deliveries;
                 tell(deliveries);
             }
@@ -196,7 +198,7 @@ impl Stage {
             let own = dice.fork(100 + u64::try_from(place)?);
             sites.push(Site::set_up(place, folder, Arc::clone(&clock), &new.credential, own)?);
         }
-        let post = PostOffice::new(play.appliances, dice.fork(2));
+        let post = PostOffice::new(dice.fork(2));
         let mut stage = Self {
             clock,
             dice,
@@ -206,6 +208,7 @@ impl Stage {
             sites,
             turns: BinaryHeap::new(),
             turns_set: 0,
+            wakes: vec![0; play.appliances],
             restores: 0,
         };
         for turn in [Turn::Center, Turn::Operator, Turn::CenterBackup, Turn::CenterRestore] {
@@ -217,7 +220,7 @@ impl Stage {
             {
                 stage.set_next(turn)?;
             }
-            stage.set_turn(BEGIN, Turn::MailAgent(place));
+            stage.wake(place, BEGIN);
         }
         Ok(stage)
     }
@@ -228,6 +231,14 @@ impl Stage {
         self.turns.push(Reverse((at.as_millisecond(), self.turns_set, turn)));
     }
 
+    /// The mail agent of an appliance wakes then, and not at the time that was set before.
+    fn wake(&mut self, place: usize, at: Timestamp) {
+        if let Some(wake) = self.wakes.get_mut(place) {
+            *wake = at.as_millisecond();
+        }
+        self.set_turn(at, Turn::MailAgent(place));
+    }
+
     /// When it is this turn next.
     fn set_next(&mut self, turn: Turn) -> anyhow::Result<()> {
         let minutes = SignedDuration::from_mins;
@@ -236,10 +247,10 @@ impl Stage {
             Turn::Center => (SignedDuration::from_secs(10), SignedDuration::from_secs(11)),
             Turn::Devices(_) => (minutes(1), minutes(13)),
             Turn::Operator => (minutes(1), minutes(1 + 60 / fleet.min(30))),
-            Turn::SiteBackup(_) => (minutes(10 * 60), minutes(30 * 60)),
-            Turn::SiteRestore(_) => (minutes(2 * 24 * 60), minutes(9 * 24 * 60)),
-            Turn::CenterBackup => (minutes(4 * 60), minutes(8 * 60)),
-            Turn::CenterRestore => (minutes(12 * 60), minutes(3 * 24 * 60)),
+            Turn::SiteBackup(_) => (minutes(2 * 60), minutes(12 * 60)),
+            Turn::SiteRestore(_) => (minutes(5 * 60), minutes(7 * 24 * 60)),
+            Turn::CenterBackup => (minutes(90), minutes(5 * 60)),
+            Turn::CenterRestore => (minutes(4 * 60), minutes(40 * 60)),
             // It says itself when it wakes.
             Turn::MailAgent(_) => return Ok(()),
         };
@@ -250,6 +261,9 @@ impl Stage {
 
     fn next_turn(&mut self) -> anyhow::Result<()> {
         let Reverse((at, _, turn)) = self.turns.pop().context("somebody always has a turn")?;
+        if matches!(turn, Turn::MailAgent(place) if self.wakes.get(place) != Some(&at)) {
+            return Ok(());
+        }
         self.clock.set(Timestamp::from_millisecond(at)?.max(self.clock.now()));
         let restored = match turn {
             Turn::Center => self.center.turn(&mut self.post, &mut self.book).map(|()| false),
@@ -264,7 +278,7 @@ impl Stage {
                     Turn::SiteRestore(_) => site.restore(&mut self.book),
                     _ => {
                         let wake = site.turn(&mut self.post, &mut self.book)?;
-                        self.set_turn(wake, turn);
+                        self.wake(place, wake);
                         Ok(false)
                     }
                 }
@@ -274,7 +288,7 @@ impl Stage {
         if let Turn::Devices(place) = turn {
             // What a module stores wakes the mail agent.
             let now = self.clock.now();
-            self.set_turn(now + SignedDuration::from_secs(1), Turn::MailAgent(place));
+            self.wake(place, now + SignedDuration::from_secs(1));
         }
         self.set_next(turn)
     }
@@ -308,7 +322,8 @@ impl Stage {
             }
             ensure!(
                 now.duration_since(begun) < DRAIN_MAX,
-                "after {DRAIN_MAX:#} of calm {waiting} messages still wait, and {mails} mails lie in mailboxes"
+                "after {DRAIN_MAX:#} of calm {waiting} messages still wait, and {mails} mails lie in mailboxes: {}",
+                self.center.unanswered(&self.book)?
             );
         }
         Ok(())

@@ -12,7 +12,7 @@ fn room() -> std::path::PathBuf {
 
 fn play(seed: u64) -> Findings {
     let play = Play { seed, deliveries: 5_000, appliances: 8 };
-    let findings = play.run(&room(), |_| ()).unwrap();
+    let findings = play.run(&room(), |deliveries| println!("{deliveries} deliveries")).unwrap();
     println!("seed {seed}: {findings:#?}");
     findings
 }

@@ -73,6 +73,8 @@ pub(super) struct Entry {
     pub(super) site: usize,
     /// Its kind on the wire.
     pub(super) kind: String,
+    /// Of a report: the command that it answers.
+    pub(super) command: Option<u32>,
     /// Of a command: when it expires.
     pub(super) expires: Timestamp,
     /// Of a command: answers that stand, or stood, in the appliance's outbox; what a restored disk forgot is not counted.
@@ -122,6 +124,7 @@ impl Book {
             message,
             site,
             kind: kind.to_owned(),
+            command: None,
             expires,
             answers: 0,
             answers_forgotten: 0,
@@ -172,8 +175,11 @@ impl Book {
     }
 
     /// An answer to a command became durable on an appliance.
-    pub(super) fn answered(&mut self, command: MessageId, site: usize, now: Timestamp) {
+    pub(super) fn answered(&mut self, command: MessageId, by: u32, site: usize, now: Timestamp) {
         if let Some(serial) = self.serial(command, site) {
+            if let Some(report) = self.entry_mut(by) {
+                report.command = Some(serial);
+            }
             if let Some(entry) = self.entry_mut(serial) {
                 entry.answers += 1;
             }
@@ -220,8 +226,14 @@ impl Book {
         })
     }
 
-    /// All that happened to a message, in words.
+    /// All that happened to a message and its answers, in words.
     pub(super) fn story(&self, serial: u32) -> String {
+        let answers = self.entries().filter(|(_, entry)| entry.command == Some(serial));
+        let all = std::iter::once(serial).chain(answers.map(|(answer, _)| answer));
+        all.map(|serial| self.story_of(serial)).collect::<Vec<_>>().join("\nanswered by ")
+    }
+
+    fn story_of(&self, serial: u32) -> String {
         let Some(entry) = self.entry(serial) else { return format!("message {serial} is not in the book") };
         let mut story = format!(
             "message {serial}: {:?} {:?} ({}), appliance {}",

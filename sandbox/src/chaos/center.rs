@@ -443,6 +443,26 @@ impl Center {
             .query_row((now,), |row| row.get(0))?)
     }
 
+    /// The stories of some commands that wait for an answer.
+    pub(super) fn unanswered(&mut self, book: &Book) -> anyhow::Result<String> {
+        let (now, places) = (self.clock.now().as_millisecond(), self.places.clone());
+        let mut statement = self.watch()?.prepare(
+            "SELECT o.message, r.agent, r.state, r.attempts FROM outbox_recipient r JOIN outbox o ON o.id = r.outbox
+             WHERE r.state = 'queued' OR (o.family = 'command' AND r.state <> 'answered' AND o.expires >= ?1) LIMIT 3",
+        )?;
+        let mut rows = statement.query((now,))?;
+        let mut stories = String::new();
+        while let Some(row) = rows.next()? {
+            let (message, agent): ([u8; 16], String) = (row.get(0)?, row.get(1)?);
+            let (state, attempts): (String, u32) = (row.get(2)?, row.get(3)?);
+            let place = places.get(&AgentId::new(&agent)?).copied().unwrap_or(0);
+            let serial = book.serial(MessageId::from_bytes(message), place);
+            let story = serial.map_or_else(String::new, |serial| book.story(serial));
+            stories.push_str(&format!("\n{state} after {attempts} tries: {story}"));
+        }
+        Ok(stories)
+    }
+
     /// The appliances, in their places.
     pub(super) fn places(&self) -> &HashMap<AgentId, usize> {
         &self.places

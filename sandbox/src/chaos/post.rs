@@ -100,22 +100,22 @@ struct Mailbox {
     mails: BTreeMap<u64, Mail>,
 }
 
-/// The post office with a mailbox for everybody, by number.
+/// The post office with a mailbox for everybody who gets mail, by number.
 #[derive(Debug)]
 pub(super) struct PostOffice {
     pub(super) weather: Weather,
     dice: Dice,
-    mailboxes: Vec<Mailbox>,
+    mailboxes: BTreeMap<usize, Mailbox>,
     remembered: VecDeque<(usize, Mail)>,
     uid: u64,
 }
 
 impl PostOffice {
-    pub(super) fn new(mailboxes: usize, dice: Dice) -> Self {
+    pub(super) fn new(dice: Dice) -> Self {
         Self {
             weather: Weather::STORM,
             dice,
-            mailboxes: std::iter::repeat_with(Mailbox::default).take(mailboxes).collect(),
+            mailboxes: BTreeMap::new(),
             remembered: VecDeque::with_capacity(REMEMBERED),
             uid: 0,
         }
@@ -172,10 +172,9 @@ impl PostOffice {
         let arrives = now + self.dice.time(least, most);
         let mail = if self.dice.hits(self.weather.damaged) { self.damage(mail) } else { mail.clone() };
         self.uid += 1;
-        if let Some(mailbox) = self.mailboxes.get_mut(to) {
-            mailbox.flying.insert((Reverse(arrives.as_millisecond()), self.uid));
-            mailbox.mails.insert(self.uid, mail);
-        }
+        let mailbox = self.mailboxes.entry(to).or_default();
+        mailbox.flying.insert((Reverse(arrives.as_millisecond()), self.uid));
+        mailbox.mails.insert(self.uid, mail);
     }
 
     /// Some bits are changed, or the end is cut off.
@@ -196,7 +195,7 @@ impl PostOffice {
 
     /// The mails of a mailbox in the order in which they arrived, with their ids.
     pub(super) fn list(&mut self, of: usize, now: Timestamp) -> Vec<(u64, Mail)> {
-        let Some(mailbox) = self.mailboxes.get_mut(of) else { return Vec::new() };
+        let mailbox = self.mailboxes.entry(of).or_default();
         while let Some((Reverse(arrives), uid)) = mailbox.flying.last().copied() {
             if arrives > now.as_millisecond() {
                 break;
@@ -218,14 +217,16 @@ impl PostOffice {
 
     /// Mails are deleted.
     pub(super) fn delete(&mut self, of: usize, uids: &[u64]) {
-        if let Some(mailbox) = self.mailboxes.get_mut(of) {
-            uids.iter().for_each(|uid| drop(mailbox.here.remove(uid)));
+        if let Some(mailbox) = self.mailboxes.get_mut(&of) {
+            for uid in uids {
+                mailbox.here.remove(uid);
+            }
         }
     }
 
     /// Whether a mail waits in the mailbox already.
     pub(super) fn has_mail(&self, of: usize, now: Timestamp) -> bool {
-        self.mailboxes.get(of).is_some_and(|mailbox| {
+        self.mailboxes.get(&of).is_some_and(|mailbox| {
             let arrived = mailbox.flying.last().is_some_and(|(at, _)| at.0 <= now.as_millisecond());
             arrived || !mailbox.here.is_empty()
         })
@@ -233,7 +234,7 @@ impl PostOffice {
 
     /// Mails in all mailboxes and on their way.
     pub(super) fn waiting(&self) -> usize {
-        self.mailboxes.iter().map(|mailbox| mailbox.here.len() + mailbox.flying.len()).sum()
+        self.mailboxes.values().map(|mailbox| mailbox.here.len() + mailbox.flying.len()).sum()
     }
 }
 
@@ -247,7 +248,7 @@ mod tests {
 
     #[test]
     fn in_calm_weather_everything_arrives_once_and_stays_until_it_is_deleted() {
-        let mut office = PostOffice::new(2, Dice::new(1));
+        let mut office = PostOffice::new(Dice::new(1));
         office.weather = Weather::CALM;
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         for serial in 0..100 {
@@ -266,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_storm_loses_doubles_damages_and_lets_mails_overtake_each_other() {
-        let mut office = PostOffice::new(1, Dice::new(2));
+        let mut office = PostOffice::new(Dice::new(2));
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let answers: Vec<Answer> = (0..2000).map(|serial| office.hand_in(0, mail(serial), now)).collect();
         for wanted in [Answer::Taken, Answer::Refused, Answer::Died] {

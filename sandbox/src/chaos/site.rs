@@ -19,7 +19,7 @@ use mailfmt::message::report::{
 };
 use mailfmt::message::{DeviceId, FaultClass};
 use mailfmt::version_report::VersionReport;
-use mailfmt::{AgentId, MessageId, Report};
+use mailfmt::{MessageId, Report};
 use monitor_appliance::clock::{Evidence, Reading};
 use monitor_appliance::context::system_random;
 use monitor_appliance::keyring::{Keyring, replace_credential};
@@ -64,6 +64,10 @@ struct Live {
     undecided: HashSet<u64>,
     looked: Option<Timestamp>,
     housekept: Option<Timestamp>,
+    /// Whether what was left undone before the start was looked at.
+    begun: bool,
+    /// The server has failed: nothing is sent until then.
+    rests_until: Timestamp,
 }
 
 /// The devices of the site.
@@ -167,10 +171,6 @@ impl Site {
         Ok(site)
     }
 
-    pub(super) fn agent(&self) -> &AgentId {
-        &self.settings.agent
-    }
-
     fn context(&self) -> Context {
         let (clock, booted) = (Arc::clone(&self.clock), self.booted);
         let boot: Arc<str> = Arc::from(format!("boot-{}-{}", self.place, self.boot));
@@ -196,6 +196,8 @@ impl Site {
                 undecided: HashSet::new(),
                 looked: None,
                 housekept: None,
+                begun: false,
+                rests_until: Timestamp::MIN,
             });
         }
         if self.watch.is_none() {
@@ -231,9 +233,10 @@ impl Site {
             self.last_row = row.get(0)?;
             let message: MessageId = row.get::<_, String>(1)?.parse()?;
             let expires = Timestamp::from_millisecond(row.get(4)?)?;
-            book.enter(What::Report, message, self.place, &row.get::<_, String>(2)?, expires, now);
+            let report =
+                book.enter(What::Report, message, self.place, &row.get::<_, String>(2)?, expires, now);
             if let Some(command) = row.get::<_, Option<String>>(3)? {
-                book.answered(command.parse()?, self.place, now);
+                book.answered(command.parse()?, report, self.place, now);
             }
         }
         Ok(())
@@ -292,7 +295,8 @@ impl Site {
         let waiting = live.store.outbox_next(mail_schedule::SENDINGS_WATCHED)?;
         let timers = &live.context.settings.timers;
         let wake = mail_schedule::next_wake(&waiting, live.looked, timers, now);
-        Ok(wake.first().max(now + SignedDuration::from_secs(2)))
+        let send = wake.send.map_or(wake.look, |send| send.max(live.rests_until));
+        Ok(send.min(wake.look).max(now + SignedDuration::from_secs(2)))
     }
 
     fn work(&mut self, post: &mut PostOffice, book: &mut Book) -> anyhow::Result<Result<(), Crashed>> {
@@ -304,20 +308,28 @@ impl Site {
             };
         }
         survive!(self.housekeep()?);
-        survive!(self.execute()?);
         self.enter_new(book)?;
-        survive!(self.send_due(post, book)?);
         let now = self.clock.now();
         let live = self.live()?;
-        let timers = &live.context.settings.timers;
-        let look = mail_schedule::next_wake(&[], live.looked, timers, now).look;
+        if !std::mem::replace(&mut live.begun, true) {
+            // What was left undone before the start.
+            survive!(self.execute()?);
+            self.enter_new(book)?;
+        }
+        let live = self.live()?;
         let waiting = live.store.outbox_next(mail_schedule::SENDINGS_WATCHED)?;
-        let look = look.min(mail_schedule::next_wake(&waiting, live.looked, timers, now).look);
-        if look <= now {
+        let wake = mail_schedule::next_wake(&waiting, live.looked, &live.context.settings.timers, now);
+        let rests = live.rests_until > now;
+        if wake.send.is_some_and(|send| send <= now) && !rests {
+            survive!(self.send_due(post, book)?);
+        }
+        if wake.look <= now {
             survive!(self.look(post, book)?);
             survive!(self.execute()?);
             self.enter_new(book)?;
-            survive!(self.send_due(post, book)?);
+            if !rests {
+                survive!(self.send_due(post, book)?);
+            }
         }
         Ok(Ok(()))
     }
@@ -436,17 +448,31 @@ impl Site {
                 }
             }
             queue.truncate(MAILS_PER_PLAN);
-            if queue.is_empty() || !post.lets_in() {
+            if queue.is_empty() {
+                return Ok(Ok(()));
+            }
+            if !post.lets_in() {
+                self.rest()?;
                 return Ok(Ok(()));
             }
             for id in queue {
                 match self.send_one(id, post, book)? {
                     Ok(true) => {}
-                    Ok(false) => return Ok(Ok(())),
+                    Ok(false) => {
+                        self.rest()?;
+                        return Ok(Ok(()));
+                    }
                     Err(crashed) => return Ok(Err(crashed)),
                 }
             }
         }
+    }
+
+    /// The server has failed: it is left alone for some minutes at most, as by the settings.
+    fn rest(&mut self) -> anyhow::Result<()> {
+        let pause = self.dice.time(SignedDuration::from_secs(5), SignedDuration::from_secs(300));
+        self.live()?.rests_until = self.clock.now() + pause;
+        Ok(())
     }
 
     /// False when the session is over.
@@ -577,7 +603,7 @@ impl Site {
         if !post.breaks() {
             post.delete(place, &done);
             let live = self.live()?;
-            done.iter().for_each(|uid| drop(live.dispensable.remove(uid)));
+            live.dispensable.retain(|uid| !done.contains(uid));
         }
         Ok(Ok(()))
     }
