@@ -16,7 +16,10 @@ mod paper;
 mod processes;
 mod provider;
 mod reader;
+mod returned;
 mod writer;
+
+pub use returned::answered;
 
 use field::Field;
 use findings::Findings;

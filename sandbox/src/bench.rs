@@ -4,6 +4,7 @@
 
 mod accuracy;
 mod attacks;
+mod bounces;
 mod bigmail;
 mod delta;
 mod discovery;
@@ -77,6 +78,8 @@ pub(crate) enum Name {
     RolloutBlast,
     /// How long the operator waits for the version comparison report of up to 100,000 appliances.
     RolloutTable,
+    /// Shapes of returned mail: how many are told right, and how many are answered.
+    Bounces,
     /// Looking for printers: forty of them, none, and such that take none of the first credentials.
     Discovery,
 }
@@ -160,6 +163,7 @@ pub(crate) fn run(
             Name::Ledger => ledger::run(),
             Name::Mangles => mangles::run(now),
             Name::Attacks => attacks::run(),
+            Name::Bounces => bounces::run(),
             Name::Powercut => powercut::run(points),
             Name::Stranger => stranger::run(),
             Name::Faults => faults::run(),
@@ -196,6 +200,7 @@ impl Name {
                 "3,000 counter series with wobbles, wraps, resets, exchanges, flips and clocks that are set"
             }
             Self::Mangles => "every kind of mail through everything that gateways do to mails",
+            Self::Bounces => "bounces, warnings and automatic answers of some hundred systems",
             Self::Attacks => "an attack for every threat, against the real code",
             Self::Forecast => "1,600 simulated printers with levels in steps of 1, 10, 20 and 25 %",
             Self::Latency => "emergencies and commands over a real Postfix and Dovecot, by IMAP IDLE and by POP3",

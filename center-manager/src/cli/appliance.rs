@@ -10,6 +10,7 @@ use super::print::{self, Format, TableFormat};
 use super::{Context, Exit};
 use crate::db::alarms::Alarm;
 use crate::db::appliances::Appliance;
+use crate::db::returned::{AutoResponder, ReturnedFilter, ReturnedLine};
 use crate::db::rotations::RotationLine;
 use crate::selection::Selection;
 use crate::system::now;
@@ -23,6 +24,9 @@ use std::io::Write;
 
 /// Rotations shown of one appliance, the newest ones.
 const ROTATIONS_SHOWN: u32 = 3;
+
+/// Mails that came back shown of one appliance, the newest ones.
+const RETURNED_SHOWN: u32 = 3;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -129,6 +133,12 @@ struct Shown {
     mail_octets_max: Option<u64>,
     way: Option<Shape>,
     mangled: Vec<crate::db::ways::MangledMails>,
+    /// Somebody's auto-responder that answers our mails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auto_responder: Option<AutoResponder>,
+    /// The newest mails that came back for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    returned: Vec<ReturnedLine>,
     credential_since: Option<Timestamp>,
     rotations: Vec<RotationLine>,
     forks: Vec<Fork>,
@@ -194,6 +204,8 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
         way: Shape::of(db.way(&args.agent)?),
         mangled: db.mangled(&args.agent)?,
         rotations: db.rotations(&args.agent, ROTATIONS_SHOWN)?,
+        auto_responder: db.auto_responder(&args.agent, now())?,
+        returned: db.returned(&ReturnedFilter { agent: Some(args.agent.clone()), last: RETURNED_SHOWN, ..Default::default() })?,
         forks: db.forks(&args.agent)?,
         alarms: db.alarms(Some(&args.agent), false)?,
         appliance,
@@ -237,6 +249,18 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
     }
     for alarm in &shown.alarms {
         line("Alarm", format!("{}: {}", alarm.kind, alarm.description))?;
+    }
+    for returned in shown.returned.iter().filter(|returned| returned.cause.is_some()) {
+        let when = crate::report::minute(returned.at);
+        line("Mail came back", format!("{when} {}: {}; {}", returned.kind, returned.words, returned.effect))?;
+    }
+    if let Some(responder) = &shown.auto_responder {
+        let last = print::time(Some(responder.last));
+        let hint = format!(
+            "somebody's auto-responder is on at {}: {} answers, the last at {last}: {}",
+            appliance.address, responder.answers, responder.subject
+        );
+        line("Hint", hint)?;
     }
     line("Last version check", print::time(appliance.version_checked))?;
     line("Devices", shown.devices.to_string())?;

@@ -13,11 +13,14 @@ use super::doctor::is_alive;
 use super::table::{table, time};
 use jiff::Timestamp;
 use monitor_appliance::snmp::Usage;
-use monitor_appliance::store::{FaultRow, Moment, OutboxRow, Tally};
+use monitor_appliance::store::{FaultRow, Moment, OutboxRow, ReturnedRow, Tally};
 use monitor_appliance::{Context, health, inventory};
 
 /// Most reports shown that wait for a receipt.
 const WAITING_SHOWN: u32 = 20;
+
+/// Most mails shown that came back.
+const RETURNED_SHOWN: u32 = 5;
 
 /// How the appliance fares.
 #[derive(Debug, serde::Serialize)]
@@ -37,6 +40,8 @@ pub(super) struct Status {
     reports_expired: u32,
     junk: u32,
     waiting: Vec<OutboxRow>,
+    /// The newest mails that came back.
+    returned: Vec<ReturnedRow>,
     modules: Vec<Module>,
     traps: Option<traps::Traps>,
     ledger: ledger::Ledger,
@@ -118,6 +123,7 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
         reports_expired: store.tally(Tally::ReportsExpired)?,
         junk: store.tally(Tally::Junk)?,
         waiting: store.outbox_waiting(WAITING_SHOWN)?,
+        returned: store.returned(RETURNED_SHOWN)?,
         modules: store
             .heartbeats()?
             .into_iter()
@@ -222,6 +228,15 @@ impl Output for Status {
                         time(Some(fault.since)),
                         fault.description.clone(),
                     ]
+                }),
+            );
+        }
+        if !self.returned.is_empty() {
+            text += "\nmail that came back, newest first (nothing of it is proven)\n";
+            text += &table(
+                ["time", "what", "cause", "words"],
+                self.returned.iter().map(|returned| {
+                    [time(Some(returned.at)), returned.kind.clone(), returned.cause.clone(), returned.words.clone()]
                 }),
             );
         }

@@ -60,9 +60,9 @@ impl Change<'_> {
             returned.words().chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
         let mut ours = None;
         if returned.cause.is_some() {
-            let mut mark = self
-                .transaction
-                .prepare_cached("UPDATE outbox SET last_error = ?2 WHERE message = ?1 AND state = 'waiting'")?;
+            let mut mark = self.transaction.prepare_cached(
+                "UPDATE outbox SET last_error = ?2 WHERE message = ?1 AND state = 'waiting'",
+            )?;
             for message in &returned.messages {
                 if mark.execute((message.to_string(), format!("the mail {words}")))? > 0 {
                     ours.get_or_insert(*message);

@@ -37,7 +37,14 @@ pub(super) fn reports(facts: &Facts) -> Option<Found> {
     let word = outcome.split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
     let kind = match word {
         // RFC 5429, 2.2.2: a Sieve filter may refuse by such a receipt.
-        "deleted" if facts.says_any(&["automatically rejected", "was rejected", "has been rejected", "refused"]) => {
+        "deleted"
+            if facts.says_any(&[
+                "automatically rejected",
+                "was rejected",
+                "has been rejected",
+                "refused",
+            ]) =>
+        {
             let mut found = Found::of(Kind::Bounce, Some(Cause::PolicyRefused), &facts.subject_shown);
             found.recipients = recipient(text, Standing::Failed);
             return Some(found);

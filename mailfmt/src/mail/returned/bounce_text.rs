@@ -11,8 +11,9 @@ pub(super) fn read(facts: &Facts) -> Option<Found> {
     let failed_header = facts.header("x-failed-recipients");
     let daemon = is_daemon(facts);
     let subject = facts.subject_says(List::BounceSubjects) || facts.subject_says(List::DelaySubjects);
-    let says =
-        facts.says(List::Bounce) || is_delay(facts) || facts.report_type.as_deref() == Some("delivery-status");
+    let says = facts.says(List::Bounce)
+        || is_delay(facts)
+        || facts.report_type.as_deref() == Some("delivery-status");
     let by_itself = facts.has_null_return_path() || facts.header("auto-submitted").is_some();
     let vacation = facts.subject_says(List::VacationSubjects);
     let is_bounce = failed_header.is_some()
@@ -109,7 +110,9 @@ fn recipients(facts: &Facts) -> Vec<String> {
         let is_other = |address: &String| {
             let lower = address.to_ascii_lowercase();
             let user = lower.split('@').next().unwrap_or_default();
-            !own.contains(&lower) && !List::Daemons.words().contains(&user) && !List::NotRecipients.words().contains(&user)
+            !own.contains(&lower)
+                && !List::Daemons.words().contains(&user)
+                && !List::NotRecipients.words().contains(&user)
         };
         let mut alone = Vec::new();
         let mut any = Vec::new();

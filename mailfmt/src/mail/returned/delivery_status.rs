@@ -101,11 +101,16 @@ fn groups(text: &str) -> Vec<Group> {
         let Some((name, value)) = line.split_once(':') else { continue };
         let name = name.trim().to_ascii_lowercase();
         // Systems that forget the empty line between two recipients.
-        let begins = name == "final-recipient"
-            || name == "original-recipient"
-                && fields.iter().any(|(known, _)| known == "final-recipient" || known == "action");
-        if begins && fields.iter().any(|(known, _)| *known == name || known == "action" || known == "status")
-        {
+        let has = |wanted: &str| fields.iter().any(|(known, _)| known == wanted);
+        let begins = match name.as_str() {
+            "final-recipient" => has("final-recipient"),
+            "original-recipient" => {
+                has("original-recipient")
+                    || ["final-recipient", "action", "status"].iter().all(|name| has(name))
+            }
+            _ => false,
+        };
+        if begins {
             close(&mut fields, &mut groups);
         }
         fields.push((name, value.trim().to_owned()));

@@ -101,7 +101,10 @@ fn read(text: &'static str) -> Table {
             }
             continue;
         }
-        let phrases = line.split('|').map(|phrase| phrase.strip_prefix(' ').unwrap_or(phrase)).map(|phrase| phrase.strip_suffix(' ').unwrap_or(phrase));
+        let phrases = line
+            .split('|')
+            .map(|phrase| phrase.strip_prefix(' ').unwrap_or(phrase))
+            .map(|phrase| phrase.strip_suffix(' ').unwrap_or(phrase));
         match table.causes.last_mut() {
             Some((_, words)) if section.starts_with("cause ") => words.extend(phrases),
             _ => table.lists.entry(section).or_default().extend(phrases),
@@ -143,7 +146,8 @@ mod tests {
         for cause in Cause::ALL.into_iter().filter(|cause| *cause != Cause::Unknown) {
             assert!(causes().iter().any(|(known, words)| *known == cause && !words.is_empty()), "{cause}");
         }
-        let all = LISTS.iter().flat_map(|list| list.words()).chain(causes().iter().flat_map(|(_, words)| words));
+        let all =
+            LISTS.iter().flat_map(|list| list.words()).chain(causes().iter().flat_map(|(_, words)| words));
         for word in all {
             assert!(!word.is_empty() && *word == fold(word), "{word:?}");
         }
