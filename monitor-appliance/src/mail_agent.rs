@@ -37,8 +37,11 @@ use std::time::{Duration, Instant};
 /// The module's name.
 pub const MODULE: &str = "mail-agent";
 
-/// How often the store is looked at for rows of other modules.
-const STORE_POLL: Duration = Duration::from_millis(500);
+/// How often the store is asked whether another module has changed it: one small question.
+const STORE_POLL: Duration = Duration::from_millis(200);
+
+/// The clock is looked at every so many of these times.
+const CLOCK_EVERY: u32 = 3;
 
 /// Rows of the outbox looked at in one turn; the others wait for the next.
 const ROWS_PER_TURN: u32 = 200;
@@ -212,6 +215,8 @@ impl Agent {
     async fn serve(&mut self) {
         loop {
             self.progress.made();
+            // What others write during the turn is seen after it.
+            let version = self.store.read(|store| store.data_version()).await.ok();
             if let Err(error) = self.housekeep().await {
                 complain("old rows could not be deleted", &error);
             }
@@ -221,7 +226,7 @@ impl Agent {
                 self.look().await;
                 continue;
             }
-            self.rest().await;
+            self.rest(version).await;
         }
     }
 
@@ -273,12 +278,17 @@ impl Agent {
     }
 
     /// Waits until there is something to do: a timer, a rest that is over, mail that a server tells of, or a row of another
-    /// module.
-    async fn rest(&mut self) {
-        let version = self.store.read(|store| store.data_version()).await.ok();
-        loop {
+    /// module: one that has changed the store since it had this `version`.
+    async fn rest(&mut self, version: Option<i64>) {
+        for glance in 1_u32.. {
             self.progress.made();
             self.hear(STORE_POLL).await;
+            if self.store.read(|store| store.data_version()).await.ok() != version {
+                return;
+            }
+            if !self.told && !glance.is_multiple_of(CLOCK_EVERY) {
+                continue;
+            }
             let wake = self.next_wake().await;
             // Read after the wake was told, which may be "now".
             let now = self.context.now();
@@ -286,7 +296,7 @@ impl Agent {
             let look = (self.told || wake.look <= now) && ready(&self.inward);
             let send = wake.send.is_some_and(|send| send <= now) && ready(&self.outward);
             let pursue = self.pursue_at.is_some_and(|at| at <= now);
-            if look || send || pursue || self.store.read(|store| store.data_version()).await.ok() != version {
+            if look || send || pursue {
                 return;
             }
         }
