@@ -3,7 +3,7 @@
 use crate::samples::{agent, center, now};
 use mailfmt::crypto::{ContentKey, Credential, Direction};
 use mailfmt::enrolment::ProvisionalCode;
-use mailfmt::mail::{Classified, Parcel, classify};
+use mailfmt::mail::{Classified, Parcel, armour, classify};
 use mailfmt::package::{Site, open, unwrap};
 use mailfmt::parts::{Cutting, Parts, join};
 use mailfmt::trust::Role;
@@ -31,6 +31,15 @@ fn the_example_mail_opens_to_the_example_payload() {
     let opened = envelope::open(parcel.envelope, &key, &Limits::default(), now()).unwrap();
     assert_eq!(opened.sequence(), 17);
     assert_eq!(String::from_utf8(opened.payload().to_vec()).unwrap(), block("payload").trim());
+}
+
+#[test]
+fn the_example_attachment_is_armoured_as_the_paper_says() {
+    let Classified::Ours { attachment } = classify(block("mail").as_bytes(), &Limits::default()) else {
+        panic!("the example mail is not ours")
+    };
+    assert_eq!(armour::write(&attachment).replace("\r\n", "\n"), block("armour"));
+    assert_eq!(armour::read(block("armour").as_bytes()), [Ok(attachment)]);
 }
 
 #[test]
