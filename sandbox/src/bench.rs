@@ -6,6 +6,7 @@ mod accuracy;
 mod attacks;
 mod bounces;
 mod bigmail;
+mod chaos;
 mod delta;
 mod discovery;
 mod envelope;
@@ -55,6 +56,9 @@ pub(crate) enum Name {
     /// seed; `LEDGER_SEED` names another. `silently_wrong`: series whose count is wrong where nobody is asked. `flagged_percent`:
     /// of the steps in which something happened that a plain difference cannot know, those that carry a finding.
     Ledger,
+    /// A million deliveries by a bad post office in virtual time, with crashes of both sides and disks that are put back;
+    /// `--deliveries` names another number, `CHAOS_SEED` a seed. Takes some minutes.
+    Chaos,
     /// From an emergency to its receipt, from a command to its answer: by IMAP IDLE and by POP3; `LATENCY_ROUNDS` names another number
     /// of rounds than 100. `idle_*`: the slower of both ways at that percentile. `logins_per_hour`: the account with most.
     Latency,
@@ -133,6 +137,7 @@ impl std::str::FromStr for Operand {
 pub(crate) fn run(
     operands: &[Operand],
     points: Option<u64>,
+    deliveries: Option<u64>,
     runtime: &tokio::runtime::Runtime,
 ) -> anyhow::Result<()> {
     let now = now();
@@ -165,6 +170,7 @@ pub(crate) fn run(
             Name::Attacks => attacks::run(),
             Name::Bounces => bounces::run(),
             Name::Powercut => powercut::run(points),
+            Name::Chaos => chaos::run(deliveries),
             Name::Stranger => stranger::run(),
             Name::Faults => faults::run(),
             Name::Scrape => scrape::run(runtime),
@@ -206,6 +212,7 @@ impl Name {
             Self::Latency => "emergencies and commands over a real Postfix and Dovecot, by IMAP IDLE and by POP3",
             Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
             Self::Bigmail => "mails of 35 MB and full mailboxes, by IMAP and by POP3",
+            Self::Chaos => "mail that is lost, doubled, late and damaged, and processes that end anywhere",
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
             Self::RolloutBlast => "a thousand rollouts of a bad package, in virtual time",
             Self::RolloutTable => "the operator's table of 100 to 100,000 appliances",

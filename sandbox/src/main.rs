@@ -32,6 +32,9 @@ enum Command {
         /// Cuts that `powercut` makes, of all kinds and in both ways together; at every durable change if not given.
         #[arg(long)]
         points: Option<u64>,
+        /// Deliveries that `chaos` plays; a million if not given.
+        #[arg(long)]
+        deliveries: Option<u64>,
     },
     /// The part of `bench stranger` that needs a network of its own.
     #[command(hide = true)]
@@ -67,7 +70,9 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Fleet(arguments) => fleet_command::run(&arguments),
-        Command::Bench { names, points } => bench::run(&names, points, &runtime()?),
+        Command::Bench { names, points, deliveries } => {
+            bench::run(&names, points, deliveries, &runtime()?)
+        }
         Command::Stranger { folder } => bench::stranger_inside(&folder, &runtime()?),
         Command::Printers(arguments) => runtime()?.block_on(worlds::printers(arguments)),
         Command::PostOffice(arguments) => runtime()?.block_on(worlds::post_office(arguments)),
