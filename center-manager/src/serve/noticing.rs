@@ -42,7 +42,8 @@ pub(super) fn readers(
     let (begun, now) = (Instant::now(), now());
     let rules = NoticeRules { renew: settings.mail.idle_renew, backoff, ..NoticeRules::default() };
     let reader = |account: &Account| {
-        let budget = LoginBudget::new(settings.mail.login_budget(settings.poll));
+        let budget =
+            LoginBudget::new(account.settings.logins_per_hour(settings.mail.login_budget(settings.poll)));
         let mut inbox = Inbox::new(account.clone(), settings.mail_limits(), rules, budget, random_number);
         let logins = db.logins(&account.settings.name, LoginWay::Fetch, now)?;
         inbox.remember_logins(logins.into_iter().map(|at| now.duration_since(at).unsigned_abs()));

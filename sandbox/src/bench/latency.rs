@@ -88,7 +88,7 @@ fn time_idle(office: &Office, rounds: u32, at_most: Duration) -> anyhow::Result<
 fn figures(idle: &Idle, pop3: &office::Samples, bare: &[Duration]) -> anyhow::Result<Vec<Figure>> {
     let figure = |figure, value, unit, against| Figure { bench: "latency", figure, value, unit, against };
     let peer = format!(
-        "SMTP 250 to IDLE's EXISTS of a bare client at the same server, one way: p50 {:.3} s, p95 {:.3} s",
+        "a round trip has two such ways: SMTP 250 to IDLE's EXISTS of a bare client at the same server, p50 {:.3} s, p95 {:.3} s each",
         at(bare, 50)?,
         at(bare, 95)?
     );
