@@ -31,8 +31,9 @@ pub(super) fn run(deliveries: Option<u64>) -> anyhow::Result<Vec<Figure>> {
     let play = Play { seed, deliveries: deliveries.unwrap_or(DELIVERIES), appliances: APPLIANCES };
     let memory = Path::new("/dev/shm");
     let room = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    let bar = ProgressBar::new(play.deliveries)
-        .with_style(ProgressStyle::with_template("  {bar:30} {human_pos} of {human_len} deliveries, {eta} left")?);
+    let bar = ProgressBar::new(play.deliveries).with_style(ProgressStyle::with_template(
+        "  {bar:30} {human_pos} of {human_len} deliveries, {eta} left",
+    )?);
     let begun = Instant::now();
     let findings = play.run(&room, |deliveries| bar.set_position(deliveries))?;
     bar.finish_and_clear();
@@ -43,7 +44,8 @@ pub(super) fn run(deliveries: Option<u64>) -> anyhow::Result<Vec<Figure>> {
 }
 
 fn figures(findings: &Findings, seed: u64, time: Duration) -> Vec<Figure> {
-    let figure = |figure, value, unit, against| Figure { bench: "chaos", figure, value: count(value), unit, against };
+    let figure =
+        |figure, value, unit, against| Figure { bench: "chaos", figure, value: count(value), unit, against };
     let (naive_double, naive_lost) = findings.naive;
     vec![
         figure(

@@ -117,11 +117,7 @@ impl Center {
         let agents: Vec<AgentId> = appliances.iter().map(|new| new.agent.clone()).collect();
         Ok(Self {
             file,
-            rules: Rules {
-                receipt_expiry: settings.receipt_expiry,
-                on_clone: settings.on_clone,
-                admission,
-            },
+            rules: Rules { receipt_expiry: settings.receipt_expiry, on_clone: settings.on_clone, admission },
             settings,
             package: Package::make(clock.now())?,
             clock,
@@ -221,8 +217,9 @@ impl Center {
                 book.read(mail, now);
                 verdicts.push(judge(&mail.raw, &live.incoming, &limits, now));
             }
-            let filed = self
-                .endangered(FILING_CRASHES, |live| Ok(live.db.file(&verdicts, now, &rules, &mut SystemRandom)?))?;
+            let filed = self.endangered(FILING_CRASHES, |live| {
+                Ok(live.db.file(&verdicts, now, &rules, &mut SystemRandom)?)
+            })?;
             let filed = match filed {
                 Ok(filed) => filed,
                 Err(crashed) => return Ok(Err(crashed)),
@@ -345,11 +342,13 @@ impl Center {
             let serial = about.context("a receipt is for a report of the book")?;
             let is_receipt = outgoing.family == Family::Receipt;
             let first_sending = !is_receipt && book.first_sending(serial);
-            let answer =
-                post.hand_in(place, Mail { serial, first_sending, whole: true, raw: Arc::clone(&mail.raw) }, now);
+            let answer = post.hand_in(
+                place,
+                Mail { serial, first_sending, whole: true, raw: Arc::clone(&mail.raw) },
+                now,
+            );
             book.note(serial, if is_receipt { Step::ReceiptTaken } else { step_of(answer) }, now);
-            let reply =
-                || ServerReply { code: 451, enhanced: None, text: "not now".to_owned() };
+            let reply = || ServerReply { code: 451, enhanced: None, text: "not now".to_owned() };
             match answer {
                 Answer::Taken => outcomes.push((due.address.clone(), RecipientOutcome::Accepted)),
                 Answer::Refused => outcomes.push((due.address.clone(), RecipientOutcome::Deferred(reply()))),
@@ -372,7 +371,8 @@ impl Center {
         }
         let (id, expires) = (MessageId::generate(&mut crate::random()), now + self.settings.command_expiry);
         let kind = command.kind().to_owned();
-        let done = self.endangered(CRASHES, |live| enqueue(&mut live.db, command, id, &recipients, now, expires))?;
+        let done =
+            self.endangered(CRASHES, |live| enqueue(&mut live.db, command, id, &recipients, now, expires))?;
         let stands: bool = self
             .watch()?
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM outbox WHERE message = ?1)")?

@@ -22,7 +22,8 @@ struct Row {
 
 /// What counts as one effect: two reports that stand for the same one are one too many.
 fn effect(row: &Row) -> Option<String> {
-    let episode = || row.body.pointer("/body/episode").or(row.body.pointer("/episode")).and_then(Value::as_str);
+    let episode =
+        || row.body.pointer("/body/episode").or(row.body.pointer("/episode")).and_then(Value::as_str);
     match row.kind.as_str() {
         "fault" | "fault-cleared" => Some(format!("{} {}", row.kind, episode()?)),
         _ => row.in_reply_to.map(|command| format!("answer of {} to {command}", row.place)),
@@ -138,7 +139,9 @@ impl Stage {
         }
         // A report that is filed must also have had its effect.
         for row in rows {
-            let (Some(serial), Some(episode)) = (row.serial, row.body.pointer("/body/episode").and_then(Value::as_str)) else {
+            let (Some(serial), Some(episode)) =
+                (row.serial, row.body.pointer("/body/episode").and_then(Value::as_str))
+            else {
                 continue;
             };
             let standing = if row.kind == "fault" { &opened } else { &cleared };

@@ -225,8 +225,9 @@ impl Site {
     fn enter_new(&mut self, book: &mut Book) -> anyhow::Result<()> {
         self.live()?;
         let Some(watch) = &self.watch else { return Ok(()) };
-        let mut statement =
-            watch.prepare_cached("SELECT id, message, kind, in_reply_to, expires_ms FROM outbox WHERE id > ?1 ORDER BY id")?;
+        let mut statement = watch.prepare_cached(
+            "SELECT id, message, kind, in_reply_to, expires_ms FROM outbox WHERE id > ?1 ORDER BY id",
+        )?;
         let mut rows = statement.query((self.last_row,))?;
         let now = self.clock.now();
         while let Some(row) = rows.next()? {
@@ -351,9 +352,10 @@ impl Site {
                 change.learn_time(&Evidence::Rest, &reading)
             })?;
             live.context.learned_time(known);
-            let due = live.store.moment(Moment::LastHealth)?.is_none_or(|last| {
-                clock.now.duration_since(last) >= SignedDuration::from_hours(24)
-            });
+            let due = live
+                .store
+                .moment(Moment::LastHealth)?
+                .is_none_or(|last| clock.now.duration_since(last) >= SignedDuration::from_hours(24));
             if due {
                 let report = health::report(&live.store, &live.context)?;
                 live.store.change(|change| health::enqueue(change, &live.context, report, None))?;
@@ -410,7 +412,12 @@ impl Site {
                 Ok(false) => {}
                 Err(crashed) => {
                     // It may have ended just after the commit.
-                    if self.live()?.store.update_order(order.id)?.is_some_and(|row| row.state == UpdateState::Committed) {
+                    if self
+                        .live()?
+                        .store
+                        .update_order(order.id)?
+                        .is_some_and(|row| row.state == UpdateState::Committed)
+                    {
                         *self.installed.entry(command).or_default() += 1;
                     }
                     return Ok(Err(crashed));
@@ -574,9 +581,8 @@ impl Site {
             } else {
                 book.read(&mail, now);
             }
-            let filed = self.endangered(|live| {
-                Ok(file_mail(&mut live.store, &live.context, &live.keys, &mail.raw)?)
-            })?;
+            let filed = self
+                .endangered(|live| Ok(file_mail(&mut live.store, &live.context, &live.keys, &mail.raw)?))?;
             self.enter_new(book)?;
             let filed = match filed {
                 Ok(filed) => filed,
@@ -672,9 +678,11 @@ impl Site {
         // Struck: before the commit, or just after it.
         self.live()?;
         let watch = self.watch.as_ref().context("it was just opened")?;
-        Ok(watch.query_row("SELECT EXISTS (SELECT 1 FROM outbox WHERE id > ?1)", (self.last_row,), |row| {
-            row.get(0)
-        })?)
+        Ok(watch.query_row(
+            "SELECT EXISTS (SELECT 1 FROM outbox WHERE id > ?1)",
+            (self.last_row,),
+            |row| row.get(0),
+        )?)
     }
 
     /// Keeps a copy of the store, as a backup would.
@@ -752,7 +760,8 @@ pub(super) fn copy_database(from: &Path, to: &Path) -> anyhow::Result<()> {
 /// One reading goes into the ledger and, with all that was not told yet, into the outbox, in one transaction.
 fn tell_ledger(live: &mut Live, device: &DeviceId, entry: LedgerEntry) -> anyhow::Result<()> {
     let name = format!("{:0>32}", live.context.settings.agent.as_str().to_ascii_lowercase());
-    let name: String = name.chars().map(|digit| if digit.is_ascii_hexdigit() { digit } else { '0' }).collect();
+    let name: String =
+        name.chars().map(|digit| if digit.is_ascii_hexdigit() { digit } else { '0' }).collect();
     live.store.change(|change| change.append_to_ledger(std::slice::from_ref(&entry), &name))?;
     let Some(untold) = live.store.ledger_untold(500)? else { return Ok(()) };
     let last = untold.entries.last().map_or(0, |(_, entry)| entry.sequence);
@@ -809,4 +818,3 @@ fn ledger_entry(device: &DeviceId, value: u64, flagged: bool, at: Timestamp) -> 
         findings: if flagged { vec![finding] } else { Vec::new() },
     }
 }
-
