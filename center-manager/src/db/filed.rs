@@ -462,11 +462,19 @@ impl<R: Random> Filing<'_, R> {
     }
 
     /// The receipt of a repeat: the same id and the same words, once more. False when it is no longer in the outbox.
+    ///
+    /// Whoever holds a copy of a report may send it again and again. So three receipts go out at once, and each later one after a
+    /// pause that doubles from a minute to an hour; one that waits already is not put off by a further repeat.
     fn send_receipt_again(&mut self, journaled: &Journaled) -> Result<bool, DbError> {
         let queued = self
             .transaction
             .prepare_cached(
-                "UPDATE outbox_recipient SET state = 'queued', next_try = ?2, changed = ?2
+                "UPDATE outbox_recipient
+                 SET next_try = CASE WHEN attempts < 3 THEN ?2
+                                     WHEN state = 'queued' THEN next_try
+                                     ELSE max(?2, changed + (60000 << min(attempts - 3, 6))) END,
+                     changed = CASE state WHEN 'queued' THEN changed ELSE ?2 END,
+                     state = 'queued'
                  WHERE outbox = (SELECT id FROM outbox WHERE message = ?1)",
             )?
             .execute(params![Id::of(&journaled.receipt), At(self.now)])?;

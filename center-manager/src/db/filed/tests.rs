@@ -371,3 +371,19 @@ fn a_report_of_an_appliance_removed_in_this_moment_is_thrown_away() {
         .unwrap();
     assert_eq!(filed, [Filed::Discarded(Discard::UnknownSender)]);
 }
+
+#[test]
+fn a_report_that_is_played_back_again_and_again_gets_ever_fewer_receipts() {
+    let mut world = World::new();
+    let posting = Posting::of(1, jam("e1"));
+    let mut receipts = 0;
+    for minute in 0..24 * 60 {
+        let at = later(60 * minute);
+        world.file_one(&posting, at);
+        let due = world.db.due(at, 10).unwrap();
+        receipts += due.len();
+        let tries: Vec<_> = due.iter().map(|due| (due.outbox, due.agent.clone(), Try::Accepted)).collect();
+        world.db.record_tries(&tries, at).unwrap();
+    }
+    assert!((4..40).contains(&receipts), "{receipts} receipts for 1440 copies in a day");
+}

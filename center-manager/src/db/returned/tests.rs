@@ -188,3 +188,35 @@ fn what_nobody_can_attribute_is_counted_for_nobody_and_a_flood_of_it_is_bounded(
     let lines = world.lines();
     assert!(lines.iter().all(|line| line.agent.is_none() && line.known_by == "nothing"));
 }
+
+/// What somebody's mail program answers by itself to any mail at all.
+fn automatic(from: &str, to: &str, message: MessageId, how: usize) -> String {
+    let headers = [
+        // An auto-responder as it should be, one that tells by its subject only, a vacation note that answers everything.
+        "Return-Path: <>\r\nAuto-Submitted: auto-replied\r\nSubject: Re: Device monitor command\r\n",
+        "Return-Path: <bad@site.example>\r\nSubject: Out of office: Device monitor command\r\n",
+        "Precedence: bulk\r\nSubject: Re: Device monitor command\r\n",
+    ];
+    format!(
+        "{}From: {from}\r\nTo: {to}\r\nIn-Reply-To: <{message}.1@center.example>\r\n\r\nI read your mail later.\r\n",
+        headers[how % headers.len()]
+    )
+}
+
+#[test]
+fn two_auto_responders_and_a_vacation_cannot_start_a_loop() {
+    let mut world = World::new();
+    let message = world.sent(8, &[agent(1)]);
+    let mut mails_sent = 0;
+    for round in 0..30 {
+        // Everybody answers whatever the center sends, and each other's answers through its mailbox.
+        for (how, from) in ["agent1@site.example", "helpdesk@center.example", "boss@site.example"].iter().enumerate() {
+            world.file(&automatic(from, "center@center.example", message, how + round));
+        }
+        let due = world.db.due(later(3600 * 24), 100).unwrap();
+        mails_sent += due.len();
+    }
+    assert_eq!(mails_sent, 0, "nothing is sent because of an automatic mail");
+    assert_eq!(world.delivery(message, &agent(1)).state, Transport::Accepted, "and it is no success either");
+    assert_eq!(world.db.returned_count(Kind::AutoReply).unwrap(), 90);
+}
