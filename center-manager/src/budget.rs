@@ -7,7 +7,7 @@
 use crate::rollout::after;
 use jiff::{SignedDuration, Timestamp};
 use mailbox::AccountSettings;
-use mailbox::provider::{self, Figure, Limits, Provider};
+use mailbox::provider::{Figure, Limits};
 use serde::Serialize;
 
 /// At most so many in any span of this length.
@@ -71,11 +71,7 @@ impl Bounds {
     /// What is published of the provider on whose server mail is handed in; no bounds for a server that is none of those known.
     #[must_use]
     pub fn of_account(account: &AccountSettings) -> Self {
-        let has_server = |provider: &&Provider| {
-            provider.smtp.as_ref().is_some_and(|server| server.host.eq_ignore_ascii_case(&account.smtp.host))
-        };
-        let guessed = provider::guess(&account.address).filter(|guessed| has_server(guessed));
-        let found = guessed.or_else(|| provider::all().iter().find(has_server));
+        let found = account.known_provider();
         found.map(|provider| Self::of(&provider.limits)).unwrap_or_default()
     }
 

@@ -15,6 +15,7 @@ mod enrol;
 mod faults;
 mod init;
 mod key;
+mod mail;
 mod outbox;
 mod package;
 mod passphrase;
@@ -77,6 +78,9 @@ pub enum Command {
     /// Change how the center logs in to its mail servers.
     #[command(subcommand)]
     Account(account::AccountCommand),
+    /// Look up what is known of mail providers.
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
     /// Run the daemon: read mail, file reports, answer receipts, drive rollouts, send.
     Serve(serve::ServeArgs),
     /// Issue provisional codes with which appliances enrol by themselves; list, show and revoke them.
@@ -230,6 +234,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Account(command) => account::run(&command, &context, out),
         Command::Outbox(args) => outbox::run(&args, &context, out),
         Command::Returned(command) => returned::run(&command, &context, out),
+        Command::Mail(command) => mail::run(&command, out),
         Command::Ping(args) => ping::run(&args, &context, out),
     }
 }

@@ -85,6 +85,10 @@ pub struct AccountSettings {
     /// where that is more than the way behind it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail_octets_max: Option<u64>,
+    /// The provider whose limits hold, by the name of its profile (see [`crate::provider`]). Absent: the one whose servers these are,
+    /// if they are a known one's.
+    #[serde(default, deserialize_with = "crate::provider::known", skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
     /// How to log in at both servers. Absent: by password, with the strongest mechanism that the server offers.
     #[serde(default, skip_serializing_if = "Login::is_default")]
     pub login: Login,

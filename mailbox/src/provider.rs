@@ -5,8 +5,10 @@
 //! A figure that is absent is not known: the caller keeps its own default. What is there is the provider's published bound,
 //! not a promise that all of it may be used.
 
+mod account;
 mod guess;
 mod reader;
+mod text;
 
 use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
@@ -15,6 +17,7 @@ use serde::Serialize;
 
 use crate::account::{Protocol, Server};
 
+pub(crate) use account::known;
 pub use guess::guess;
 pub use reader::ProviderError;
 

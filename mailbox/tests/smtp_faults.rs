@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use mailbox::{
     Account, AccountSettings, ConnectError, Limits, OutgoingMail, Password, Protocol, RecipientOutcome,
     Security, SendError, Server, Submission, smtp,
+    smtp::NullPath,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -87,6 +88,7 @@ fn account(port: u16, security: Security) -> Account {
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        provider: None,
         login: mailbox::Login::default(),
     };
     Account::new(settings, Password::new("top-secret".into()))
@@ -95,7 +97,7 @@ fn account(port: u16, security: Security) -> Account {
 /// Long enough for a busy machine; tests of hangs set the one limit that they mean.
 fn patient() -> Limits {
     let long = Duration::from_secs(20);
-    Limits { connect: long, operation: long, progress: long, data_reply: long, ..Limits::default() }
+    Limits { connect: long, operation: long, smtp_reply: long, progress: long, data_reply: long, ..Limits::default() }
 }
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -229,7 +231,7 @@ async fn a_server_that_dies_after_the_final_dot_leaves_the_mail_unconfirmed() {
 
 #[tokio::test]
 async fn a_server_that_hangs_or_dies_earlier_surely_has_not_taken_the_mail() {
-    let hasty = Limits { operation: SHORT, ..patient() };
+    let hasty = Limits { operation: SHORT, smtp_reply: SHORT, ..patient() };
     let (outcome, _) = send_within(&hasty, &[("MAIL", "")], &["a@center.example"]).await;
     assert!(matches!(outcome, Err(SendError::Timeout { .. })), "{outcome:?}");
     let (outcome, _) = send(&[("MAIL", "DIE")], &["a@center.example"]).await;
@@ -350,4 +352,83 @@ async fn nobody_listening_is_a_connection_error_that_names_host_and_port() {
     let error = smtp::check_login(&account(port, Security::Plain), &patient()).await.unwrap_err();
     assert!(matches!(error, SendError::Connect(ConnectError::Tcp { .. })));
     assert!(error.to_string().contains(&port.to_string()));
+}
+
+#[tokio::test]
+async fn a_domain_beyond_ascii_travels_in_ascii_and_asks_nothing_of_the_server() {
+    let (outcome, lines) = send(&[], &["service@müller.example"]).await;
+    assert_eq!(outcome.unwrap()[0].1, RecipientOutcome::Accepted);
+    assert!(lines.contains(&"RCPT TO:<service@xn--mller-kva.example>".to_owned()), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("SMTPUTF8") || line.contains("8BITMIME")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_local_part_beyond_ascii_goes_by_smtputf8_and_where_there_is_none_the_error_says_so() {
+    const UTF8: Rules =
+        &[("EHLO", "250-test.example\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 AUTH PLAIN\r\n")];
+    let (outcome, lines) = send(UTF8, &["δοκιμή@center.example"]).await;
+    assert_eq!(outcome.unwrap()[0].1, RecipientOutcome::Accepted);
+    assert!(lines.contains(&"MAIL FROM:<agent@site.example> SMTPUTF8".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"RCPT TO:<δοκιμή@center.example>".to_owned()), "{lines:?}");
+
+    let (outcome, lines) = send(&[], &["δοκιμή@center.example"]).await;
+    let error = outcome.unwrap_err();
+    assert!(matches!(&error, SendError::Address { address } if address == "δοκιμή@center.example"));
+    assert!(error.to_string().contains("SMTPUTF8"), "{error}");
+    assert!(!lines.iter().any(|line| line.starts_with("MAIL")), "nothing is begun: {lines:?}");
+}
+
+#[tokio::test]
+async fn a_header_beyond_ascii_needs_smtputf8_even_where_the_envelope_is_ascii() {
+    const UTF8: Rules =
+        &[("EHLO", "250-test.example\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 AUTH PLAIN\r\n")];
+    let raw = Arc::from("From: <büro@site.example>\r\n\r\nx\r\n".as_bytes());
+    let mail = OutgoingMail { return_path: None, raw, ..mail(&["a@center.example"]) };
+    for (rules, taken) in [(UTF8, true), (&[] as Rules, false)] {
+        let (port, mut heard) = server("220 test.example\r\n", rules).await;
+        let outcome = smtp::send(&account(port, Security::Plain), &patient(), &mail).await;
+        assert_eq!(outcome.is_ok(), taken, "{outcome:?}");
+        let mut lines = Vec::new();
+        while let Ok(line) = heard.try_recv() {
+            lines.push(line);
+        }
+        assert_eq!(lines.contains(&"MAIL FROM:<> BODY=8BITMIME SMTPUTF8".to_owned()), taken, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_null_return_path_is_refused_the_same_mail_goes_out_with_ours() {
+    const NO_NULL: Rules = &[("MAIL FROM:<>", "550 5.7.1 null sender not allowed here\r\n")];
+    for (rules, found) in [(NO_NULL, NullPath::Refused), (&[] as Rules, NullPath::Fine)] {
+        let (port, mut heard) = server("220 test.example\r\n", rules).await;
+        let mut submission =
+            Submission::connect(&account(port, Security::Plain), &patient()).await.unwrap();
+        let (outcome, null_path) =
+            submission.send_unreturned(mail(&["a@center.example"]), "agent@site.example").await;
+        assert_eq!(outcome.unwrap()[0].1, RecipientOutcome::Accepted);
+        assert_eq!(null_path, found);
+        submission.quit().await.unwrap();
+        let mut lines = Vec::new();
+        while let Ok(line) = heard.try_recv() {
+            lines.push(line);
+        }
+        let ours = lines.iter().any(|line| line.starts_with("MAIL FROM:<agent@site.example>"));
+        assert_eq!(ours, found == NullPath::Refused, "{lines:?}");
+        assert_eq!(lines.iter().filter(|line| *line == "end").count(), 1, "its text goes out once: {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_recipient_is_not_taken_for_a_matter_of_the_return_path() {
+    let (port, mut heard) =
+        server("220 test.example\r\n", &[("RCPT", "550 5.1.1 no such user\r\n")]).await;
+    let mut submission = Submission::connect(&account(port, Security::Plain), &patient()).await.unwrap();
+    let (outcome, null_path) =
+        submission.send_unreturned(mail(&["a@center.example"]), "agent@site.example").await;
+    assert!(matches!(outcome.unwrap()[0].1, RecipientOutcome::Refused(_)));
+    assert_eq!(null_path, NullPath::Fine);
+    submission.quit().await.unwrap();
+    while let Ok(line) = heard.try_recv() {
+        assert!(!line.starts_with("MAIL FROM:<agent"), "{line}");
+    }
 }

@@ -92,6 +92,7 @@ fn account(port: u16, security: Security, ca_file: Option<&Path>) -> Account {
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        provider: None,
         login: mailbox::Login::default(),
     };
     Account::new(settings, Password::new("secret".into()))

@@ -5,6 +5,7 @@ mod device;
 mod doctor;
 mod enrol;
 mod login;
+mod mail;
 mod mail_servers;
 mod outbox;
 mod profiles;
@@ -65,6 +66,9 @@ enum Command {
     /// Change how a mail account logs in.
     #[command(subcommand)]
     Account(login::Command),
+    /// Look up what is known of mail providers.
+    #[command(subcommand)]
+    Mail(mail::Command),
     /// Read devices.
     #[command(subcommand)]
     Device(device::Command),
@@ -126,6 +130,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Code> {
             let (shown, code) = device::read::read(&root, &arguments).await?;
             print(format, &shown, code)
         }
+        Command::Mail(command) => print(format, &mail::run(&command)?, Code::Done),
         Command::Profiles(command) => {
             let (shown, code) = profiles::run(&root, &command)?;
             print(format, &shown, code)

@@ -170,6 +170,7 @@ async fn empty(mail: &MailSite, address: &str) {
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        provider: None,
         login: mailbox::Login::default(),
     };
     let account = Account::new(settings, Password::new(mail.password.clone()));

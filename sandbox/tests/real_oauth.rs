@@ -103,6 +103,7 @@ impl Site {
             hello_name: None,
             smtp_login: true,
             mail_octets_max: None,
+            provider: None,
             login,
         };
         Account::new(settings, Password::new(secret.to_owned()))

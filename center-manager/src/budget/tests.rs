@@ -10,7 +10,7 @@ fn window(span_secs: u32, most: u32) -> Window {
 }
 
 fn exchange_online() -> Bounds {
-    Bounds::of(&provider::named("microsoft365").unwrap().limits)
+    Bounds::of(&mailbox::provider::named("microsoft365").unwrap().limits)
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::system::{SystemRandom, now};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
+use mailbox::provider::Provider;
 use mailbox::{AccountSettings, Password, Protocol, Security, Server};
 use mailfmt::CenterId;
 use mailfmt::trust::{Role, Root, SignedRoot, SigningKey};
@@ -37,11 +38,15 @@ pub struct InitArgs {
     /// File with the password, or `-` for standard input; without it, write secrets/mail-1.password later.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    /// The mail provider, by its name: what it is known for fills in the servers that are not given. `mail providers list` names
+    /// them.
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
     /// SMTP server, HOST or HOST:PORT; the usual port of its protection if none is given.
-    #[arg(long, value_name = "HOST[:PORT]")]
-    pub smtp: String,
+    #[arg(long, value_name = "HOST[:PORT]", required_unless_present = "provider")]
+    pub smtp: Option<String>,
     /// IMAP server to fetch from; this or --pop3.
-    #[arg(long, value_name = "HOST[:PORT]", required_unless_present = "pop3", conflicts_with = "pop3")]
+    #[arg(long, value_name = "HOST[:PORT]", required_unless_present_any = ["pop3", "provider"], conflicts_with = "pop3")]
     pub imap: Option<String>,
     /// POP3 server to fetch from.
     #[arg(long, value_name = "HOST[:PORT]")]
@@ -132,10 +137,22 @@ pub(super) fn run(args: &InitArgs, context: &Context, out: &mut dyn Write) -> an
 
 /// The text of `center.toml`, checked as it will be checked when it is read.
 fn settings(args: &InitArgs) -> anyhow::Result<String> {
-    let (fetch, fetch_server) = match (&args.imap, &args.pop3) {
-        (Some(server), _) => (Protocol::Imap, server),
-        (None, Some(server)) => (Protocol::Pop3, server),
-        (None, None) => return Err(WrongUse("give --imap or --pop3".to_owned()).into()),
+    let provider = match args.provider.as_deref().map(|name| (name, mailbox::provider::named(name))) {
+        Some((name, None)) => {
+            let text =
+                format!("no mail provider is called {name:?}; `mail providers list` names the known ones");
+            return Err(WrongUse(text).into());
+        }
+        Some((_, found)) => found,
+        None => None,
+    };
+    let missing = |flags: &str| WrongUse(format!("give {flags}"));
+    let fetch = match (&args.imap, &args.pop3) {
+        (Some(_), _) => Protocol::Imap,
+        (None, Some(_)) => Protocol::Pop3,
+        (None, None) => {
+            provider.and_then(Provider::preferred_fetch).ok_or_else(|| missing("--imap or --pop3"))?.0
+        }
     };
     let smtp_security = args.smtp_security.unwrap_or(args.security);
     let smtp_port = match smtp_security {
@@ -153,13 +170,22 @@ fn settings(args: &InitArgs) -> anyhow::Result<String> {
         name: "main".to_owned(),
         address: args.address.clone(),
         username: args.user.clone().unwrap_or_else(|| args.address.clone()),
-        smtp: server(&args.smtp, smtp_port, smtp_security)?,
+        smtp: match &args.smtp {
+            Some(smtp) => server(smtp, smtp_port, smtp_security)?,
+            None => provider.and_then(|known| known.smtp.clone()).ok_or_else(|| missing("--smtp"))?,
+        },
         fetch,
-        fetch_server: server(fetch_server, fetch_port, args.security)?,
+        fetch_server: match args.imap.as_ref().or(args.pop3.as_ref()) {
+            Some(given) => server(given, fetch_port, args.security)?,
+            None => provider
+                .and_then(|known| known.fetch(fetch).cloned())
+                .ok_or_else(|| missing("--imap or --pop3"))?,
+        },
         ca_file: args.ca_file.as_ref().map(std::path::absolute).transpose()?,
         hello_name: None,
         smtp_login: !args.no_smtp_login,
         mail_octets_max: None,
+        provider: args.provider.clone(),
         login: args.login.clone(),
     };
     let file =

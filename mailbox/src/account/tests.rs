@@ -53,6 +53,7 @@ fn settings(address: &str, hello_name: Option<&str>) -> AccountSettings {
         hello_name: hello_name.map(Into::into),
         smtp_login: true,
         mail_octets_max: None,
+        provider: None,
         login: Login::default(),
     }
 }

@@ -104,3 +104,61 @@ fn the_limits_that_programs_ask_for_have_units() {
     assert!(named("amazon-ses").unwrap().preferred_fetch().is_none());
     assert!(named("postfix").unwrap().smtp.is_none());
 }
+
+fn account(provider: Option<&str>, smtp: &str, fetch: Protocol) -> crate::AccountSettings {
+    let server = |host: &str| Server { host: host.into(), port: 465, security: Security::Tls };
+    crate::AccountSettings {
+        name: "main".into(),
+        address: "box7@dealer.example".into(),
+        username: "box7".into(),
+        smtp: server(smtp),
+        fetch,
+        fetch_server: server("in.dealer.example"),
+        ca_file: None,
+        hello_name: None,
+        smtp_login: true,
+        mail_octets_max: None,
+        provider: provider.map(Into::into),
+        login: crate::Login::default(),
+    }
+}
+
+#[test]
+fn an_account_has_the_limits_of_the_provider_that_it_names_or_whose_server_it_uses() {
+    let named = account(Some("icloud"), "relay.dealer.example", Protocol::Imap);
+    assert_eq!(named.mail_octets_limit(), Some(20 << 20));
+    let by_server = account(None, "SMTP.office365.com", Protocol::Imap);
+    assert_eq!(by_server.known_provider().map(|provider| provider.name.as_str()), Some("microsoft365"));
+    let own = account(None, "mail.dealer.example", Protocol::Imap);
+    assert_eq!((own.known_provider(), own.mail_octets_limit()), (None, None));
+    let set = crate::AccountSettings { mail_octets_max: Some(5_000_000), ..named };
+    assert_eq!(set.mail_octets_limit(), Some(5_000_000), "what a person has set counts before the profile");
+}
+
+#[test]
+fn by_pop3_the_pause_between_looks_bounds_the_logins() {
+    let server = "mail.dealer.example";
+    assert_eq!(account(Some("gmx"), server, Protocol::Pop3).logins_per_hour(60), 4);
+    assert_eq!(account(Some("gmx"), server, Protocol::Imap).logins_per_hour(60), 60);
+    assert_eq!(account(Some("gmx"), server, Protocol::Pop3).logins_per_hour(2), 2);
+    assert_eq!(account(None, server, Protocol::Pop3).logins_per_hour(60), 60);
+}
+
+#[test]
+fn an_unknown_provider_in_the_settings_is_named() {
+    let text = "name = \"main\"\naddress = \"a@b.example\"\nusername = \"a\"\nfetch = \"imap\"\nprovider = \"gmial\"\n\
+        smtp = { host = \"x\", port = 465, security = \"tls\" }\nfetch_server = { host = \"x\", port = 993, security = \"tls\" }\n";
+    let error = toml::from_str::<crate::AccountSettings>(text).unwrap_err().to_string();
+    assert!(error.contains("gmial") && error.contains("provider"), "{error}");
+    assert!(toml::from_str::<crate::AccountSettings>(&text.replace("gmial", "gmail")).is_ok());
+}
+
+#[test]
+fn a_profile_is_described_with_its_sources() {
+    let text = named("microsoft365").unwrap().describe();
+    for part in
+        ["smtp.office365.com:587 STARTTLS", "mails_per_minute", "30", "https://", "oauth2", "not checked"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}

@@ -13,7 +13,8 @@ use lettre::{
 use tokio::time::timeout;
 
 use crate::{
-    account::{Account, Security, fits_a_line},
+    account::{Account, Security},
+    address::{needs_smtp_utf8, wire_form},
     connect,
     limits::Limits,
     sasl::{Credential, Service, Way},
@@ -90,7 +91,7 @@ impl Submission {
             (socket, greeting) = starttls::smtp(socket, hello, limits).await?;
             socket = connect::protect(account, &settings.smtp, socket, limits).await?;
         }
-        let patience = Patience::new(limits.progress, limits.overall);
+        let patience = Patience::new(limits.smtp_reply, limits.overall);
         let stream =
             SubmissionStream::new(Timed::new(socket, patience.clone()), greeting, limits.reply_octets_max);
         let heard = stream.heard();
@@ -103,10 +104,11 @@ impl Submission {
             Ok::<_, SendError>((connection, Extensions::parse(reply.iter().map(String::as_str))))
         };
         let (connection, mut extensions) =
-            timeout(limits.operation, start).await.map_err(|_| SendError::Timeout { during: DURING })??;
+            timeout(limits.smtp_reply, start).await.map_err(|_| SendError::Timeout { during: DURING })??;
+        patience.set_silence(limits.progress);
         // What the operator knows of the way behind the server counts as if the server had said it.
         extensions.size_octets_max =
-            extensions.size_octets_max.into_iter().chain(settings.mail_octets_max).min();
+            extensions.size_octets_max.into_iter().chain(settings.mail_octets_limit()).min();
         let mut this = Self {
             connection,
             patience,
@@ -191,7 +193,7 @@ impl Submission {
         }
 
         self.patience.renew(self.limits.overall);
-        self.patience.set_silence(self.limits.progress);
+        self.patience.set_silence(self.limits.smtp_reply);
         if self.begun {
             self.exchange("RSET", &["RSET\r\n".to_owned()]).await?;
             self.begun = false;
@@ -246,7 +248,12 @@ impl Submission {
             }
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
-        if mail.recipients.iter().chain(&mail.return_path).any(|address| !address.is_ascii()) {
+        // Also a header beyond ASCII makes a mail that only such servers take (RFC 6531 section 3.1, item 2).
+        let utf8_header = !body::header(body).is_ascii();
+        if utf8_header || mail.recipients.iter().chain(&mail.return_path).any(|address| needs_smtp_utf8(address)) {
+            if utf8_header && !self.extensions.smtp_utf8 {
+                return Err(self.no_utf8(mail));
+            }
             parameters.push(MailParameter::SmtpUtfEight);
         }
         let sender = mail.return_path.as_deref().map(|address| self.address(address)).transpose()?;
@@ -255,10 +262,20 @@ impl Submission {
 
     fn address(&self, text: &str) -> Result<Address, SendError> {
         let refused = || SendError::Address { address: crate::server_text::clean(text.as_bytes()) };
-        if !fits_a_line(text) || (!text.is_ascii() && !self.extensions.smtp_utf8) {
+        let wire = wire_form(text).ok_or_else(refused)?;
+        if !wire.is_ascii() && !self.extensions.smtp_utf8 {
             return Err(refused());
         }
-        text.parse().map_err(|_| refused())
+        wire.parse().map_err(|_| refused())
+    }
+
+    /// The error for a mail whose header only servers with SMTPUTF8 take: it names the address that makes it so.
+    fn no_utf8(&self, mail: &OutgoingMail) -> SendError {
+        let address = mail.recipients.iter().chain(&mail.return_path).find(|address| needs_smtp_utf8(address));
+        match address {
+            Some(address) => SendError::Address { address: crate::server_text::clean(address.as_bytes()) },
+            None => SendError::EightBit,
+        }
     }
 
     /// MAIL, all RCPT and DATA in one write.
@@ -320,13 +337,17 @@ impl Submission {
             }
             Ok(replies)
         };
-        timeout(self.limits.operation, work).await.map_err(|_| SendError::Timeout { during })?
+        timeout(self.limits.smtp_reply, work).await.map_err(|_| SendError::Timeout { during })?
     }
 
     /// The mail itself and the final dot. `counts` is false for the empty mail that nobody gets.
     async fn content(&mut self, body: &[u8], counts: bool) -> Result<(), SendError> {
         self.patience.set_silence(self.limits.data_reply);
-        let outcome = self.connection.message(body).await;
+        // The library writes the last dot by itself, which costs a small mail a packet and both sides a wake-up.
+        let outcome = match body::to_the_last_dot(body) {
+            Some(content) => self.connection.command(content).await,
+            None => self.connection.message(body).await,
+        };
         self.patience.set_silence(self.limits.progress);
         match outcome {
             Ok(_) => Ok(()),

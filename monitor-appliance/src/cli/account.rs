@@ -4,6 +4,7 @@ use super::login::LoginArguments;
 use super::mail_servers::MailServers;
 use super::questions::Questions;
 use anyhow::{Context as _, bail};
+use mailbox::provider::Provider;
 use mailbox::{AccountSettings, Protocol, Security, Server};
 use monitor_appliance::settings::is_mail_address;
 use std::io::Read as _;
@@ -23,6 +24,10 @@ pub(super) struct AccountArguments {
     /// File whose first line is the password, or the client secret for --oauth; it is copied. `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
+    /// The mail provider, by its name: what it is known for fills in the servers that are not given. `mail providers list` names
+    /// them.
+    #[arg(long, value_name = "NAME", value_parser = known_provider)]
+    pub(super) provider: Option<String>,
     /// Server for sending.
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_host)]
     pub(super) smtp: Option<Host>,
@@ -115,6 +120,11 @@ fn parse_host(text: &str) -> Result<Host, String> {
     Ok(Host { name: name.to_owned(), port: port.parse().map_err(|_| wrong())? })
 }
 
+fn known_provider(name: &str) -> Result<String, String> {
+    let unknown = || "`mail providers list` names the known ones".to_owned();
+    mailbox::provider::named(name).map(|provider| provider.name.clone()).ok_or_else(unknown)
+}
+
 /// A check for questions: whether it is a mail address.
 pub(super) fn check_mail_address(text: &str) -> Result<(), String> {
     is_mail_address(text).then_some(()).ok_or_else(|| "write local@domain".to_owned())
@@ -124,6 +134,7 @@ impl AccountArguments {
     fn is_given(&self) -> bool {
         self.address.is_some()
             || self.user.is_some()
+            || self.provider.is_some()
             || self.smtp.is_some()
             || self.pop3.is_some()
             || self.imap.is_some()
@@ -132,6 +143,7 @@ impl AccountArguments {
     /// Whether a server, its protection, or a login is named: then nothing is guessed.
     pub(super) fn names_servers(&self) -> bool {
         self.user.is_some()
+            || self.provider.is_some()
             || self.smtp.is_some()
             || self.pop3.is_some()
             || self.imap.is_some()
@@ -184,6 +196,7 @@ impl AccountArguments {
             hello_name: None,
             smtp_login: true,
             mail_octets_max: None,
+            provider: None,
             login: self.login.login()?.unwrap_or_default(),
         })
     }
@@ -228,7 +241,7 @@ impl AccountArguments {
         };
         let security = match self.security {
             Some(security) => security,
-            None if asked && before.is_none() => ask_protection(questions)?,
+            None if asked && before.is_none() && self.provider.is_none() => ask_protection(questions)?,
             None => Protection::Tls,
         };
         let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
@@ -249,11 +262,17 @@ impl AccountArguments {
             hello_name: before.and_then(|account| account.hello_name.clone()),
             smtp_login: !self.no_smtp_login && before.is_none_or(|account| account.smtp_login),
             mail_octets_max: None,
+            provider: self.provider.clone().or_else(|| before.and_then(|account| account.provider.clone())),
             login: match self.login.login()? {
                 Some(login) => login,
                 None => before.map(|account| account.login.clone()).unwrap_or_default(),
             },
         }))
+    }
+
+    /// What is known of the provider that was named.
+    fn profile(&self) -> Option<&'static Provider> {
+        mailbox::provider::named(self.provider.as_deref()?)
     }
 
     fn smtp_server(
@@ -267,6 +286,9 @@ impl AccountArguments {
         let security = self.smtp_security.unwrap_or(security);
         match (&self.smtp, before) {
             (Some(host), _) => Ok(server(host.clone(), security)),
+            (None, _) if self.profile().is_some_and(|provider| provider.smtp.is_some()) => {
+                self.profile().and_then(|provider| provider.smtp.clone()).context("--smtp is missing")
+            }
             (None, Some(before)) => Ok(before.smtp.clone()),
             (None, None) if questions.possible() => {
                 let usual = tried
@@ -290,6 +312,14 @@ impl AccountArguments {
         match (&self.pop3, &self.imap, before) {
             (Some(host), _, _) => Ok((Protocol::Pop3, server(host.clone(), security))),
             (None, Some(host), _) => Ok((Protocol::Imap, server(host.clone(), security))),
+            (None, None, _)
+                if self.profile().is_some_and(|provider| provider.preferred_fetch().is_some()) =>
+            {
+                let found = self.profile().and_then(Provider::preferred_fetch);
+                found
+                    .map(|(protocol, server)| (protocol, server.clone()))
+                    .context("--pop3 or --imap is missing")
+            }
             (None, None, Some(before)) => Ok((before.fetch, before.fetch_server.clone())),
             (None, None, None) if questions.possible() => {
                 let protocols = [(Protocol::Imap, "IMAP"), (Protocol::Pop3, "POP3")];

@@ -34,7 +34,7 @@ pub(super) fn inboxes(
     };
     let now = context.now();
     let inbox = |account: &Account| {
-        let budget = LoginBudget::new(settings.mail.login_budget(timers));
+        let budget = LoginBudget::new(account.settings.logins_per_hour(settings.mail.login_budget(timers)));
         let mut inbox = Inbox::new(account.clone(), limits.clone(), rules, budget, random_number);
         let logins = store.logins(&account.settings.name, LoginWay::Fetch, now)?;
         inbox.remember_logins(logins.into_iter().map(|at| now.duration_since(at).unsigned_abs()));

@@ -30,6 +30,7 @@ fn account() -> mailbox::AccountSettings {
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        provider: None,
         login: mailbox::Login::default(),
     }
 }

@@ -92,6 +92,7 @@ impl Site {
                 hello_name: None,
                 smtp_login: false,
                 mail_octets_max: None,
+                provider: None,
                 login: mailbox::Login::default(),
             }),
             password: Some("sesame".to_owned().into()),
@@ -210,7 +211,13 @@ impl Site {
         let header = Header::new(message, center.clone().into(), id, created, expires);
         let addressee = Addressee { key: &key, sequence: self.sequence };
         let sealed = seal_with(&header, message, &[addressee], extras, &mut system_random).unwrap();
-        let letter = Letter { from: "center@center.example", to: None, header: &header, date: header.created, sending: 1 };
+        let letter = Letter {
+            from: "center@center.example",
+            to: None,
+            header: &header,
+            date: header.created,
+            sending: 1,
+        };
         compose(&letter, &sealed)
     }
 

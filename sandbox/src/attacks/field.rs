@@ -90,6 +90,7 @@ impl Field {
                 hello_name: None,
                 smtp_login: true,
                 mail_octets_max: None,
+                provider: None,
                 login: mailbox::Login::default(),
             }),
             password: Some(mail.password.clone().into()),

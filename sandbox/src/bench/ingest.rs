@@ -185,6 +185,7 @@ fn account(
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        provider: None,
         login: mailbox::Login::default(),
     })
 }

@@ -112,6 +112,7 @@ fn account(settings: &FleetSettings, number: u32) -> AccountSettings {
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        provider: None,
         login: mailbox::Login::default(),
     }
 }

@@ -23,6 +23,7 @@ fn account(office: &PostOffice) -> Account {
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        provider: None,
         login: mailbox::Login::default(),
     };
     Account::new(settings, Password::new(SECRET.to_owned()))

@@ -49,6 +49,7 @@ pub(super) fn account(
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        provider: None,
         login,
     };
     (Account::new(settings, Password::new(secret.to_owned())), ca_file)

@@ -32,6 +32,7 @@ fn account(office: &PostOffice, fetch: Protocol) -> Account {
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        provider: None,
         login: Default::default(),
     };
     Account::new(settings, Password::new(SECRET.to_owned()))

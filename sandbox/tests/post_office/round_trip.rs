@@ -38,6 +38,7 @@ fn account(office: &PostOffice, fetch: Protocol, security: Security) -> (Account
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        provider: None,
         login: mailbox::Login::default(),
     };
     (Account::new(settings, Password::new(SECRET.to_owned())), ca_file)
@@ -53,7 +54,7 @@ fn mail_to(recipient: &str, raw: &[u8]) -> OutgoingMail {
 
 fn limits() -> Limits {
     let short = Duration::from_secs(10);
-    Limits { connect: short, operation: short, progress: short, data_reply: short, ..Limits::default() }
+    Limits { connect: short, operation: short, smtp_reply: short, progress: short, data_reply: short, ..Limits::default() }
 }
 
 /// Fetches and deletes all; gives the mails without the post office's header lines.
@@ -153,7 +154,7 @@ async fn after_an_outage_everything_goes_on() {
         assert!(fetch_all(&account).await.is_err());
 
         office.set_faults(vec![Rule::always(Fault::Outage(Outage::Hang)).on(service)]);
-        let impatient = Limits { operation: Duration::from_millis(200), ..limits() };
+        let impatient = Limits { operation: Duration::from_millis(200), smtp_reply: Duration::from_millis(200), ..limits() };
         let hanging = FetchSession::open(&account, &impatient).await;
         assert!(matches!(hanging, Err(FetchError::Timeout { .. })), "{hanging:?}");
 

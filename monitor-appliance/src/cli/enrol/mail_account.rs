@@ -87,6 +87,13 @@ async fn found_by_address(
     let address = arguments.mail_address(questions)?;
     arguments.address = Some(address.clone());
     let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+    // An address at a known provider needs no looking around.
+    if let Some(provider) = mailbox::provider::guess(&address) {
+        eprintln!("{domain} is {}.", provider.title);
+        provider.notes.iter().for_each(|note| eprintln!("  {note}"));
+        arguments.provider = Some(provider.name.clone());
+        return arguments.account(None, None, true, questions);
+    }
     eprintln!("Looking for the mail servers of {domain} ...");
     let Some(servers) = look_for(domain).await else {
         eprintln!("None stand at the usual names: please name them.");

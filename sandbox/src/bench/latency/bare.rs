@@ -28,6 +28,7 @@ pub(super) async fn measure(site: &MailSite, rounds: usize) -> anyhow::Result<Ve
         hello_name: None,
         smtp_login: true,
         mail_octets_max: None,
+        provider: None,
         login: mailbox::Login::default(),
     };
     let (account, limits) = (Account::new(settings, Password::new(site.password.clone())), Limits::default());
