@@ -362,17 +362,7 @@ fn span(
         .map(|secs| SignedDuration::from_secs(i64::try_from(secs).unwrap_or(i64::MAX)))
 }
 
-/// Whether a text may stand as an address in a mail header and in an SMTP command: `local@domain`, ASCII, no
-/// spaces, brackets or control characters, at most 254 octets (RFC 5321, 4.5.3.1.3).
-#[must_use]
-pub fn is_mail_address(text: &str) -> bool {
-    let plain = |octet: u8| octet.is_ascii_graphic() && !b"<>()[],;:\\\"".contains(&octet);
-    text.len() <= 254
-        && text.bytes().all(plain)
-        && text
-            .split_once('@')
-            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'))
-}
+pub use mailbox::address::is_mail_address;
 
 fn check_address(key: &str, value: &str) -> Result<(), SettingsError> {
     if is_mail_address(value) {

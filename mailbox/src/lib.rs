@@ -44,6 +44,7 @@
 
 pub mod account;
 pub mod accounts;
+pub mod address;
 mod advice;
 pub mod backoff;
 mod connect;

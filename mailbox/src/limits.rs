@@ -9,6 +9,9 @@ pub struct Limits {
     pub connect: Duration,
     /// From a command to its complete reply, for commands that carry no mail content. Default 60 s.
     pub operation: Duration,
+    /// Wait for a server's greeting, and from MAIL, RCPT or DATA to the reply: some servers pause on purpose, others ask
+    /// elsewhere first. Default 5 min (RFC 5321 section 4.5.3.2.1 to 4.5.3.2.3).
+    pub smtp_reply: Duration,
     /// Longest silence (no octet in or out) while something is awaited. Default 60 s.
     pub progress: Duration,
     /// Wait for the reply after the final dot of a mail; the server may be scanning it.
@@ -35,6 +38,7 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(30),
             operation: Duration::from_secs(60),
+            smtp_reply: Duration::from_secs(300),
             progress: Duration::from_secs(60),
             data_reply: Duration::from_secs(600),
             overall: Duration::from_secs(1800),

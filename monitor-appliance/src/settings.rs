@@ -16,7 +16,8 @@ mod ways;
 
 pub use computers::{Application, Computers, Rule};
 pub use faults::{FaultSettings, TrapSettings};
-pub use file::{is_device_address, is_mail_address};
+pub use file::is_device_address;
+pub use mailbox::address::is_mail_address;
 pub use ledger::LedgerSettings;
 pub use noticing::MailSettings;
 pub use ranges::{Discovery, RangeEntry, check_credentials};

@@ -46,7 +46,7 @@ fn an_address_that_could_break_out_of_a_header_is_none() {
     for good in ["a@b", "agent+1@mail.example.com"] {
         assert!(is_mail_address(good), "{good:?}");
     }
-    for bad in ["", "a", "@b", "a@", "a@b@c", "a b@c", "a@b\r\nBcc: x@y", "<a@b>", "\u{e9}@b"] {
+    for bad in ["", "a", "@b", "a@", "a@b@c", "a b@c", "a@b\r\nBcc: x@y", "<a@b>"] {
         assert!(!is_mail_address(bad), "{bad:?}");
     }
 }

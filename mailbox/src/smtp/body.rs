@@ -15,6 +15,36 @@ pub(super) fn for_data(raw: &[u8]) -> Cow<'_, [u8]> {
     mail
 }
 
+/// Above this a copy of the mail costs more than a write.
+const ONE_WRITE_MAX: usize = 64 << 10;
+
+/// All that follows the go-ahead to DATA, dots doubled (RFC 5321 section 4.5.2) and the last one included; `None` where a mail is
+/// too large for that, or no text.
+pub(super) fn to_the_last_dot(mail: &[u8]) -> Option<String> {
+    if mail.len() > ONE_WRITE_MAX {
+        return None;
+    }
+    let text = std::str::from_utf8(mail).ok()?;
+    let mut out = String::with_capacity(mail.len() + mail.len() / 64 + 8);
+    for (nth, line) in text.split("\r\n").enumerate() {
+        if nth > 0 {
+            out.push_str("\r\n");
+        }
+        if line.starts_with('.') {
+            out.push('.');
+        }
+        out.push_str(line);
+    }
+    out.push_str("\r\n.\r\n");
+    Some(out)
+}
+
+/// The header of a mail that is fit for DATA.
+pub(super) fn header(mail: &[u8]) -> &[u8] {
+    let end = mail.windows(4).position(|octets| octets == b"\r\n\r\n");
+    end.and_then(|end| mail.get(..end)).unwrap_or(mail)
+}
+
 fn has_only_crlf(raw: &[u8]) -> bool {
     let mut before = 0;
     for octet in raw {
@@ -51,6 +81,16 @@ mod tests {
         assert!(matches!(for_data(b"a\r\n\r\n.b\r\n"), Cow::Borrowed(b"a\r\n\r\n.b")));
         assert!(matches!(for_data(b"no end"), Cow::Borrowed(b"no end")));
         assert!(matches!(for_data(b""), Cow::Borrowed(b"")));
+    }
+
+    #[test]
+    fn lines_that_begin_with_a_dot_get_another_and_the_mail_ends_with_one_alone() {
+        assert_eq!(to_the_last_dot(b"").as_deref(), Some("\r\n.\r\n"));
+        assert_eq!(to_the_last_dot(b".a\r\n.\r\nb.").as_deref(), Some("..a\r\n..\r\nb.\r\n.\r\n"));
+        assert_eq!(to_the_last_dot(b"\xff"), None);
+        assert_eq!(to_the_last_dot(&vec![b'a'; ONE_WRITE_MAX + 1]), None);
+        assert_eq!(header(b"A: b\r\n\r\nc\r\n\r\nd"), b"A: b");
+        assert_eq!(header(b"A: b"), b"A: b");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{error::Error as _, fmt, io};
 
 use crate::{
+    address::needs_smtp_utf8,
     connect::ConnectError,
     oauth::{TokenError, TokenRefused},
     sasl::{NoMechanism, SaslError},
@@ -87,7 +88,7 @@ pub enum SendError {
     #[error("user name or password is empty or holds a line break")]
     Credentials,
     /// An address is none, or is not ASCII and the server does not take that.
-    #[error("{address:?} is not a mail address that this server can take")]
+    #[error("{address:?} is not a mail address that this server can take{}", utf8_hint(.address))]
     Address {
         /// The address.
         address: String,
@@ -141,6 +142,16 @@ pub enum SendError {
     /// An earlier mail broke this connection: open another.
     #[error("this connection is broken")]
     Broken,
+}
+
+/// Why an address that is one is not taken.
+fn utf8_hint(address: &str) -> &'static str {
+    if needs_smtp_utf8(address) {
+        ": it has letters beyond ASCII before the @, for which a server needs SMTPUTF8 (RFC 6531), and this one does not offer it; \
+         use an address in ASCII, or another provider"
+    } else {
+        ""
+    }
 }
 
 /// The negative reply inside a library error, if it is one.

@@ -14,6 +14,7 @@ use super::exchange::Pace;
 use crate::outbox::{CLOCK_FLOOR, after};
 use crate::settings::is_mail_address;
 use jiff::{SignedDuration, Timestamp};
+use mailbox::address::in_header;
 use mailfmt::crypto::{ChannelKey, Direction, Random};
 use mailfmt::enrolment::{ProvisionalCode, Session, session};
 use mailfmt::envelope::{Addressee, Header, open, seal};
@@ -247,8 +248,8 @@ impl Attempt {
             Header::new(&message, self.order.code.id().into(), id, created, expires).answering(offer);
         let sealed = seal(&header, &message, &[Addressee { key: &key, sequence }], random).ok()?;
         let letter = Letter {
-            from: &self.order.address,
-            to: Some(&self.order.center_address),
+            from: &in_header(&self.order.address),
+            to: Some(&in_header(&self.order.center_address)),
             header: &header,
             date: header.created,
             sending: taken.saturating_add(failures).saturating_add(1),

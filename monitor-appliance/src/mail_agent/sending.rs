@@ -7,6 +7,7 @@ use crate::outbox::{self, Step};
 use crate::settings::Settings;
 use crate::store::{LoginWay, Moment, OutboxRow, StoreError, Work};
 use jiff::Timestamp;
+use mailbox::address::in_header;
 use mailbox::accounts::{Choice, Failure};
 use mailbox::smtp::ServerReply;
 use mailbox::{Account, OutgoingMail, RecipientOutcome, SendError, Submission};
@@ -300,8 +301,8 @@ impl Agent {
         let sealed = seal_with(&header, message, &[addressee], &extras, &mut system_random)
             .map_err(|error| error.to_string())?;
         let letter = Letter {
-            from: &account.settings.address,
-            to: Some(center_address(settings, row)),
+            from: &in_header(&account.settings.address),
+            to: Some(&in_header(center_address(settings, row))),
             header: &header,
             date: self.context.now(),
             sending: row.sendings.saturating_add(row.refusals).saturating_add(1),

@@ -1,5 +1,6 @@
 //! The settings file as written: options and plain values, checked once into [`Settings`].
 
+use super::is_mail_address;
 use super::access::FileAccess;
 use super::computers::FileComputers;
 use super::faults::{FileFaults, FileTraps};
@@ -368,21 +369,11 @@ pub fn is_device_address(address: &str) -> bool {
         && address.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-:[]%_".contains(&octet))
 }
 
-/// Whether `address` is a mail address that cannot break out of its SMTP command or header line.
-#[must_use]
-pub fn is_mail_address(address: &str) -> bool {
-    address.len() <= 254
-        && address
-            .split_once('@')
-            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'))
-        && address.bytes().all(|octet| octet.is_ascii_graphic() && !b"<>()[],;:\\\"".contains(&octet))
-}
-
 fn check_address(key: &str, address: &str) -> Result<(), SettingsError> {
     if is_mail_address(address) {
         Ok(())
     } else {
-        Err(bad(key, address, "a mail address: local@domain, ASCII, at most 254 octets"))
+        Err(bad(key, address, "a mail address: local@domain, at most 254 octets"))
     }
 }
 
