@@ -64,6 +64,33 @@ pub fn counters(request: &CounterRequest, devices: &[StoredDevice]) -> CountersR
     CountersReport { devices }
 }
 
+/// Octets of JSON that one report of counters has at most, but for a single device that has more: deflated and as base64 a
+/// tenth of it is left, which every mail server takes.
+pub const COUNTERS_OCTETS_MAX: usize = 512 << 10;
+
+/// A report of counters as several, so that none becomes a mail that is too large; each device stands in one of them. Several
+/// answers to one command are as good as one.
+#[must_use]
+pub fn in_reports(report: CountersReport, octets_max: usize) -> Vec<CountersReport> {
+    let mut reports: Vec<CountersReport> = Vec::new();
+    let mut octets = 0_usize;
+    for device in report.devices {
+        let more = serde_json::to_string(&device).map_or(0, |text| text.len());
+        octets = octets.saturating_add(more);
+        match reports.last_mut().filter(|_| octets <= octets_max) {
+            Some(last) => last.devices.push(device),
+            None => {
+                octets = more;
+                reports.push(CountersReport { devices: vec![device] });
+            }
+        }
+    }
+    if reports.is_empty() {
+        reports.push(CountersReport { devices: Vec::new() });
+    }
+    reports
+}
+
 /// The answer to a command that is not carried out.
 #[must_use]
 pub fn refusal(kind: &str, reason: &RefusedReason, running: &SoftwareVersion) -> Report {

@@ -35,6 +35,29 @@ fn a_device_without_a_stored_reading_is_named_and_never_left_out() {
 }
 
 #[test]
+fn the_counters_of_many_devices_go_into_several_reports_and_each_device_into_one() {
+    let many: Vec<StoredDevice> = (0..1_000)
+        .map(|nth| StoredDevice {
+            address: format!("192.0.2.{nth}"),
+            id: Some(id(&nth.to_string())),
+            reading: Some(reading()),
+        })
+        .collect();
+    let whole = counters(&CounterRequest::default(), &many);
+    let reports = in_reports(whole.clone(), 20_000);
+    assert!(reports.len() > 5, "{} reports", reports.len());
+    for report in &reports {
+        let octets = serde_json::to_string(report).unwrap().len();
+        assert!(octets < 21_500, "{octets} octets");
+    }
+    let devices: Vec<_> = reports.into_iter().flat_map(|report| report.devices).collect();
+    assert_eq!(devices, whole.devices);
+    assert_eq!(in_reports(whole.clone(), usize::MAX), [whole.clone()]);
+    assert_eq!(in_reports(whole, 1).len(), 1_000, "a device is never cut");
+    assert_eq!(in_reports(CountersReport { devices: Vec::new() }, 1).len(), 1, "nothing is told, too");
+}
+
+#[test]
 fn only_the_devices_asked_for_are_reported_and_an_unknown_one_is_said_to_be_uncollected() {
     let request = CounterRequest { devices: vec![id("Z"), id("A")] };
     let report = counters(&request, &devices());

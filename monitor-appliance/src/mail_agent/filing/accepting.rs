@@ -32,8 +32,16 @@ pub(super) fn accept(
     match command {
         Command::Ping(_) => answer_health(store, context, &entry),
         Command::Counters(request) => {
-            let report = Report::Counters(commands::counters(request, &stored_devices(store, context)?));
-            file_answer(store, &entry, &answer(report))
+            let report = commands::counters(request, &stored_devices(store, context)?);
+            let reports = commands::in_reports(report, commands::COUNTERS_OCTETS_MAX);
+            let answers: Vec<Outgoing> =
+                reports.into_iter().map(|report| answer(Report::Counters(report))).collect();
+            store.change(|change| {
+                if change.journal(&entry)? {
+                    answers.iter().try_for_each(|answer| change.enqueue(answer).map(drop))?;
+                }
+                Ok(())
+            })
         }
         Command::Version(request) => store.change(|change| {
             if change.journal(&entry)? {
