@@ -210,6 +210,11 @@ fn file_verdict(
                     "a mail of ours {}", returned.words()
                 );
             }
+            // Anybody may send such mails: a flood of them must not cost a write for each.
+            if !junk.may_note_returned() {
+                junk.note(returned.kind.as_str());
+                return Ok(Filed::Returned);
+            }
             let refused = returned.words();
             store.change(|change| {
                 if returned.cause == Some(Cause::ContentRefused) {
@@ -354,6 +359,8 @@ pub(super) struct Discarded {
     copies: u32,
     /// Lines of the log that these mails have had.
     lines: u32,
+    /// Mails that came back and were noted.
+    returned: u32,
     /// Mails among them that a gateway mangled.
     mangled: u32,
 }
@@ -373,6 +380,14 @@ impl Discarded {
     fn counts_mangled(&mut self) -> bool {
         self.mangled = self.mangled.saturating_add(1);
         self.mangled <= Self::LINES_MAX
+    }
+
+    /// Mails that came back of which one batch notes what they say.
+    const RETURNED_MAX: u32 = 20;
+
+    fn may_note_returned(&mut self) -> bool {
+        self.returned = self.returned.saturating_add(1);
+        self.returned <= Self::RETURNED_MAX
     }
 
     fn may_tell(&mut self) -> bool {

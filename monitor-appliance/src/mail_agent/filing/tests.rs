@@ -338,3 +338,59 @@ mod parts;
 mod recall;
 mod time;
 mod trust;
+
+#[test]
+fn a_report_that_came_back_keeps_the_cause_waits_on_and_its_receipt_settles_it() {
+    let mut site = Site::new();
+    assert_eq!(
+        {
+            let ping = site.command(Command::Ping(PingRequest::default()));
+            site.file(&ping)
+        },
+        Filed::Accepted
+    );
+    let [row] = &site.store().outbox_waiting(10).unwrap()[..] else { panic!("one answer waits") };
+    let bounce = format!(
+        "From: MAILER-DAEMON@mx.example\r\nTo: agent1@site.example\r\nSubject: Undelivered Mail\r\n\r\n\
+         <center@center.example>: 552 5.2.2 mailbox full\r\n\r\nMessage-ID: <{}.1@site.example>\r\n",
+        row.message
+    );
+    assert_eq!(site.file(bounce.as_bytes()), Filed::Returned);
+    let [waiting] = &site.store().outbox_waiting(10).unwrap()[..] else { panic!("it waits on") };
+    assert!(waiting.last_error.contains("the mailbox is full"), "{}", waiting.last_error);
+    assert_eq!((waiting.due, waiting.sendings), (row.due, row.sendings), "nothing else changes");
+    let [noted] = &site.store().returned(10).unwrap()[..] else { panic!("noted") };
+    assert_eq!(
+        (noted.kind.as_str(), noted.cause.as_str(), noted.message),
+        ("bounce", "mailbox-full", Some(row.message))
+    );
+    let receipt = Receipt {
+        report: row.message,
+        number: 4,
+        received: now(),
+        content: "health".into(),
+        description: String::new(),
+        latest: None,
+    };
+    let receipt = site.mail(&Message::Receipt(receipt), b"");
+    assert_eq!(site.file(&receipt), Filed::Receipt(true));
+    assert!(site.store().outbox_waiting(10).unwrap().is_empty());
+}
+
+#[test]
+fn a_flood_of_automatic_answers_is_noted_in_part_and_never_answered() {
+    let site = Site::new();
+    let mut store = site.store();
+    let mut junk = Discarded::default();
+    for _ in 0..200 {
+        let away =
+            b"From: boss@site.example\r\nAuto-Submitted: auto-replied\r\nSubject: away\r\n\r\nI am away\r\n";
+        assert_eq!(
+            file_one(&mut store, &site.context, &site.keys, away, &mut junk).unwrap(),
+            Filed::Returned
+        );
+    }
+    assert_eq!(store.returned(1_000).unwrap().len(), 20);
+    assert_eq!(junk.reasons.get("auto-reply"), Some(&180));
+    assert!(site.answers().is_empty());
+}
