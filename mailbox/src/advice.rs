@@ -67,10 +67,13 @@ fn sending(error: &SendError) -> Option<&'static str> {
 fn token(error: &TokenError) -> Option<&'static str> {
     match error {
         TokenError::Refused(error) => error.advice(),
-        TokenError::NotSignedIn => Some("sign in with `account oauth --sign-in`"),
-        TokenError::Http { source: HttpError::Connect(error), .. } => connecting(error),
+        TokenError::NotSignedIn => Some("sign in with `account login --sign-in`"),
+        TokenError::Http { source, .. } => match source.as_ref() {
+            HttpError::Connect(error) => connecting(error),
+            _ => None,
+        },
         TokenError::NoDeviceEndpoint => {
-            Some("give a refresh token with `account oauth --refresh-token-file FILE`")
+            Some("give a refresh token with `account login --refresh-token-file FILE`")
         }
         TokenError::Unprotected => Some("set `security` to tls or starttls"),
         _ => None,

@@ -75,6 +75,9 @@ where
     const DURING: &str = "greeting";
     let failed = |error| match error {
         ConnectError::Broken(error) => FetchError::from_io(DURING, error),
+        ConnectError::Injection => {
+            FetchError::Protocol { during: DURING, detail: "more than was asked for".into() }
+        }
         other => other.into(),
     };
     let mut talk = PlainTalk::new(stream, limits);

@@ -1,5 +1,6 @@
 //! Scripted servers at the other end of a pipe in memory. Time is stopped and jumps to the next alarm.
 
+mod logins;
 mod waiting;
 
 use std::time::Duration;

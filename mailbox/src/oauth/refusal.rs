@@ -57,7 +57,7 @@ impl Cause {
                 "add the permission to the app registration as an application permission of Office 365 Exchange Online, and let an administrator consent"
             }
             Self::UserLacks(_) => {
-                "add the permission to the app registration, then sign in again with `account oauth --sign-in`"
+                "add the permission to the app registration, then sign in again with `account login --sign-in`"
             }
             Self::OtherService(_) => "check `scope`, or leave it out",
             Self::NoMailbox => {

@@ -124,7 +124,7 @@ impl ProviderError {
             }
             "AADSTS7000215" => "the client secret is wrong: store the secret's value, not its id",
             "AADSTS7000222" => {
-                "the client secret has expired: make a new one in the app registration and store it with `account oauth --client-secret-file`"
+                "the client secret has expired: make a new one in the app registration and store it with `account login --password-file FILE`"
             }
             "AADSTS65001" => {
                 "nobody has consented to the application's permissions: an administrator must grant consent"
@@ -140,17 +140,17 @@ impl ProviderError {
                 "the scope is not one of this flow: check `scope`, or leave it out"
             }
             "AADSTS700082" | "AADSTS700084" => {
-                "the refresh token was not used for too long: sign in again with `account oauth --sign-in`"
+                "the refresh token was not used for too long: sign in again with `account login --sign-in`"
             }
             "AADSTS50173" | "AADSTS50132" | "AADSTS50133" => {
-                "the password was changed since: sign in again with `account oauth --sign-in`"
+                "the password was changed since: sign in again with `account login --sign-in`"
             }
             "AADSTS50076" | "AADSTS50079" => {
-                "a second factor is asked for: sign in again with `account oauth --sign-in`"
+                "a second factor is asked for: sign in again with `account login --sign-in`"
             }
             "AADSTS50057" => "the user's account is disabled",
             "AADSTS7000218" => {
-                "a client secret is asked for: store one with `account oauth --client-secret-file`, or allow public client flows in the app registration"
+                "a client secret is asked for: store one with `account login --password-file FILE`, or allow public client flows in the app registration"
             }
             "AADSTS70016" => "the sign-in is still awaited",
             _ => "",
@@ -163,10 +163,10 @@ impl ProviderError {
                 "the provider does not take the application: check `client_id` and the client secret, which may have expired"
             }
             "invalid_grant" => {
-                "the refresh token is no longer good (revoked, too long unused, or used by another): sign in again with `account oauth --sign-in`"
+                "the refresh token is no longer good (revoked, too long unused, or used by another): sign in again with `account login --sign-in`"
             }
             "interaction_required" | "consent_required" | "login_required" => {
-                "the provider wants to see a person: sign in again with `account oauth --sign-in`, or let an administrator consent"
+                "the provider wants to see a person: sign in again with `account login --sign-in`, or let an administrator consent"
             }
             "invalid_scope" => "the scope is not known to the provider: check `scope`, or leave it out",
             "unsupported_grant_type" => "the provider does not offer this flow: check `flow`",

@@ -72,7 +72,7 @@ impl Form {
         for octet in value.bytes() {
             match octet {
                 b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    self.0.push(char::from(octet))
+                    self.0.push(char::from(octet));
                 }
                 _ => {
                     let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value & 15)]);

@@ -34,7 +34,7 @@ pub enum TokenError {
         /// The endpoint.
         url: String,
         /// Why.
-        source: HttpError,
+        source: Box<HttpError>,
     },
     /// The provider refuses.
     #[error("no access token: the provider refuses ({0})")]
@@ -65,7 +65,7 @@ impl TokenError {
     }
 
     pub(super) fn http(url: &Url, source: HttpError) -> Self {
-        Self::Http { url: url.to_string(), source }
+        Self::Http { url: url.to_string(), source: Box::new(source) }
     }
 }
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::oauth::{AccessToken, StoredToken};
 
 /// Longest token file, in octets.
-const FILE_OCTETS_MAX: u64 = 3 * AccessToken::OCTETS_MAX as u64;
+const FILE_OCTETS_MAX: usize = 3 * AccessToken::OCTETS_MAX;
 /// How often a file that another program has locked is looked at.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -40,7 +40,7 @@ pub enum TokenFileError {
         mode: u32,
     },
     /// Its content is not what is written here.
-    #[error("the token file {} is damaged: delete it, then sign in again with `account oauth`", path.display())]
+    #[error("the token file {} is damaged: delete it, then sign in again with `account login`", path.display())]
     Shape {
         /// The file.
         path: PathBuf,
@@ -69,8 +69,8 @@ pub(super) fn load(path: &Path) -> Result<Option<StoredToken>, TokenFileError> {
             return Err(TokenFileError::TooOpen { path: path.into(), mode });
         }
     }
-    let mut octets = Zeroizing::new(Vec::with_capacity(FILE_OCTETS_MAX as usize));
-    file.take(FILE_OCTETS_MAX).read_to_end(&mut octets).map_err(failed)?;
+    let mut octets = Zeroizing::new(Vec::with_capacity(FILE_OCTETS_MAX));
+    file.take(FILE_OCTETS_MAX as u64).read_to_end(&mut octets).map_err(failed)?;
     serde_json::from_slice(&octets).map(Some).map_err(|_| TokenFileError::Shape { path: path.into() })
 }
 

@@ -1,5 +1,7 @@
 //! Scripted servers at the other end of a pipe in memory. Time is stopped and jumps to the next alarm.
 
+mod logins;
+
 use std::time::Duration;
 
 use tokio::{
