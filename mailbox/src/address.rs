@@ -86,8 +86,22 @@ mod tests {
         let long = format!("{}@center.example", "a".repeat(65));
         let longer = format!("a@{}.example", "b".repeat(250));
         for text in [
-            "", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\r\nRCPT TO:<x@y>", "a@b>", "<a@b", "\"a\"@b", "a,b@c", "ä\u{202e}@b", "a@\u{200b}b",
-            "ä\u{a0}@b", &long, &longer,
+            "",
+            "@",
+            "a@",
+            "@b",
+            "a@b@c",
+            "a b@c",
+            "a@b\r\nRCPT TO:<x@y>",
+            "a@b>",
+            "<a@b",
+            "\"a\"@b",
+            "a,b@c",
+            "ä\u{202e}@b",
+            "a@\u{200b}b",
+            "ä\u{a0}@b",
+            &long,
+            &longer,
         ] {
             assert!(!is_mail_address(text), "{text:?}");
         }

@@ -6,8 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use mailbox::{
     Account, AccountSettings, ConnectError, Limits, OutgoingMail, Password, Protocol, RecipientOutcome,
-    Security, SendError, Server, Submission, smtp,
-    smtp::NullPath,
+    Security, SendError, Server, Submission, smtp, smtp::NullPath,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -97,7 +96,14 @@ fn account(port: u16, security: Security) -> Account {
 /// Long enough for a busy machine; tests of hangs set the one limit that they mean.
 fn patient() -> Limits {
     let long = Duration::from_secs(20);
-    Limits { connect: long, operation: long, smtp_reply: long, progress: long, data_reply: long, ..Limits::default() }
+    Limits {
+        connect: long,
+        operation: long,
+        smtp_reply: long,
+        progress: long,
+        data_reply: long,
+        ..Limits::default()
+    }
 }
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -364,8 +370,7 @@ async fn a_domain_beyond_ascii_travels_in_ascii_and_asks_nothing_of_the_server()
 
 #[tokio::test]
 async fn a_local_part_beyond_ascii_goes_by_smtputf8_and_where_there_is_none_the_error_says_so() {
-    const UTF8: Rules =
-        &[("EHLO", "250-test.example\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 AUTH PLAIN\r\n")];
+    const UTF8: Rules = &[("EHLO", "250-test.example\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 AUTH PLAIN\r\n")];
     let (outcome, lines) = send(UTF8, &["δοκιμή@center.example"]).await;
     assert_eq!(outcome.unwrap()[0].1, RecipientOutcome::Accepted);
     assert!(lines.contains(&"MAIL FROM:<agent@site.example> SMTPUTF8".to_owned()), "{lines:?}");
@@ -380,8 +385,7 @@ async fn a_local_part_beyond_ascii_goes_by_smtputf8_and_where_there_is_none_the_
 
 #[tokio::test]
 async fn a_header_beyond_ascii_needs_smtputf8_even_where_the_envelope_is_ascii() {
-    const UTF8: Rules =
-        &[("EHLO", "250-test.example\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 AUTH PLAIN\r\n")];
+    const UTF8: Rules = &[("EHLO", "250-test.example\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 AUTH PLAIN\r\n")];
     let raw = Arc::from("From: <büro@site.example>\r\n\r\nx\r\n".as_bytes());
     let mail = OutgoingMail { return_path: None, raw, ..mail(&["a@center.example"]) };
     for (rules, taken) in [(UTF8, true), (&[] as Rules, false)] {
@@ -401,8 +405,7 @@ async fn where_the_null_return_path_is_refused_the_same_mail_goes_out_with_ours(
     const NO_NULL: Rules = &[("MAIL FROM:<>", "550 5.7.1 null sender not allowed here\r\n")];
     for (rules, found) in [(NO_NULL, NullPath::Refused), (&[] as Rules, NullPath::Fine)] {
         let (port, mut heard) = server("220 test.example\r\n", rules).await;
-        let mut submission =
-            Submission::connect(&account(port, Security::Plain), &patient()).await.unwrap();
+        let mut submission = Submission::connect(&account(port, Security::Plain), &patient()).await.unwrap();
         let (outcome, null_path) =
             submission.send_unreturned(mail(&["a@center.example"]), "agent@site.example").await;
         assert_eq!(outcome.unwrap()[0].1, RecipientOutcome::Accepted);
@@ -414,14 +417,17 @@ async fn where_the_null_return_path_is_refused_the_same_mail_goes_out_with_ours(
         }
         let ours = lines.iter().any(|line| line.starts_with("MAIL FROM:<agent@site.example>"));
         assert_eq!(ours, found == NullPath::Refused, "{lines:?}");
-        assert_eq!(lines.iter().filter(|line| *line == "end").count(), 1, "its text goes out once: {lines:?}");
+        assert_eq!(
+            lines.iter().filter(|line| *line == "end").count(),
+            1,
+            "its text goes out once: {lines:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_unknown_recipient_is_not_taken_for_a_matter_of_the_return_path() {
-    let (port, mut heard) =
-        server("220 test.example\r\n", &[("RCPT", "550 5.1.1 no such user\r\n")]).await;
+    let (port, mut heard) = server("220 test.example\r\n", &[("RCPT", "550 5.1.1 no such user\r\n")]).await;
     let mut submission = Submission::connect(&account(port, Security::Plain), &patient()).await.unwrap();
     let (outcome, null_path) =
         submission.send_unreturned(mail(&["a@center.example"]), "agent@site.example").await;

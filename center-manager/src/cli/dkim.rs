@@ -97,7 +97,10 @@ fn new_rsa(bits: u32) -> anyhow::Result<Zeroizing<String>> {
 fn show(context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let settings = context.settings()?;
     if settings.dkim.is_empty() {
-        writeln!(out, "Mail is not signed: there is no [[dkim]] in the settings. `dkim keygen` makes a key.")?;
+        writeln!(
+            out,
+            "Mail is not signed: there is no [[dkim]] in the settings. `dkim keygen` makes a key."
+        )?;
     }
     for signer in crate::serve::signers(&context.home, &settings)? {
         write_record(&signer, out)?;

@@ -79,7 +79,11 @@ impl<'a> Mail<'a> {
             }
         }
         let colon = own.iter().position(|octet| *octet == b':').unwrap_or(0);
-        write_field(own.get(..colon).unwrap_or_default(), own.get(colon + 1..).unwrap_or_default(), &mut octets);
+        write_field(
+            own.get(..colon).unwrap_or_default(),
+            own.get(colon + 1..).unwrap_or_default(),
+            &mut octets,
+        );
         octets
     }
 }

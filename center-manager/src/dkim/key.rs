@@ -102,7 +102,9 @@ impl DkimKey {
         let der = Zeroizing::new(STANDARD.decode(base64.as_bytes()).ok()?);
         // RFC 8301 section 3.2: signers use at least 2048 bits; ring holds that line and takes up to 4096.
         if let Ok(pair) = RsaKeyPair::from_pkcs8(&der) {
-            return (256..=512).contains(&pair.public().modulus_len()).then(|| Self(Pair::Rsa(Box::new(pair))));
+            return (256..=512)
+                .contains(&pair.public().modulus_len())
+                .then(|| Self(Pair::Rsa(Box::new(pair))));
         }
         Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).ok().map(|pair| Self(Pair::Ed25519(pair)))
     }
@@ -162,7 +164,8 @@ impl DkimKey {
 /// The RSA key as verifiers read it (`SubjectPublicKeyInfo`, RFC 5280 section 4.1; RFC 6376 erratum 3017).
 fn public_key_info(key: &[u8]) -> Vec<u8> {
     /// `SEQUENCE { OID rsaEncryption, NULL }`.
-    const RSA: [u8; 15] = [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+    const RSA: [u8; 15] =
+        [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
     let bits = [&[0], key].concat();
     let inner = [RSA.as_slice(), &tagged(0x03, &bits)].concat();
     tagged(0x30, &inner)

@@ -34,10 +34,13 @@ fn rsa_pem(bits: u32) -> Option<String> {
 }
 
 fn our_mail() -> Vec<u8> {
-    crate::sample::Posting::of(1, mailfmt::Report::Refused(mailfmt::message::report::RefusedReport {
-        kind: "dance".into(),
-        reason: "no legs".into(),
-    }))
+    crate::sample::Posting::of(
+        1,
+        mailfmt::Report::Refused(mailfmt::message::report::RefusedReport {
+            kind: "dance".into(),
+            reason: "no legs".into(),
+        }),
+    )
     .raw()
 }
 
@@ -66,9 +69,15 @@ fn the_field_is_well_formed_and_from_is_signed_once_more_than_it_is_there() {
     let text = String::from_utf8(signed.clone()).unwrap();
     assert!(signed.ends_with(&raw), "the mail itself is untouched");
     assert!(text.starts_with("DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;\r\n"));
-    assert!(text.contains("h=from:from:to:subject:date:message-id:auto-submitted:mime-version:content-type;"), "{text}");
+    assert!(
+        text.contains("h=from:from:to:subject:date:message-id:auto-submitted:mime-version:content-type;"),
+        "{text}"
+    );
     assert!(text.lines().take(6).all(|line| line.len() <= 100), "{text}");
-    assert_eq!(mailfmt::mail::classify(&signed, &mailfmt::Limits::default()), mailfmt::mail::classify(&raw, &mailfmt::Limits::default()));
+    assert_eq!(
+        mailfmt::mail::classify(&signed, &mailfmt::Limits::default()),
+        mailfmt::mail::classify(&raw, &mailfmt::Limits::default())
+    );
 }
 
 #[test]
@@ -94,7 +103,9 @@ fn a_key_file_that_others_may_read_is_refused() {
     std::fs::write(&path, DkimKey::new_ed25519().unwrap().as_bytes()).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let error = DkimKey::load(&path).unwrap_err();
-    assert!(matches!(error, DkimKeyError::TooOpen { mode: 0o644, .. }) && error.to_string().contains("chmod 600"));
+    assert!(
+        matches!(error, DkimKeyError::TooOpen { mode: 0o644, .. }) && error.to_string().contains("chmod 600")
+    );
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(format!("{:?}", DkimKey::load(&path).unwrap()), "<secret>");
 }
@@ -126,12 +137,10 @@ fn verified_by_dkimpy(signed: &[u8], records: &[(String, String)]) -> Option<Vec
         look = lambda name, timeout=5: records.get(name.decode().rstrip('.'), '').encode()\n\
         octets = open(mail, 'rb').read()\n\
         print(json.dumps([bool(dkim.DKIM(octets).verify(idx=n, dnsfunc=look)) for n in range(len(records))]))\n";
-    let python = ["/usr/bin/python3", "python3"]
-        .into_iter()
-        .find(|python| {
-            let probe = Command::new(python).args(["-c", "import dkim, nacl"]).stderr(Stdio::null()).status();
-            probe.is_ok_and(|status| status.success())
-        })?;
+    let python = ["/usr/bin/python3", "python3"].into_iter().find(|python| {
+        let probe = Command::new(python).args(["-c", "import dkim, nacl"]).stderr(Stdio::null()).status();
+        probe.is_ok_and(|status| status.success())
+    })?;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mail");
     std::fs::write(&path, signed).unwrap();
@@ -158,13 +167,19 @@ fn another_implementation_verifies_both_kinds_and_none_after_a_change() {
     let records: Vec<_> = signers.iter().map(|signer| (signer.record_name(), signer.record())).collect();
     let signed = sign(&our_mail(), &signers, crate::sample::now());
     let Some(verified) = verified_by_dkimpy(&signed, &records) else {
-        eprintln!("SKIPPED: another_implementation_verifies_both_kinds_and_none_after_a_change (no python3-dkim)");
+        eprintln!(
+            "SKIPPED: another_implementation_verifies_both_kinds_and_none_after_a_change (no python3-dkim)"
+        );
         return;
     };
     assert_eq!(verified, [true, true], "{}", String::from_utf8_lossy(&signed));
     let text = String::from_utf8(signed).unwrap();
     let refolded = text.replacen("Subject: ", "Subject:\r\n  ", 1);
-    assert_eq!(verified_by_dkimpy(refolded.as_bytes(), &records).unwrap(), [true, true], "folding does no harm");
+    assert_eq!(
+        verified_by_dkimpy(refolded.as_bytes(), &records).unwrap(),
+        [true, true],
+        "folding does no harm"
+    );
     for changed in [
         text.replacen("Subject: ", "Subject: [list] ", 1),
         text.replacen("Nothing needs", "Something needs", 1),

@@ -250,7 +250,9 @@ impl Submission {
         }
         // Also a header beyond ASCII makes a mail that only such servers take (RFC 6531 section 3.1, item 2).
         let utf8_header = !body::header(body).is_ascii();
-        if utf8_header || mail.recipients.iter().chain(&mail.return_path).any(|address| needs_smtp_utf8(address)) {
+        if utf8_header
+            || mail.recipients.iter().chain(&mail.return_path).any(|address| needs_smtp_utf8(address))
+        {
             if utf8_header && !self.extensions.smtp_utf8 {
                 return Err(self.no_utf8(mail));
             }
@@ -271,7 +273,8 @@ impl Submission {
 
     /// The error for a mail whose header only servers with SMTPUTF8 take: it names the address that makes it so.
     fn no_utf8(&self, mail: &OutgoingMail) -> SendError {
-        let address = mail.recipients.iter().chain(&mail.return_path).find(|address| needs_smtp_utf8(address));
+        let address =
+            mail.recipients.iter().chain(&mail.return_path).find(|address| needs_smtp_utf8(address));
         match address {
             Some(address) => SendError::Address { address: crate::server_text::clean(address.as_bytes()) },
             None => SendError::EightBit,

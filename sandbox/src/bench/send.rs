@@ -12,10 +12,12 @@ use center_manager::db::Db;
 use center_manager::db::journal::JournalFilter;
 use center_manager::db::outbox::Transport;
 use center_manager::home::{self, Home};
+use center_manager::keys::write_pair;
 use center_manager::serve::Daemon;
 use center_manager::settings::SettingsFile;
 use jiff::Timestamp;
 use mailbox::{AccountSettings, Protocol, Security, Server};
+use mailfmt::trust::SigningKey;
 use std::collections::HashSet;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -58,7 +60,8 @@ pub(super) fn run(now: Timestamp, runtime: &tokio::runtime::Runtime) -> anyhow::
     let path = |path: &PathBuf| path.to_str().context("a path of ASCII").map(ToOwned::to_owned);
     let further = ["--postfix-conf", &path(&main)?, "--postfix-master", &path(&master)?];
     let site = MailSite::start(&root, APPLIANCES, &further, runtime)?;
-    let bench = Bench { site, log: root.join("log/postfix.log"), folder: folder.path().to_owned(), receipts, now };
+    let bench =
+        Bench { site, log: root.join("log/postfix.log"), folder: folder.path().to_owned(), receipts, now };
 
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
     for run in 0..RUNS {
@@ -74,15 +77,24 @@ pub(super) fn run(now: Timestamp, runtime: &tokio::runtime::Runtime) -> anyhow::
     let rate = |time: Duration| octets_f64(receipts) / time.as_secs_f64();
     let (ours, peer) = (rate(middle(ours)), rate(middle(peer)));
     let figure = |figure, value, unit, against| Figure { bench: "send", figure, value, unit, against };
-    let each = format!("{receipts} mails, {SESSIONS} sessions, Postfix in memory, plain port without login; median of {RUNS}");
+    let each = format!(
+        "{receipts} mails, {SESSIONS} sessions, Postfix in memory, plain port without login; median of {RUNS}"
+    );
     Ok(vec![
         figure(
             "ratio",
             ours / peer,
             "rate of the center's sending divided by that of smtp-source",
-            format!("limit: 0.7 or more; {each}: center {ours:.0}/s, smtp-source -d with one of these mails {peer:.0}/s"),
+            format!(
+                "limit: 0.7 or more; {each}: center {ours:.0}/s, smtp-source -d with one of these mails {peer:.0}/s"
+            ),
         ),
-        figure("receipts_per_s", ours, "receipts per s, read, sealed, handed in and noted durably", each.clone()),
+        figure(
+            "receipts_per_s",
+            ours,
+            "receipts per s, read, sealed, handed in and noted durably",
+            each.clone(),
+        ),
         figure("smtp_source_per_s", peer, "mails per s, one prepared file", each),
         figure(
             "tls_auth_per_s",
@@ -147,12 +159,21 @@ impl Bench {
         Ok((time, self.sample(&home)?))
     }
 
-    fn make_home(&self, root: &Path, mailbox: &Mailbox, security: Security, load: &Load) -> anyhow::Result<Home> {
+    fn make_home(
+        &self,
+        root: &Path,
+        mailbox: &Mailbox,
+        security: Security,
+        load: &Load,
+    ) -> anyhow::Result<Home> {
         std::fs::create_dir(root)?;
         let home = Home::new(root);
         home.create_folders()?;
         home::write_secret(&home.password_file(1), self.site.password.as_bytes())?;
         Db::create(&home.database())?.add_appliances(&load.appliances, center_manager::system::now())?;
+        // Receipts are signed with the command key, as ever.
+        let mut random = sandbox::random();
+        write_pair(&home.command_key(), &SigningKey::generate(&mut random), None, &mut random)?;
         let host = self.site.host()?.to_owned();
         let (port, login) = match security {
             Security::Tls => (self.site.smtps_port()?, true),
