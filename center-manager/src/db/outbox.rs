@@ -403,7 +403,7 @@ impl Db {
                   LEFT JOIN appliance a ON a.agent = r.agent AND o.exchange IS NULL
              WHERE r.state = 'queued' AND r.next_try <= ?1 AND o.expires >= ?1
                AND (x.center_secret IS NOT NULL OR (a.state <> 'removed' AND a.suspended IS NULL))
-             ORDER BY o.priority, r.outbox, r.agent LIMIT ?2",
+             ORDER BY o.priority, r.outbox, w.form, r.agent LIMIT ?2",
         )?;
         let rows =
             statement.query_map(params![At(now), i64::try_from(limit).unwrap_or(i64::MAX)], |row| {

@@ -170,6 +170,14 @@ impl<'a> Search<'a> {
             return;
         }
         self.armour(octets);
+        // What says where it ends comes first.
+        let next = depth.saturating_add(1);
+        for inner in tnef::contents(octets).into_iter().take(self.limits.mail_parts) {
+            self.layer(inner, next);
+        }
+        if let Some(inner) = signed::content(octets) {
+            self.mail(&inner, next);
+        }
         for place in encodings::places(octets, MAGIC).take(PLACES_MAX) {
             self.offer(place, false);
             if !self.is_done() && place.len() <= self.octets_left {
@@ -182,13 +190,6 @@ impl<'a> Search<'a> {
         }
         if self.is_done() {
             return;
-        }
-        let next = depth.saturating_add(1);
-        for inner in tnef::contents(octets).into_iter().take(self.limits.mail_parts) {
-            self.layer(inner, next);
-        }
-        if let Some(inner) = signed::content(octets) {
-            self.mail(&inner, next);
         }
         for inner in encodings::uuencoded(octets).into_iter().take(PLACES_MAX) {
             self.layer(&inner, next);

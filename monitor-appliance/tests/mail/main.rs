@@ -5,6 +5,7 @@
 mod post_office;
 mod site;
 
+use mailfmt::mail::{Form, form_of};
 use mailfmt::message::command::PingRequest;
 use mailfmt::message::receipt::Latest;
 use mailfmt::message::{CounterRequest, Message};
@@ -73,6 +74,53 @@ async fn a_report_without_a_receipt_is_sent_again_under_the_same_id_and_number()
         assert_eq!((header.message, sequence), (report, site.sequence_of(report)));
     }
     assert_ne!(sent[0], sent[1], "each sending is sealed afresh");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_nobody_answers_goes_out_as_armoured_text_and_the_next_one_at_once_when_that_was_answered() {
+    let office = PostOffice::open();
+    let mut site = Site::new(&office);
+    site.settings.timers.answer_wait = std::time::Duration::from_millis(300);
+    let report = site.enqueue_fault();
+    let agent = site.start();
+    until("the report to be sent three times", || office.sent().len() >= 3).await;
+    let forms: Vec<_> = office.sent().iter().take(3).map(|mail| form_of(mail)).collect();
+    assert_eq!(forms, [Form::Opaque, Form::Opaque, Form::Armoured]);
+    assert_eq!(site.open_report(&office.sent()[2]).0.message, report);
+    let receipt = site.mail(&receipt_for(report, 7));
+    office.deliver(receipt);
+    until("the receipt to be taken", || site.store().outbox_waiting_count().unwrap() == 0).await;
+    let way = site.store().ways().unwrap().remove(0).1;
+    assert!(way.form == Form::Armoured && way.reason.contains("brought no answer"), "{way:?}");
+    let next = site.enqueue_fault();
+    let sent = || {
+        let of_next = |mail: &Vec<u8>| site.open_report(mail).0.message == next;
+        office.sent().into_iter().find(of_next)
+    };
+    until("the next report to arrive", || sent().is_some()).await;
+    agent.stop().await;
+    assert_eq!(form_of(&sent().unwrap()), Form::Armoured);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_of_the_center_without_its_attachment_is_told_in_the_next_health_report_as_armoured_text() {
+    let office = PostOffice::open();
+    let mut site = Site::new(&office);
+    let whole = String::from_utf8(site.mail(&Message::Command(Command::Ping(PingRequest::default())))).unwrap();
+    let (head, attachment) = whole.split_once("Content-Type: application/octet-stream").unwrap();
+    assert!(!attachment.is_empty());
+    office.deliver(format!("{head}Content-Type: text/plain\r\n\r\nThe attachment was removed.\r\n").into_bytes());
+    let agent = site.start();
+    until("the mail to be deleted", || office.mailbox_len() == 0).await;
+    assert!(office.sent().is_empty(), "nobody answers it");
+    let ping = site.mail(&Message::Command(Command::Ping(PingRequest::default())));
+    office.deliver(ping);
+    until("the answer to arrive", || !office.sent().is_empty()).await;
+    agent.stop().await;
+    let Message::Report(Report::Health(health)) = site.open_report(&office.sent()[0]).1 else { panic!("no health") };
+    assert_eq!(health.mangled.get("attachment stripped by a gateway"), Some(&1));
+    assert_eq!(form_of(&office.sent()[0]), Form::Armoured);
+    assert!(site.store().mangled().unwrap().is_empty(), "told once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
