@@ -45,7 +45,10 @@ system_log() {
 enclosures_work() {
     [ "$(id -u)" = 0 ] || fail 3 "needs root: mail servers change to their own users"
     command -v apt-get >/dev/null || fail 3 "needs Debian's apt-get: the servers are Debian's packages"
-    command -v unshare >/dev/null || fail 3 "no unshare; install: apt-get install util-linux"
+    local program
+    for program in unshare:util-linux openssl:openssl flock:util-linux; do
+        command -v "${program%%:*}" >/dev/null || fail 3 "no ${program%%:*}; install: apt-get install ${program#*:}"
+    done
     case $(realpath -m "$layers") in /usr/* | /etc/* | /var/*)
         fail 3 "$layers lies below a folder it is to cover; name another one in MAIL_SERVERS_CACHE" ;;
     esac
