@@ -58,7 +58,7 @@ fn a_large_part_is_kept_as_it_came() {
     let mut site = Site::new();
     let octets = noise(500_000);
     let part = PackagePart { enclosure: Digest::of(b"whole"), number: 1, of: 3, sha256: Digest::of(&octets) };
-    let mail = site.mail(&Message::Command(Command::Part(part.clone())), &octets);
+    let mail = site.mail(&Message::Command(Command::Part(part)), &octets);
     assert_eq!(site.file_in_pieces(&mail), Filed::Accepted);
     let path = site.context.layout.part_file(&part.enclosure, &part.sha256);
     assert_eq!(std::fs::read(path).unwrap(), octets);
