@@ -116,7 +116,7 @@ pub(super) fn moderation(facts: &Facts) -> Option<Found> {
         || facts.header("x-mailman-version").is_some()
         || facts.header("x-listserver").is_some()
         || facts.header_says("x-loop", &["sympa"])
-        || List::ListSenders
+        || List::SendersOfLists
             .words()
             .iter()
             .any(|name| user.ends_with(name) || user.starts_with(name.trim_start_matches('-')));

@@ -97,7 +97,7 @@ fn recipients(facts: &Facts) -> Vec<String> {
         }
     };
     for name in ["x-failed-recipients", "x-failed-recipient", "x-bounced-recipient"] {
-        facts.all(name).flat_map(|value| addresses(value)).for_each(&mut add);
+        facts.all(name).flat_map(addresses).for_each(&mut add);
     }
     if found.is_empty() {
         // The addresses of these headers are ours, and the system's own.
