@@ -204,7 +204,8 @@ fn after(at: Timestamp, time: SignedDuration) -> Timestamp {
 /// 5.7.x policy) and words about attachments, content, viruses or spam. A policy may be about anything, so its words decide.
 #[must_use]
 pub fn is_about_content(status: Option<&str>, words: &str) -> bool {
-    const WORDS: [&str; 10] = [
+    // "Command rejected" is what Postfix says for a milter that gives no words, as ClamAV's.
+    const WORDS: [&str; 11] = [
         "attachment",
         "content",
         "virus",
@@ -215,6 +216,7 @@ pub fn is_about_content(status: Option<&str>, words: &str) -> bool {
         "encrypted",
         "banned",
         "mime",
+        "command rejected",
     ];
     let class = |prefix| status.is_some_and(|status| status.starts_with(prefix));
     let words = words.to_ascii_lowercase();

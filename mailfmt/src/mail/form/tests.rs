@@ -89,6 +89,7 @@ fn refusals_of_content_are_told_from_those_of_addresses() {
         (Some("5.7.1"), "Message rejected: attachment type not allowed"),
         (Some("5.6.1"), "media not supported"),
         (None, "552 virus found"),
+        (Some("5.7.1"), "Command rejected"),
         (Some("5.7.0"), "This message contains SPAM"),
     ] {
         assert!(is_about_content(status, words), "{words}");
