@@ -5,7 +5,7 @@ use std::{future::Future, io::Write as _};
 
 use serde_json::json;
 
-use crate::site::optional;
+use crate::site::{Guard, optional};
 
 /// One line of the table: a server, a protocol, a protection, and what is checked.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    pub(crate) fn new(protocol: &'static str, guard: impl ToString, what: impl Into<String>) -> Self {
+    pub(crate) fn new(protocol: &'static str, guard: Guard, what: impl Into<String>) -> Self {
         Self { protocol, guard: guard.to_string(), what: what.into() }
     }
 
