@@ -153,7 +153,7 @@ impl<'a> Search<'a> {
             }
             match &part.body {
                 PartType::Text(text) | PartType::Html(text) => {
-                    self.layer(text.as_bytes(), depth.saturating_add(1))
+                    self.layer(text.as_bytes(), depth.saturating_add(1));
                 }
                 PartType::Binary(octets) | PartType::InlineBinary(octets) => {
                     self.layer(octets, depth.saturating_add(1));

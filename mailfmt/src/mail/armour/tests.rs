@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "lengths of samples are small")]
+
 use super::*;
 use proptest::prelude::*;
 

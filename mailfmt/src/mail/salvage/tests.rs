@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "lengths of samples are small")]
+
 use super::*;
 use crate::mail::armour;
 use base64::Engine as _;
