@@ -205,7 +205,11 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
         mangled: db.mangled(&args.agent)?,
         rotations: db.rotations(&args.agent, ROTATIONS_SHOWN)?,
         auto_responder: db.auto_responder(&args.agent, now())?,
-        returned: db.returned(&ReturnedFilter { agent: Some(args.agent.clone()), last: RETURNED_SHOWN, ..Default::default() })?,
+        returned: db.returned(&ReturnedFilter {
+            agent: Some(args.agent.clone()),
+            last: RETURNED_SHOWN,
+            ..Default::default()
+        })?,
         forks: db.forks(&args.agent)?,
         alarms: db.alarms(Some(&args.agent), false)?,
         appliance,
@@ -233,7 +237,15 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
     }
     for mangled in &shown.mangled {
         let name = if mangled.to_appliance { "Mangled on the way to" } else { "Mangled on the way" };
-        line(name, format!("{} mails, the last at {}: {}", mangled.count, crate::report::minute(mangled.last), mangled.how))?;
+        line(
+            name,
+            format!(
+                "{} mails, the last at {}: {}",
+                mangled.count,
+                crate::report::minute(mangled.last),
+                mangled.how
+            ),
+        )?;
     }
     if let Some(suspension) = &appliance.suspension {
         let since = crate::report::minute(suspension.since);

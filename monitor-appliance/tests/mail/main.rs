@@ -77,7 +77,8 @@ async fn a_report_without_a_receipt_is_sent_again_under_the_same_id_and_number()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_that_nobody_answers_goes_out_as_armoured_text_and_the_next_one_at_once_when_that_was_answered() {
+async fn a_report_that_nobody_answers_goes_out_as_armoured_text_and_the_next_one_at_once_when_that_was_answered()
+ {
     let office = PostOffice::open();
     let mut site = Site::new(&office);
     site.settings.timers.answer_wait = std::time::Duration::from_millis(300);
@@ -106,10 +107,13 @@ async fn a_report_that_nobody_answers_goes_out_as_armoured_text_and_the_next_one
 async fn a_mail_of_the_center_without_its_attachment_is_told_in_the_next_health_report_as_armoured_text() {
     let office = PostOffice::open();
     let mut site = Site::new(&office);
-    let whole = String::from_utf8(site.mail(&Message::Command(Command::Ping(PingRequest::default())))).unwrap();
+    let whole =
+        String::from_utf8(site.mail(&Message::Command(Command::Ping(PingRequest::default())))).unwrap();
     let (head, attachment) = whole.split_once("Content-Type: application/octet-stream").unwrap();
     assert!(!attachment.is_empty());
-    office.deliver(format!("{head}Content-Type: text/plain\r\n\r\nThe attachment was removed.\r\n").into_bytes());
+    office.deliver(
+        format!("{head}Content-Type: text/plain\r\n\r\nThe attachment was removed.\r\n").into_bytes(),
+    );
     let agent = site.start();
     until("the mail to be deleted", || office.mailbox_len() == 0).await;
     assert!(office.sent().is_empty(), "nobody answers it");
@@ -117,7 +121,9 @@ async fn a_mail_of_the_center_without_its_attachment_is_told_in_the_next_health_
     office.deliver(ping);
     until("the answer to arrive", || !office.sent().is_empty()).await;
     agent.stop().await;
-    let Message::Report(Report::Health(health)) = site.open_report(&office.sent()[0]).1 else { panic!("no health") };
+    let Message::Report(Report::Health(health)) = site.open_report(&office.sent()[0]).1 else {
+        panic!("no health")
+    };
     assert_eq!(health.mangled.get("attachment stripped by a gateway"), Some(&1));
     assert_eq!(form_of(&office.sent()[0]), Form::Armoured);
     assert!(site.store().mangled().unwrap().is_empty(), "told once");

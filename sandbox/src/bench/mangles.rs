@@ -22,7 +22,9 @@ pub(super) fn run(now: Timestamp) -> anyhow::Result<Vec<Figure>> {
     for transform in &all {
         let outcomes = trial.pass(transform);
         let is = |wanted: fn(&Outcome) -> bool| outcomes.iter().any(|(_, outcome)| wanted(outcome));
-        if let Some((kind, outcome)) = outcomes.iter().find(|(_, outcome)| matches!(outcome, Outcome::HalfAccepted(_))) {
+        if let Some((kind, outcome)) =
+            outcomes.iter().find(|(_, outcome)| matches!(outcome, Outcome::HalfAccepted(_)))
+        {
             half += 1;
             eprintln!("  {}: {kind}: {outcome:?}", transform.name);
         } else if is(|outcome| matches!(outcome, Outcome::Refused(_))) {
@@ -97,7 +99,8 @@ fn python(trial: &Trial, all: &[Transform]) -> anyhow::Result<usize> {
     drop(input);
     let output = child.wait_with_output()?;
     ensure!(output.status.success(), "python3 ended with {}", output.status);
-    let answers: Vec<bool> = String::from_utf8_lossy(&output.stdout).lines().map(|line| line == "1").collect();
+    let answers: Vec<bool> =
+        String::from_utf8_lossy(&output.stdout).lines().map(|line| line == "1").collect();
     let kinds = trial.kinds().count();
     ensure!(answers.len() == all.len() * kinds, "python3 answered {} times", answers.len());
     Ok(answers.chunks(kinds).filter(|answers| answers.iter().all(|found| *found)).count())

@@ -17,7 +17,9 @@ use mailfmt::message::enrolment::Hello;
 use mailfmt::message::report::RefusedReport;
 use mailfmt::message::{Enrolment, PackagePart, UpdateOrder, VersionRequest};
 use mailfmt::package::PackageId;
-use mailfmt::{AgentId, CenterId, Command, Digest, Limits, Message, MessageId, Nonce, Receipt, Report, SoftwareVersion};
+use mailfmt::{
+    AgentId, CenterId, Command, Digest, Limits, Message, MessageId, Nonce, Receipt, Report, SoftwareVersion,
+};
 use monitor_appliance::clock::ClockState;
 use monitor_appliance::judge::{self, JunkReason, Keys, Verdict};
 use std::collections::BTreeMap;
@@ -92,8 +94,12 @@ impl Trial {
             permit: None,
             parts: None,
         };
-        let part =
-            PackagePart { enclosure: Digest::of(b"the whole"), number: 1, of: 3, sha256: Digest::of(&package) };
+        let part = PackagePart {
+            enclosure: Digest::of(b"the whole"),
+            number: 1,
+            of: 3,
+            sha256: Digest::of(&package),
+        };
         let receipt = Receipt {
             report: MessageId::generate(&mut random),
             number: 17,
@@ -188,8 +194,12 @@ impl Trial {
             judge::judge(raw, keys, |_| Ok::<_, Infallible>(Default::default()), &Limits::default(), &clock);
         let Ok(verdict) = judged;
         match (verdict, &post.message) {
-            (Verdict::Receipt { receipt, .. }, Message::Receipt(written)) if receipt == *written => Arrival::Whole,
-            (Verdict::Accepted { command, enclosure, .. }, Message::Command(written)) if command == *written => {
+            (Verdict::Receipt { receipt, .. }, Message::Receipt(written)) if receipt == *written => {
+                Arrival::Whole
+            }
+            (Verdict::Accepted { command, enclosure, .. }, Message::Command(written))
+                if command == *written =>
+            {
                 // What is filed only with the hash that the authentic command names.
                 let named = match written {
                     Command::Update(order) => Some(order.enclosure),
@@ -198,14 +208,19 @@ impl Trial {
                 };
                 match named.is_none_or(|named| named == Digest::of(&enclosure)) {
                     true => Arrival::Whole,
-                    false => Arrival::Refused("the package that came is not the one that was ordered".to_owned()),
+                    false => {
+                        Arrival::Refused("the package that came is not the one that was ordered".to_owned())
+                    }
                 }
             }
             (Verdict::Mangled(mangled), _) => Arrival::Refused(mangled.how.to_string()),
-            (Verdict::Junk(reason @ (JunkReason::Damaged | JunkReason::Forged | JunkReason::NotForUs)), _) => {
-                Arrival::Refused(reason.to_string())
+            (
+                Verdict::Junk(reason @ (JunkReason::Damaged | JunkReason::Forged | JunkReason::NotForUs)),
+                _,
+            ) => Arrival::Refused(reason.to_string()),
+            (Verdict::Returned(returned), _) if returned.cause.is_some() => {
+                Arrival::Refused(returned.words())
             }
-            (Verdict::Returned(returned), _) if returned.cause.is_some() => Arrival::Refused(returned.words()),
             (other, _) => Arrival::Odd(format!("{other:?}")),
         }
     }
@@ -221,10 +236,16 @@ impl Trial {
                 Arrival::Whole
             }
             (intake::Verdict::Mangled(mangled), _) => Arrival::Refused(mangled.how.to_string()),
-            (
-                intake::Verdict::Knock { reason, .. } | intake::Verdict::Discarded(reason),
-                _,
-            ) if matches!(reason, Discard::Damaged | Discard::Forged | Discard::WrongKey | Discard::UnknownSender | Discard::UnknownCode) => {
+            (intake::Verdict::Knock { reason, .. } | intake::Verdict::Discarded(reason), _)
+                if matches!(
+                    reason,
+                    Discard::Damaged
+                        | Discard::Forged
+                        | Discard::WrongKey
+                        | Discard::UnknownSender
+                        | Discard::UnknownCode
+                ) =>
+            {
                 Arrival::Refused(reason.to_string())
             }
             (intake::Verdict::Returned(returned), _) if returned.cause.is_some() => {
@@ -251,7 +272,11 @@ mod tests {
         for transform in transforms() {
             let outcomes = trial.pass(&transform);
             for (kind, outcome) in &outcomes {
-                assert!(!matches!(outcome, Outcome::HalfAccepted(_)), "{kind}, {}: {outcome:?}", transform.name);
+                assert!(
+                    !matches!(outcome, Outcome::HalfAccepted(_)),
+                    "{kind}, {}: {outcome:?}",
+                    transform.name
+                );
             }
             match outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Survived(_))) {
                 true => survived += 1,
