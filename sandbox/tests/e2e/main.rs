@@ -17,6 +17,7 @@ mod kills;
 mod ledger;
 mod mail_trouble;
 mod main_job;
+mod outages;
 mod play;
 mod traps;
 mod trust;
