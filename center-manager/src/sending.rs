@@ -11,12 +11,12 @@ pub use retry::{answers, failure, forms, next_try};
 
 use crate::db::outbox::{Due, OutboxId, Outgoing, Try};
 use jiff::Timestamp;
-use mailbox::smtp::ServerReply;
 use mailbox::address::in_header;
+use mailbox::smtp::ServerReply;
 use mailbox::{OutgoingMail, SendError};
 use mailfmt::crypto::{ChannelKey, Random};
 use mailfmt::envelope::{self, Addressee, Extras, Header, SealError};
-use mailfmt::mail::{Letter, Form, compose_as, octets_max};
+use mailfmt::mail::{Form, Letter, compose_as, octets_max};
 use mailfmt::message::receipt::Latest;
 use mailfmt::message::{Family, MessageError, UpdateOrder};
 use mailfmt::parts::Cutting;

@@ -315,7 +315,11 @@ fn check_dkim(entries: Vec<DkimSettings>, address: &str) -> Result<Vec<DkimSetti
     let range = |key: String, value: String, allowed: String| SettingsError::Range { key, value, allowed };
     if entries.len() > 2 {
         let count = entries.len().to_string();
-        return Err(range("dkim".to_owned(), count, "at most two entries: an RSA and an Ed25519 key".to_owned()));
+        return Err(range(
+            "dkim".to_owned(),
+            count,
+            "at most two entries: an RSA and an Ed25519 key".to_owned(),
+        ));
     }
     for (index, entry) in entries.iter().enumerate() {
         if let Some(allowed) = entry.fault(address) {

@@ -4,8 +4,8 @@
 
 mod accuracy;
 mod attacks;
-mod bounces;
 mod bigmail;
+mod bounces;
 mod chaos;
 mod delta;
 mod discovery;
@@ -209,7 +209,9 @@ impl Name {
             Self::Bounces => "bounces, warnings and automatic answers of some hundred systems",
             Self::Attacks => "an attack for every threat, against the real code",
             Self::Forecast => "1,600 simulated printers with levels in steps of 1, 10, 20 and 25 %",
-            Self::Latency => "emergencies and commands over a real Postfix and Dovecot, by IMAP IDLE and by POP3",
+            Self::Latency => {
+                "emergencies and commands over a real Postfix and Dovecot, by IMAP IDLE and by POP3"
+            }
             Self::Flood => "one command amid 100,000 junk mails, by IMAP and by POP3",
             Self::Bigmail => "mails of 35 MB and full mailboxes, by IMAP and by POP3",
             Self::Chaos => "mail that is lost, doubled, late and damaged, and processes that end anywhere",

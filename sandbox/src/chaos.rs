@@ -215,9 +215,7 @@ impl Stage {
             stage.set_next(turn)?;
         }
         for place in 0..stage.sites.len() {
-            for turn in
-                [Turn::Devices(place), Turn::SiteBackup(place), Turn::SiteRestore(place)]
-            {
+            for turn in [Turn::Devices(place), Turn::SiteBackup(place), Turn::SiteRestore(place)] {
                 stage.set_next(turn)?;
             }
             stage.wake(place, BEGIN);
@@ -270,7 +268,10 @@ impl Stage {
             Turn::Operator => self.center.command(&mut self.book).map(|()| false),
             Turn::CenterBackup => self.center.back_up().map(|()| false),
             Turn::CenterRestore => self.center.restore(&mut self.book),
-            Turn::MailAgent(place) | Turn::Devices(place) | Turn::SiteBackup(place) | Turn::SiteRestore(place) => {
+            Turn::MailAgent(place)
+            | Turn::Devices(place)
+            | Turn::SiteBackup(place)
+            | Turn::SiteRestore(place) => {
                 let site = self.sites.get_mut(place).context("a site of the fleet")?;
                 match turn {
                     Turn::Devices(_) => site.happen(&mut self.book).map(|()| false),

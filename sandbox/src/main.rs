@@ -70,9 +70,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Fleet(arguments) => fleet_command::run(&arguments),
-        Command::Bench { names, points, deliveries } => {
-            bench::run(&names, points, deliveries, &runtime()?)
-        }
+        Command::Bench { names, points, deliveries } => bench::run(&names, points, deliveries, &runtime()?),
         Command::Stranger { folder } => bench::stranger_inside(&folder, &runtime()?),
         Command::Printers(arguments) => runtime()?.block_on(worlds::printers(arguments)),
         Command::PostOffice(arguments) => runtime()?.block_on(worlds::post_office(arguments)),

@@ -132,7 +132,10 @@ fn a_report_cut_anywhere_is_refused() {
     let sealed = posting.sealed();
     for length in (0..sealed.len()).step_by(7) {
         let verdict = verdict(&posting.around(&sealed[..length]));
-        assert!(matches!(verdict, Verdict::Discarded(_) | Verdict::Mangled(_)), "cut at {length}: {verdict:?}");
+        assert!(
+            matches!(verdict, Verdict::Discarded(_) | Verdict::Mangled(_)),
+            "cut at {length}: {verdict:?}"
+        );
     }
 }
 

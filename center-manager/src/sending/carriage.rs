@@ -120,7 +120,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn load(enclosure_octets: u64, mail_octets: u64) -> Load {
-        Load { enclosure_octets, order_octets: 600, recipients: 50, mail_octets, parity: None, form: Form::Opaque }
+        Load {
+            enclosure_octets,
+            order_octets: 600,
+            recipients: 50,
+            mail_octets,
+            parity: None,
+            form: Form::Opaque,
+        }
     }
 
     fn decided(enclosure: u64, mail: u64) -> Result<Carriage, CarriageError> {

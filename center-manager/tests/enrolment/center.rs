@@ -289,8 +289,8 @@ impl Site {
             sequence_seen: 0,
             last_fetch: None,
             standing: None,
-        mangled: Default::default(),
-        commands: None,
+            mangled: Default::default(),
+            commands: None,
         });
         self.report(report)
     }

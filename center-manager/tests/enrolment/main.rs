@@ -293,7 +293,13 @@ fn turned(raw: &[u8], family: u8) -> Vec<u8> {
     };
     attachment[4] = family;
     let header = mailfmt::envelope::peek(&attachment, &limits).unwrap().header;
-    let letter = mailfmt::mail::Letter { from: "x@site.example", to: None, header: &header, date: header.created, sending: 1 };
+    let letter = mailfmt::mail::Letter {
+        from: "x@site.example",
+        to: None,
+        header: &header,
+        date: header.created,
+        sending: 1,
+    };
     mailfmt::mail::compose(&letter, &attachment)
 }
 

@@ -378,7 +378,11 @@ fn is_in_force(id: PackageId, root: &Root, now: Timestamp) -> Result<(), Package
     Ok(())
 }
 
-pub(super) fn read_manifest(octets: &[u8], content: Digest, limits: &Limits) -> Result<Manifest, PackageError> {
+pub(super) fn read_manifest(
+    octets: &[u8],
+    content: Digest,
+    limits: &Limits,
+) -> Result<Manifest, PackageError> {
     let manifest: Manifest =
         serde_json::from_slice(octets).map_err(|source| PackageError::Manifest { source })?;
     if content != manifest.content {

@@ -284,8 +284,8 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 sequence_seen: 17,
                 last_fetch: Some(now()),
                 standing: None,
-        mangled: Default::default(),
-        commands: None,
+                mangled: Default::default(),
+                commands: None,
             })),
         ),
         (
@@ -302,8 +302,8 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 sequence_seen: 17,
                 last_fetch: Some(now()),
                 standing: None,
-        mangled: [("attachment stripped by a gateway".to_owned(), 3)].into(),
-        commands: None,
+                mangled: [("attachment stripped by a gateway".to_owned(), 3)].into(),
+                commands: None,
             })),
         ),
         (

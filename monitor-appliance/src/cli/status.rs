@@ -236,7 +236,12 @@ impl Output for Status {
             text += &table(
                 ["time", "what", "cause", "words"],
                 self.returned.iter().map(|returned| {
-                    [time(Some(returned.at)), returned.kind.clone(), returned.cause.clone(), returned.words.clone()]
+                    [
+                        time(Some(returned.at)),
+                        returned.kind.clone(),
+                        returned.cause.clone(),
+                        returned.words.clone(),
+                    ]
                 }),
             );
         }

@@ -71,7 +71,13 @@ impl Draft {
         let extras = Extras { signer: self.signer.as_ref(), follows: Some(4), begins: None };
         let mut attachment = seal_with(&header, &self.message, &[addressee], &extras, &mut random).unwrap();
         attachment.extend(&self.enclosure);
-        let letter = Letter { from: self.from, to: Some("agent@site.example"), header: &header, date: header.created, sending: 1 };
+        let letter = Letter {
+            from: self.from,
+            to: Some("agent@site.example"),
+            header: &header,
+            date: header.created,
+            sending: 1,
+        };
         compose(&letter, &attachment)
     }
 }

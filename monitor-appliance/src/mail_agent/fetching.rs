@@ -11,10 +11,10 @@ use super::reading_order::reading_order;
 use super::{Agent, account_failed, complain};
 use crate::health;
 use crate::store::{Moment, StoreError, Work};
+pub(super) use large::Resting;
+use large::is_large;
 use mailbox::accounts::{Choice, Failure};
 use mailbox::{FetchError, FetchSession, Item, Retrieved};
-use large::is_large;
-pub(super) use large::Resting;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 

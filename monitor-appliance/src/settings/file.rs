@@ -1,9 +1,9 @@
 //! The settings file as written: options and plain values, checked once into [`Settings`].
 
-use super::is_mail_address;
 use super::access::FileAccess;
 use super::computers::FileComputers;
 use super::faults::{FileFaults, FileTraps};
+use super::is_mail_address;
 use super::ledger::FileLedger;
 use super::noticing::FileMail;
 use super::ranges::{FileDiscovery, FileRange, RANGES_MAX};

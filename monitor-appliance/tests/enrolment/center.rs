@@ -146,7 +146,13 @@ impl Desk {
         let id = MessageId::generate(&mut system_random);
         let header = Header::new(&message, CenterId::new("CENTER").unwrap().into(), id, now(), expires);
         let sealed = seal(&header, &message, &[Addressee { key, sequence: 1 }], &mut system_random).unwrap();
-        let letter = Letter { from: "center@center.example", to: None, header: &header, date: header.created, sending: 1 };
+        let letter = Letter {
+            from: "center@center.example",
+            to: None,
+            header: &header,
+            date: header.created,
+            sending: 1,
+        };
         // Every answer comes twice, as mail may.
         let mail = compose(&letter, &sealed);
         self.office.deliver(mail.clone());

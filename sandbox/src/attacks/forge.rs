@@ -105,7 +105,13 @@ impl Forger {
         let extras = Extras { signer: self.signer.as_ref(), follows: None, begins: None };
         let mut attachment = seal_with(&header, message, &[addressee], &extras, &mut random())?;
         attachment.extend(enclosure);
-        let letter = Letter { from: &self.from, to: Some(&self.to), header: &header, date: header.created, sending: 1 };
+        let letter = Letter {
+            from: &self.from,
+            to: Some(&self.to),
+            header: &header,
+            date: header.created,
+            sending: 1,
+        };
         Ok(compose(&letter, &attachment))
     }
 }

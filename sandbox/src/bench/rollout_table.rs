@@ -51,10 +51,14 @@ pub(super) fn run(now: Timestamp) -> anyhow::Result<Vec<Figure>> {
         }
         times.sort_by(f64::total_cmp);
         let median = times.get(times.len() / 2).copied().context("five runs have a median")?;
-        eprintln!("  {fleet} appliances: table in {median:.3} s, {:.1} us each", median * 1e6 / f64::from(fleet));
+        eprintln!(
+            "  {fleet} appliances: table in {median:.3} s, {:.1} us each",
+            median * 1e6 / f64::from(fleet)
+        );
         seconds.push((fleet, median));
     }
-    let of = |wanted: u32| seconds.iter().find(|(fleet, _)| *fleet == wanted).map_or(f64::NAN, |(_, time)| *time);
+    let of =
+        |wanted: u32| seconds.iter().find(|(fleet, _)| *fleet == wanted).map_or(f64::NAN, |(_, time)| *time);
     let each = |fleet: u32| of(fleet) / f64::from(fleet);
     let figure = |figure, value, unit, against: &str| Figure {
         bench: "rollout-table",
@@ -111,16 +115,19 @@ fn make(path: &Path, fleet: u32, now: Timestamp) -> anyhow::Result<RolloutId> {
         let (order, ask) = target.mails();
         let (order, ask) = order.zip(ask).context("all were asked")?;
         let (answers, report) = match number % 100 {
-            0..=89 => {
-                (ask.message, Report::Version(VersionReportMessage { nonce: Some(ask.nonce), ..good.clone() }))
-            }
+            0..=89 => (
+                ask.message,
+                Report::Version(VersionReportMessage { nonce: Some(ask.nonce), ..good.clone() }),
+            ),
             90 => (
                 order.message,
                 Report::UpdateResult(UpdateResultReport {
                     package: order_package(&db, id)?,
                     target: SoftwareVersion::new("1.0.02-0")?,
                     running: SoftwareVersion::new("1.0.01-0")?,
-                    outcome: UpdateOutcome::Undone { reason: "device-watch did not come up in its trial".to_owned() },
+                    outcome: UpdateOutcome::Undone {
+                        reason: "device-watch did not come up in its trial".to_owned(),
+                    },
                     output: String::new(),
                 }),
             ),
@@ -157,7 +164,10 @@ fn make(path: &Path, fleet: u32, now: Timestamp) -> anyhow::Result<RolloutId> {
     tick(&mut db, now, &mut random)?;
     tick(&mut db, now + Timing::ANSWER_TIMEOUT, &mut random)?;
     let (counts, _) = db.rollout_counts(id)?;
-    ensure!(counts.total == fleet && counts.updated == fleet / 10 * 9, "the fleet is not as planned: {counts:?}");
+    ensure!(
+        counts.total == fleet && counts.updated == fleet / 10 * 9,
+        "the fleet is not as planned: {counts:?}"
+    );
     Ok(id)
 }
 

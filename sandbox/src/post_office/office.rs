@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::bounce;
-use super::sasl::Register;
 use super::faults::{self, Facts, Luck, Outcome, Refusal, Rule, Service};
+use super::sasl::Register;
 use super::settings::Settings;
 use super::store::{Mailbox, OnDemand, Store};
 
@@ -396,7 +396,8 @@ impl Register for Office {
     fn check_token(&self, name: &str, token: &str) -> Result<(), String> {
         let owner = self.settings.tokens.as_ref().and_then(|tokens| tokens.owner(token));
         let owner = owner.filter(|owner| owner.mailbox.eq_ignore_ascii_case(name));
-        let failure = || r#"{"status":"401","schemes":"Bearer","scope":"https://outlook.office365.com/.default"}"#;
+        let failure =
+            || r#"{"status":"401","schemes":"Bearer","scope":"https://outlook.office365.com/.default"}"#;
         owner.map(|_| ()).ok_or_else(|| failure().to_owned())
     }
 

@@ -54,7 +54,14 @@ fn mail_to(recipient: &str, raw: &[u8]) -> OutgoingMail {
 
 fn limits() -> Limits {
     let short = Duration::from_secs(10);
-    Limits { connect: short, operation: short, smtp_reply: short, progress: short, data_reply: short, ..Limits::default() }
+    Limits {
+        connect: short,
+        operation: short,
+        smtp_reply: short,
+        progress: short,
+        data_reply: short,
+        ..Limits::default()
+    }
 }
 
 /// Fetches and deletes all; gives the mails without the post office's header lines.
@@ -154,7 +161,11 @@ async fn after_an_outage_everything_goes_on() {
         assert!(fetch_all(&account).await.is_err());
 
         office.set_faults(vec![Rule::always(Fault::Outage(Outage::Hang)).on(service)]);
-        let impatient = Limits { operation: Duration::from_millis(200), smtp_reply: Duration::from_millis(200), ..limits() };
+        let impatient = Limits {
+            operation: Duration::from_millis(200),
+            smtp_reply: Duration::from_millis(200),
+            ..limits()
+        };
         let hanging = FetchSession::open(&account, &impatient).await;
         assert!(matches!(hanging, Err(FetchError::Timeout { .. })), "{hanging:?}");
 

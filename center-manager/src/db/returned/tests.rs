@@ -210,7 +210,9 @@ fn two_auto_responders_and_a_vacation_cannot_start_a_loop() {
     let mut mails_sent = 0;
     for round in 0..30 {
         // Everybody answers whatever the center sends, and each other's answers through its mailbox.
-        for (how, from) in ["agent1@site.example", "helpdesk@center.example", "boss@site.example"].iter().enumerate() {
+        for (how, from) in
+            ["agent1@site.example", "helpdesk@center.example", "boss@site.example"].iter().enumerate()
+        {
             world.file(&automatic(from, "center@center.example", message, how + round));
         }
         let due = world.db.due(later(3600 * 24), 100).unwrap();

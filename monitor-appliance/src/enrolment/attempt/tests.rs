@@ -93,7 +93,13 @@ impl Center {
         let sender = mailfmt::CenterId::new("CENTER").unwrap().into();
         let header = Header::new(&message, sender, id, at(0), at(600));
         let sealed = seal(&header, &message, &[Addressee { key, sequence: 1 }], &mut self.random).unwrap();
-        let letter = Letter { from: "center@center.example", to: None, header: &header, date: header.created, sending: 1 };
+        let letter = Letter {
+            from: "center@center.example",
+            to: None,
+            header: &header,
+            date: header.created,
+            sending: 1,
+        };
         compose(&letter, &sealed)
     }
 
