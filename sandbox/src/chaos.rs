@@ -301,8 +301,7 @@ impl Stage {
         self.sites.iter_mut().for_each(Site::calm);
         let begun = self.clock.now();
         let mut looked = begun;
-        loop {
-            let Some(Reverse((_, _, turn))) = self.turns.peek() else { break };
+        while let Some(Reverse((_, _, turn))) = self.turns.peek() {
             if matches!(turn, Turn::Center | Turn::MailAgent(_)) {
                 self.next_turn()?;
             } else {

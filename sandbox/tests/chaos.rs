@@ -1,6 +1,8 @@
 //! Chaos in short: whatever the post office, the processes and the disks do, nothing is done twice and nothing is lost.
 //! `scripts/bench chaos` plays a million deliveries.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use sandbox::chaos::{Findings, Play};
 use std::path::Path;
 

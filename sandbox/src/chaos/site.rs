@@ -1,15 +1,14 @@
 //! One appliance: its real store and its real decisions, with the play in place of sockets, devices and processes.
 
+mod mailing;
+
 use super::book::{Book, Step, What};
 use super::dice::Dice;
-use super::post::{Answer, Mail, PostOffice};
-use super::{CENTER_BOX, Clockwork, center_address, site_address};
+use super::post::{Answer, PostOffice};
+use super::{Clockwork, center_address, site_address};
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Credential;
-use mailfmt::envelope::{Addressee, Extras, Header, seal_with};
-use mailfmt::mail::{Letter, compose};
-
 use mailfmt::message::ledger::{
     LedgerEntry, LedgerEpoch, LedgerFinding, LedgerMeter, LedgerPart, LedgerPoint,
 };
@@ -21,14 +20,12 @@ use mailfmt::message::{DeviceId, FaultClass};
 use mailfmt::version_report::VersionReport;
 use mailfmt::{MessageId, Report};
 use monitor_appliance::clock::{Evidence, Reading};
-use monitor_appliance::context::system_random;
 use monitor_appliance::keyring::{Keyring, replace_credential};
-use monitor_appliance::mail_agent::{Filed, file_mail};
 use monitor_appliance::store::{Moment, Store, StoreError};
 use monitor_appliance::update::UpdateState;
 use monitor_appliance::{Context, Layout, Settings, health, mail_schedule, outbox};
 use rusqlite::Connection;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -427,193 +424,6 @@ impl Site {
         Ok(Ok(()))
     }
 
-    fn send_due(&mut self, post: &mut PostOffice, book: &mut Book) -> anyhow::Result<Result<(), Crashed>> {
-        let place = self.place;
-        loop {
-            let now = self.clock.now();
-            let live = self.live()?;
-            let clock = live.context.clock_state();
-            let timers = live.context.settings.timers.clone();
-            let rows = live.store.outbox_due(clock.now, outbox::due_latest(&timers, clock.now), 200)?;
-            let mut queue = VecDeque::new();
-            for step in outbox::plan(&rows, &timers, &clock) {
-                match step {
-                    outbox::Step::Expire { id } => {
-                        live.store.change(|change| change.expire(id, now))?;
-                        if let Some(row) = rows.iter().find(|row| row.id == id)
-                            && let Some(serial) = book.serial(row.message, place)
-                        {
-                            book.note(serial, Step::GivenUp, now);
-                            book.entry_mut(serial).context("it is in the book")?.given_up = true;
-                        }
-                    }
-                    outbox::Step::Redate { id } => {
-                        let keep = live.context.settings.retention.report_unreceipted;
-                        live.store.change(|change| change.redate(id, now, now + keep))?;
-                    }
-                    outbox::Step::Send { id } => queue.push_back(id),
-                }
-            }
-            queue.truncate(MAILS_PER_PLAN);
-            if queue.is_empty() {
-                return Ok(Ok(()));
-            }
-            if !post.lets_in() {
-                self.rest()?;
-                return Ok(Ok(()));
-            }
-            for id in queue {
-                match self.send_one(id, post, book)? {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        self.rest()?;
-                        return Ok(Ok(()));
-                    }
-                    Err(crashed) => return Ok(Err(crashed)),
-                }
-            }
-        }
-    }
-
-    /// The server has failed: it is left alone for some minutes at most, as by the settings.
-    fn rest(&mut self) -> anyhow::Result<()> {
-        let pause = self.dice.time(SignedDuration::from_secs(5), SignedDuration::from_secs(300));
-        self.live()?.rests_until = self.clock.now() + pause;
-        Ok(())
-    }
-
-    /// False when the session is over.
-    fn send_one(
-        &mut self,
-        id: i64,
-        post: &mut PostOffice,
-        book: &mut Book,
-    ) -> anyhow::Result<Result<bool, Crashed>> {
-        let now = self.clock.now();
-        let (place, address) = (self.place, site_address(self.place));
-        let live = self.live()?;
-        let Some(row) = live.store.outbox_row(id)? else { return Ok(Ok(true)) };
-        let origin = live.store.origin(&live.context.settings.center, row.sequence)?;
-        let message = live.store.outbox_message(id)?;
-        let expires = live.context.clock_state().expiry_on_the_way(row.expires);
-        let header = Header::new(
-            &message,
-            live.context.settings.agent.clone().into(),
-            row.message,
-            row.created,
-            expires,
-        )
-        .answering(row.in_reply_to);
-        let held = live.keys.keys();
-        let addressee = Addressee { key: &held.current.to_center, sequence: row.sequence };
-        let extras = Extras { signer: None, follows: origin.follows, begins: origin.begins };
-        let sealed = seal_with(&header, &message, &[addressee], &extras, &mut system_random)?;
-        let letter = Letter {
-            from: &address,
-            to: Some(center_address()),
-            header: &header,
-            sending: row.sendings.saturating_add(row.refusals).saturating_add(1),
-            date: now,
-        };
-        let raw = Arc::from(compose(&letter, &sealed));
-        if row.sendings == 0 {
-            let uptime = live.context.reading().uptime();
-            live.store.change(|change| change.hand_in(id, &uptime))?;
-        }
-        if let Err(crashed) = self.fate() {
-            return Ok(Err(crashed));
-        }
-        let serial = book.serial(row.message, place).context("what is sent is in the book")?;
-        let first_sending = book.first_sending(serial);
-        let answer = post.hand_in(CENTER_BOX, Mail { serial, first_sending, whole: true, raw }, now);
-        book.note(serial, step_of(answer), now);
-        // Taken, and not noted: it goes out again.
-        if let Err(crashed) = self.fate() {
-            return Ok(Err(crashed));
-        }
-        let timers = self.settings.timers.clone();
-        let noted = self.endangered(|live| {
-            Ok(match answer {
-                Answer::Taken => {
-                    let due = outbox::next_sending(row.sendings.saturating_add(1), &timers, now);
-                    live.store.change(|change| {
-                        change.mark_sent(id, now, due)?;
-                        change.note(Moment::LastSend, now)
-                    })?;
-                    true
-                }
-                Answer::Refused => {
-                    let due = outbox::next_try(row.refusals.saturating_add(1), &timers, now);
-                    live.store.change(|change| change.mark_refused(id, "451 not now", due))?;
-                    true
-                }
-                Answer::Died => false,
-            })
-        })?;
-        Ok(noted)
-    }
-
-    /// Looks for mail: each is filed and then deleted, as far as the session lasts.
-    fn look(&mut self, post: &mut PostOffice, book: &mut Book) -> anyhow::Result<Result<(), Crashed>> {
-        let (now, place) = (self.clock.now(), self.place);
-        let live = self.live()?;
-        if !live.context.clock_state().is_doubted() {
-            live.undecided.clear();
-        }
-        live.looked = Some(now);
-        if !post.lets_in() {
-            return Ok(Ok(()));
-        }
-        let mut done = Vec::new();
-        for (uid, mail) in post.list(place, now) {
-            let live = self.live()?;
-            if live.dispensable.contains(&uid) {
-                done.push(uid);
-                continue;
-            }
-            if live.undecided.contains(&uid) {
-                continue;
-            }
-            self.clock.count_delivery();
-            let receipt = book.entry(mail.serial).is_some_and(|entry| entry.what == What::Report);
-            if receipt {
-                book.note(mail.serial, Step::ReceiptRead, now);
-            } else {
-                book.read(&mail, now);
-            }
-            let filed = self
-                .endangered(|live| Ok(file_mail(&mut live.store, &live.context, &live.keys, &mail.raw)?))?;
-            self.enter_new(book)?;
-            let filed = match filed {
-                Ok(filed) => filed,
-                Err(crashed) => return Ok(Err(crashed)),
-            };
-            let live = self.live()?;
-            match filed {
-                Filed::Undecided => {
-                    live.undecided.insert(uid);
-                    continue;
-                }
-                Filed::Later => continue,
-                Filed::Receipt(true) => book.note(mail.serial, Step::Settled, now),
-                Filed::Accepted | Filed::Refused => book.note(mail.serial, Step::Filed, now),
-                Filed::Repeat | Filed::Receipt(false) => book.note(mail.serial, Step::CameAgain, now),
-                _ => {}
-            }
-            live.dispensable.insert(uid);
-            done.push(uid);
-            if let Err(crashed) = self.fate() {
-                return Ok(Err(crashed));
-            }
-        }
-        if !post.breaks() {
-            post.delete(place, &done);
-            let live = self.live()?;
-            live.dispensable.retain(|uid| !done.contains(uid));
-        }
-        Ok(Ok(()))
-    }
-
     /// Something happens at the site's devices: the report of it is made durable.
     pub(super) fn happen(&mut self, book: &mut Book) -> anyhow::Result<()> {
         let now = self.clock.now();
@@ -653,7 +463,7 @@ impl Site {
                 let flagged = self.dice.hits(200_000);
                 let entry = ledger_entry(&device, self.devices.count + 1, flagged, now);
                 self.devices.count += 1;
-                drop(self.endangered(|live| tell_ledger(live, &device, entry))?);
+                drop(self.endangered(|live| tell_ledger(live, &device, &entry))?);
             }
             _ => {
                 drop(self.endangered(|live| {
@@ -758,11 +568,11 @@ pub(super) fn copy_database(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 /// One reading goes into the ledger and, with all that was not told yet, into the outbox, in one transaction.
-fn tell_ledger(live: &mut Live, device: &DeviceId, entry: LedgerEntry) -> anyhow::Result<()> {
+fn tell_ledger(live: &mut Live, device: &DeviceId, entry: &LedgerEntry) -> anyhow::Result<()> {
     let name = format!("{:0>32}", live.context.settings.agent.as_str().to_ascii_lowercase());
     let name: String =
         name.chars().map(|digit| if digit.is_ascii_hexdigit() { digit } else { '0' }).collect();
-    live.store.change(|change| change.append_to_ledger(std::slice::from_ref(&entry), &name))?;
+    live.store.change(|change| change.append_to_ledger(std::slice::from_ref(entry), &name))?;
     let Some(untold) = live.store.ledger_untold(500)? else { return Ok(()) };
     let last = untold.entries.last().map_or(0, |(_, entry)| entry.sequence);
     let entries = untold.entries.into_iter().map(|(_, entry)| entry).collect();

@@ -84,7 +84,7 @@ fn recipients_of_different_forms_get_different_mails() {
     let due: Vec<_> =
         db.due(later(70), 100).unwrap().into_iter().filter(|due| due.outbox == outbox).collect();
     let forms: Vec<_> = plan(&due, 50).iter().map(|plan| plan.recipients[0].form).collect();
-    assert_eq!(forms, [Form::Armoured, Form::Opaque]);
+    assert_eq!(forms, [Form::Opaque, Form::Armoured]);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn a_command_that_nobody_answers_is_handed_in_again_in_growing_pauses_until_it_e
         }
     }
     let pauses: Vec<i64> = sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920, 1920, 1920]);
+    assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920, 1920, 1920, 1920]);
     assert!(sent.last() <= Some(&(168 * 60)));
 }
 
