@@ -7,10 +7,13 @@ use mailfmt::mail::{Classified, classify};
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     let limits = mailfmt::Limits::default();
     let (text, report) = octets.split_at(octets.len() / 2);
-    let head = b"Return-Path: <>\r\nFrom: MAILER-DAEMON@mx.example\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n";
+    let head =
+        b"Return-Path: <>\r\nFrom: MAILER-DAEMON@mx.example\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n";
     let of_type = |kind: &[u8]| {
         let mut mail = head.to_vec();
-        mail.extend(b"Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n");
+        mail.extend(
+            b"Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n",
+        );
         mail.extend(text);
         mail.extend(b"\r\n--b\r\nContent-Type: message/");
         mail.extend(kind);

@@ -18,5 +18,6 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     let _ = ProviderError::new(&text, &text).advice();
     let token = AccessToken::new(text.clone().into_owned());
     let _ = Claims::of(&token);
-    let _ = TokenRefused::new(Service::Imap, &text, Some(&text), &AccessToken::new("the-token".into())).to_string();
+    let _ = TokenRefused::new(Service::Imap, &text, Some(&text), &AccessToken::new("the-token".into()))
+        .to_string();
 });

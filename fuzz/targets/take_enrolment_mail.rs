@@ -49,7 +49,13 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
         else {
             return;
         };
-        let letter = Letter { from: "center@center.example", to: None, header: &header, date: header.created, sending: 1 };
+        let letter = Letter {
+            from: "center@center.example",
+            to: None,
+            header: &header,
+            date: header.created,
+            sending: 1,
+        };
         let actions = attempt.handle(Event::Mail(&compose(&letter, &sealed)), NOW, &mut same);
         assert!(!actions.is_empty(), "an authentic mail is always taken in");
         attempt.handle(Event::Due, NOW, &mut same);
