@@ -7,10 +7,11 @@ use std::time::Duration;
 pub struct Limits {
     /// Name look-up, TCP connect and TLS handshake together. Default 30 s.
     pub connect: Duration,
-    /// From a command to its complete reply, for commands that carry no mail content. Default 60 s.
+    /// Wait for a greeting, and from a command to its complete reply, for commands that carry no mail content. Default 60 s.
     pub operation: Duration,
-    /// Wait for a server's greeting, and from MAIL, RCPT or DATA to the reply: some servers pause on purpose, others ask
-    /// elsewhere first. Default 5 min (RFC 5321 section 4.5.3.2.1 to 4.5.3.2.3).
+    /// From MAIL, RCPT or DATA to the reply: some servers pause on purpose, others ask elsewhere first. Default 5 min (RFC 5321
+    /// section 4.5.3.2.2 to 4.5.3.2.4). A greeting has [`Self::operation`]: a server that is mute must not hold up for minutes
+    /// what else there is to do.
     pub smtp_reply: Duration,
     /// Longest silence (no octet in or out) while something is awaited. Default 60 s.
     pub progress: Duration,

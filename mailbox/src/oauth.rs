@@ -1,7 +1,7 @@
 //! OAuth 2.0 (RFC 6749) for mail: access tokens instead of passwords, as Microsoft 365 and Google want them.
 //!
-//! Pure are what is asked ([`request`]), what an answer means ([`reply`], [`refusal`]) and when a token is due
-//! ([`StoredToken::is_due`]). [`source`] holds the one token of an account, `store` its file, `http` the connection to
+//! Pure are what is asked ([`request`]), what an answer means ([`reply`], `refusal`) and when a token is due
+//! ([`StoredToken::is_due`]). `source` holds the one token of an account, `store` its file, `http` the connection to
 //! the provider.
 
 mod http;

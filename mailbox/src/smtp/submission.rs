@@ -91,7 +91,7 @@ impl Submission {
             (socket, greeting) = starttls::smtp(socket, hello, limits).await?;
             socket = connect::protect(account, &settings.smtp, socket, limits).await?;
         }
-        let patience = Patience::new(limits.smtp_reply, limits.overall);
+        let patience = Patience::new(limits.operation, limits.overall);
         let stream =
             SubmissionStream::new(Timed::new(socket, patience.clone()), greeting, limits.reply_octets_max);
         let heard = stream.heard();
@@ -104,7 +104,7 @@ impl Submission {
             Ok::<_, SendError>((connection, Extensions::parse(reply.iter().map(String::as_str))))
         };
         let (connection, mut extensions) =
-            timeout(limits.smtp_reply, start).await.map_err(|_| SendError::Timeout { during: DURING })??;
+            timeout(limits.operation, start).await.map_err(|_| SendError::Timeout { during: DURING })??;
         patience.set_silence(limits.progress);
         // What the operator knows of the way behind the server counts as if the server had said it.
         extensions.size_octets_max =

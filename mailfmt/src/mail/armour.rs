@@ -79,7 +79,7 @@ fn numbers(named: &[u32], missing: usize) -> String {
     format!("{}{}", list.join(", "), if missing > named.len() { ", ..." } else { "" })
 }
 
-/// Characters that [`write`] makes of so many octets, line ends and the two lines around them included.
+/// Characters that [`write()`] makes of so many octets, line ends and the two lines around them included.
 #[must_use]
 pub fn armoured_octets(octets: usize) -> usize {
     octets.div_ceil(LINE_OCTETS).saturating_add(3).saturating_mul(LINE_TEXT)
@@ -134,7 +134,7 @@ fn crc24(number: &[u8], octets: &[u8]) -> u32 {
 
 /// All armoured messages in a text, in their order; at most eight, copies of one count once. Empty for a text without any.
 ///
-/// Total: takes any octets, in time and room that grow with their number only. Tolerates what [`write`] says may happen to
+/// Total: takes any octets, in time and room that grow with their number only. Tolerates what [`write()`] says may happen to
 /// lines, and quoted-printable and HTML that nobody has decoded.
 #[must_use]
 pub fn read(text: &[u8]) -> Vec<Result<Vec<u8>, ArmourError>> {

@@ -1,7 +1,7 @@
 //! Return traffic: everything that mail systems and absent people send back by themselves (RFC 3464, RFC 3834, RFC 5965,
 //! RFC 6533, RFC 8098, and the free texts of those that follow none of them).
 //!
-//! [`recognise`] says what came back, why, for whom, and which of our messages it speaks of. Nothing of it is authentic: it
+//! `recognise` says what came back, why, for whom, and which of our messages it speaks of. Nothing of it is authentic: it
 //! is a hint, and an authentic answer overrules it. Nothing of it is ever answered.
 //!
 //! Pure and total. All that is looked at is bounded: [`TEXT_OCTETS`] of text, [`IDS_MAX`] ids, [`RECIPIENTS_MAX`] recipients.

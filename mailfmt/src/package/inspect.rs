@@ -20,7 +20,7 @@ pub enum InspectError {
     Io(#[from] std::io::Error),
 }
 
-/// The same as [`inspect`] for a package of `octets` octets that need not fit the memory: only its manifest is held.
+/// The same as [`super::inspect`] for a package of `octets` octets that need not fit the memory: only its manifest is held.
 ///
 /// # Errors
 /// [`InspectError`].

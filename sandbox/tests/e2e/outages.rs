@@ -61,13 +61,19 @@ impl Town {
         }
     }
 
-    /// Waits until somebody has run against every gate: both sides send, one appliance fetches by POP3 and one by IMAP.
-    fn is_felt(&self) -> anyhow::Result<()> {
-        let before: Vec<usize> = self.gates.iter().map(Gate::came).collect();
-        eventually("connections at every gate", PATIENCE, || {
-            let felt = self.gates.iter().zip(&before).all(|(gate, before)| gate.came() > *before);
+    /// Connections that have come to each gate.
+    fn came(&self) -> [usize; 3] {
+        self.gates.each_ref().map(Gate::came)
+    }
+
+    /// Waits until somebody has run against every gate since `before`: both sides send, one appliance fetches by POP3 and one by
+    /// IMAP.
+    fn is_felt(&self, before: [usize; 3]) -> anyhow::Result<()> {
+        let felt = eventually("connections at every gate", PATIENCE, || {
+            let felt = self.came().iter().zip(before).all(|(came, before)| *came > before);
             Ok(felt.then_some(()))
-        })
+        });
+        felt.with_context(|| format!("SMTP, POP3, IMAP: {:?} after {before:?}", self.came()))
     }
 }
 
@@ -90,6 +96,8 @@ fn live_through(
     let (mut all, mut open) = (0, 0);
     for (name, weather) in weathers {
         println!("{name}");
+        // Whoever was connected comes again at once.
+        let before = town.came();
         town.set(weather);
         for number in [1, 2] {
             if open == 0 {
@@ -104,7 +112,7 @@ fn live_through(
                 Ok((stage.unreceipted(number)? > 0).then_some(()))
             })?;
         }
-        town.is_felt().with_context(|| format!("while {name}"))?;
+        town.is_felt(before).with_context(|| format!("while {name}"))?;
         town.set(|_| Weather::Clear);
         for number in [1, 2] {
             jams_become(stage, number, all, open).with_context(|| format!("after {name}"))?;
@@ -127,13 +135,17 @@ fn in_town(protection: Protection, story: impl FnOnce(&Town, &mut Stage) -> anyh
 }
 
 #[test]
-fn servers_that_end_connections_or_are_mute_are_outlived() {
+fn servers_that_end_connections_fall_silent_or_talk_nonsense_are_outlived() {
     in_town(Protection::Plain, |town, stage| {
-        let weathers: [(&str, &dyn Fn(usize) -> Weather); 2] = [
-            ("connections end at once", &|_| Weather::Closed),
-            ("no greeting comes", &|_| Weather::SilentAfter(0)),
-        ];
-        live_through(town, stage, &weathers)
+        live_through(
+            town,
+            stage,
+            &[
+                ("connections end at once", &|_| Weather::Closed),
+                ("silence comes in the middle of a line", &|_| Weather::SilentAfter(60)),
+                ("nonsense is answered", &|_| Weather::Nonsense),
+            ],
+        )
     });
 }
 

@@ -30,7 +30,7 @@ fn a_package_that_fails_at_the_first_site_waits_for_a_person_before_it_goes_to_t
         eventually("the rollout held up after its first wave", PATIENCE, || {
             Ok(status(stage)?.contains("0 of 1 appliances of wave 1 are updated").then_some(()))
         })?;
-        let report = stage.center.json(&["rollout", "report", "1", "--format", "json"])?;
+        let report = stage.center.json(&["rollout", "report", "1"])?;
         let marks: Vec<_> =
             report.get("rows").map(entries).context("rows")?.map(|row| text(row, "mark")).collect();
         ensure!(marks.iter().filter(|mark| **mark == "failed").count() == 1, "{marks:?}");

@@ -19,6 +19,8 @@ pub(super) enum Weather {
     Closed,
     /// The server's word is cut off after so many octets, and then nothing comes any more; 0: not even a greeting.
     SilentAfter(usize),
+    /// A server that is none: octets of all kinds, in a line without an end.
+    Nonsense,
     /// One octet a second, both ways.
     Slow,
 }
@@ -73,6 +75,7 @@ async fn serve(mut client: TcpStream, weather: Weather, port: u16) -> std::io::R
         Weather::SilentAfter(octets) => (port, false, octets),
         Weather::Slow => (port, true, usize::MAX),
         Weather::Closed => return Ok(()),
+        Weather::Nonsense => return babble(client).await,
     };
     let server = TcpStream::connect(("127.0.0.1", port)).await?;
     let (from_client, to_client) = client.split();
@@ -82,6 +85,15 @@ async fn serve(mut client: TcpStream, weather: Weather, port: u16) -> std::io::R
         carry(from_server, to_client, slow, words)
     );
     up.and(down)
+}
+
+async fn babble(mut client: TcpStream) -> std::io::Result<()> {
+    let nonsense: Vec<u8> = (0..=u8::MAX).filter(|octet| *octet != b'\n').cycle().take(64 << 10).collect();
+    loop {
+        client.write_all(&nonsense).await?;
+        // As fast as is read, and no faster than a line would bring it.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn carry(
