@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use mailbox::{
     Account, AccountSettings, ConnectError, Limits, OutgoingMail, Password, Protocol, RecipientOutcome,
-    Security, SendError, Server, Submission, smtp, smtp::NullPath,
+    Security, SendError, Server, Submission, accounts::Failure, smtp, smtp::NullPath,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -437,4 +437,17 @@ async fn an_unknown_recipient_is_not_taken_for_a_matter_of_the_return_path() {
     while let Ok(line) = heard.try_recv() {
         assert!(!line.starts_with("MAIL FROM:<agent"), "{line}");
     }
+}
+
+/// RFC 6761 section 6.4: no resolver knows a name below `invalid`, so it is as if the name service were gone.
+#[tokio::test]
+async fn a_name_that_cannot_be_found_is_named_and_works_again_as_soon_as_it_is_found() {
+    let (port, _heard) = server("220 hello\r\n", &[EHLO]).await;
+    let mut account = account(port, Security::Plain);
+    account.settings.smtp.host = "mail.example.invalid".into();
+    let error = Submission::connect(&account, &patient()).await.unwrap_err();
+    assert!(error.to_string().contains("mail.example.invalid"), "{error}");
+    assert_eq!(Failure::from(&error), Failure::Connection, "it is tried again soon");
+    account.settings.smtp.host = "localhost".into();
+    assert!(Submission::connect(&account, &patient()).await.is_ok());
 }
