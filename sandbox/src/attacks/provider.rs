@@ -203,11 +203,11 @@ fn rewriting(field: &mut Field, findings: &mut Findings) -> anyhow::Result<()> {
     for (what, mail) in rewritten(&whole) {
         let judged = field.judged(1, &mail)?;
         match what {
-            // What is left says that a machine wrote it.
-            "the attachment stripped" => findings.reason(&judged, "automatic answer"),
+            // What is left says whose it was.
+            "the attachment stripped" => findings.reason(&judged, "attachment stripped by a gateway"),
             "one letter damaged" => findings.reason(&judged, "changed after it was sealed"),
             "cut in the middle" => {
-                let junk = ["automatic answer", "no message of ours in it", "a damaged message"];
+                let junk = ["cut or damaged on its way", "a damaged message"];
                 findings.must(junk.contains(&judged.as_str()), format!("{what}: {judged}"));
             }
             _ => findings.must(judged == "accepted", format!("{what}: {judged}")),

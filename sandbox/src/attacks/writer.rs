@@ -249,7 +249,8 @@ fn endless_data(field: &mut Field, findings: &mut Findings) -> anyhow::Result<()
         (head.clone() + &"X: y\r\n".repeat(100_000)).into_bytes(),
     ];
     for mail in &mails {
-        findings.reason(&field.judged(1, mail)?, "no message of ours in it");
+        // By its subject it is ours, with nothing in it.
+        findings.reason(&field.judged(1, mail)?, "attachment stripped by a gateway");
     }
     // Beyond what the appliance is set to take: never fetched.
     let small = text.replace("[script]", "[limits]\nmail_octets = 2_000_000\n[script]");
@@ -260,7 +261,7 @@ fn endless_data(field: &mut Field, findings: &mut Findings) -> anyhow::Result<()
     findings.answers(field.lay_before_appliance(1, &[&mails[..], &[huge]].concat())?);
     findings.must(begun.elapsed().as_secs() < 20, format!("it took {} s", begun.elapsed().as_secs()));
     let (recorded, sent) = field.lay_before_center(&mails)?;
-    findings.reason(&format!("{recorded:?}"), "junk: no message of ours");
+    findings.reason(&format!("{recorded:?}"), "attachment stripped by a gateway");
     findings.answers(sent);
     // A bomb under the right key, which the thief of a credential has.
     let bomb = Message::Report(mailfmt::Report::Unknown {
@@ -307,9 +308,8 @@ fn loops(field: &mut Field, findings: &mut Findings) -> anyhow::Result<()> {
     findings.answers(field.lay_before_appliance(1, &back)?);
     let back: Vec<Vec<u8>> = receipts.iter().flat_map(|mail| automatic_answers(mail, &center)).collect();
     let (recorded, sent) = field.lay_before_center(&[&back[..]; 25].concat())?;
-    for reason in ["automatic reply", "unknown sender"] {
-        findings.reason(&format!("{recorded:?}"), reason);
-    }
+    // Automatic answers are noted as returned mail, our own mail is nobody's.
+    findings.reason(&format!("{recorded:?}"), "unknown sender");
     findings.answers(sent);
     findings.must(field.office()?.mailbox_len(ATTACKER) == 0, "the attacker got an answer");
     Ok(())
