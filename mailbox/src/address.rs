@@ -42,7 +42,9 @@ pub fn wire_form(text: &str) -> Option<Cow<'_, str>> {
     let wire = if domain.is_ascii() {
         Cow::Borrowed(text)
     } else {
-        Cow::Owned(format!("{local}@{}", idna::domain_to_ascii(domain).ok()?))
+        // Compatibility forms of letters may hold a space or a bracket (RFC 5895): those are looked at once more.
+        let ascii = idna::domain_to_ascii(domain).ok().filter(|ascii| ascii.chars().all(plain))?;
+        Cow::Owned(format!("{local}@{ascii}"))
     };
     (wire.len() <= OCTETS_MAX).then_some(wire)
 }
@@ -64,6 +66,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_letter_whose_plain_form_holds_a_space_makes_no_address() {
+        assert_eq!(wire_form("buero@m\u{fc}ller\u{2da}.example"), None);
+    }
 
     #[test]
     fn addresses_of_the_world_are_addresses() {
