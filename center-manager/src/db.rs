@@ -59,6 +59,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/ways.sql"),
     include_str!("db/lost.sql"),
     include_str!("db/spent.sql"),
+    include_str!("db/branch.sql"),
 ];
 
 /// What can go wrong with the fleet database.

@@ -1,7 +1,7 @@
 //! Where an appliance stands: heard, suspended, readmitted, moved; and the keys that it may use.
 
 use super::appliances::{add_tags, appliance};
-use super::columns::{At, json, maybe_time, parsed, uncount};
+use super::columns::{At, count, json, maybe_time, parsed, uncount};
 use super::{Db, DbError};
 use crate::intake::{ApplianceKeys, KeyStanding};
 use crate::words::plain;
@@ -36,14 +36,21 @@ pub(super) fn heard(
 ) -> Result<(Heard, Option<Fork>), DbError> {
     let known = transaction
         .prepare_cached(
-            "SELECT state, suspended IS NOT NULL, sequence_in, sequence_in_made FROM appliance WHERE agent = ?1",
+            "SELECT state, suspended IS NOT NULL, sequence_in, sequence_in_made, sequence_in_begins
+             FROM appliance WHERE agent = ?1",
         )?
         .query_row([agent.as_str()], |row| {
             let state: String = row.get(0)?;
-            Ok((state, row.get::<_, bool>(1)?, uncount(row.get(2)?), maybe_time(row, 3)?))
+            let highest = Sighting {
+                sequence: uncount(row.get(2)?),
+                follows: None,
+                begins: row.get::<_, Option<i64>>(4)?.map(uncount),
+                created: maybe_time(row, 3)?.unwrap_or(Timestamp::UNIX_EPOCH),
+            };
+            Ok((state, row.get::<_, bool>(1)?, highest))
         })
         .optional()?;
-    let Some((state, suspended, highest, made)) = known else { return Ok((Heard::Removed, None)) };
+    let Some((state, suspended, highest)) = known else { return Ok((Heard::Removed, None)) };
     if state == "removed" {
         return Ok((Heard::Removed, None));
     }
@@ -58,23 +65,36 @@ pub(super) fn heard(
     if !is_new && state == "active" {
         return Ok((Heard::Again, None));
     }
-    // Only the first number of an epoch, or one of an older epoch, can tell something new.
-    let fork = if highest > 0 && epoch_of(highest) == epoch_of(sighting.sequence) {
+    // A box that was put back within the second in which it began takes an epoch of the same name: what differs is the
+    // number with which it began.
+    let same_branch =
+        epoch_of(highest.sequence) == epoch_of(sighting.sequence) && highest.begins == sighting.begins;
+    // Only the first number of an epoch, or one of another branch, can tell something new.
+    let fork = if highest.sequence > 0 && same_branch {
         None
     } else {
-        observe(transaction, agent, sighting, highest, made)?
+        observe(transaction, agent, sighting, highest)?
+    };
+    let made = if same_branch { highest.created.max(sighting.created) } else { sighting.created };
+    let highest = if sighting.sequence > highest.sequence {
+        Sighting { created: made, ..sighting }
+    } else if same_branch {
+        Sighting { created: made, ..highest }
+    } else {
+        highest
     };
     transaction
         .prepare_cached(
-            "UPDATE appliance SET last_heard = ?2, sequence_in = max(sequence_in, ?3),
-                 sequence_in_made = max(ifnull(sequence_in_made, ?4), ?4), state = 'active'
+            "UPDATE appliance SET last_heard = ?2, sequence_in = ?3, sequence_in_made = ?4, sequence_in_begins = ?5,
+                 state = 'active'
              WHERE agent = ?1",
         )?
         .execute(params![
             agent.as_str(),
             At(now),
-            super::columns::count(sighting.sequence),
-            At(sighting.created)
+            count(highest.sequence),
+            At(highest.created),
+            highest.begins.map(count)
         ])?;
     Ok((if state == "introduced" { Heard::First } else { Heard::Again }, fork))
 }
@@ -84,17 +104,15 @@ fn observe(
     transaction: &Connection,
     agent: &AgentId,
     sighting: Sighting,
-    highest: u64,
-    made: Option<Timestamp>,
+    highest: Sighting,
 ) -> Result<Option<Fork>, DbError> {
     let mut lineage: Lineage = transaction
         .prepare_cached("SELECT lineage FROM appliance WHERE agent = ?1 AND lineage IS NOT NULL")?
         .query_row([agent.as_str()], |row| json(row, 0))
         .optional()?
         .unwrap_or_default();
-    if highest > 0 {
-        let created = made.unwrap_or(Timestamp::UNIX_EPOCH);
-        lineage.observe(Sighting { sequence: highest, follows: None, begins: None, created });
+    if highest.sequence > 0 {
+        lineage.observe(highest);
     }
     let fork = match lineage.observe(sighting) {
         Observation::Forked(fork) => Some(fork),

@@ -18,6 +18,7 @@ use mailfmt::message::enrolment::{Admission, FirstSettings, Hardware, Hello, Reg
 use mailfmt::message::report::{DeviceState, HealthReport, InventoryDevice};
 use mailfmt::message::{DeviceId, Enrolment, Family};
 use mailfmt::rotation;
+use mailfmt::sequence;
 use mailfmt::trust::SignedRoot;
 use mailfmt::{AgentId, CenterId, Command, Limits, Message, MessageId, Report};
 
@@ -170,6 +171,7 @@ pub(crate) struct Site {
     pub(crate) next: Option<Credential>,
     pub(crate) sequence: u64,
     pub(crate) follows: Option<u64>,
+    pub(crate) begins: Option<u64>,
     /// What its clock says.
     pub(crate) made: Timestamp,
     pub(crate) boot: String,
@@ -195,12 +197,23 @@ impl Site {
             next: None,
             sequence: 0,
             follows: None,
+            begins: None,
             made: start(),
             boot: format!("boot-{number}"),
             heard: Vec::new(),
             rotated: None,
             numbers: Box::new(numbers),
         }
+    }
+
+    /// The box starts again so many seconds after the day of the test began: it gives numbers of that second's epoch, the
+    /// first of them `skipped` beyond its lowest.
+    pub(crate) fn starts(&mut self, seconds: u32, skipped: u64, follows: u64) {
+        let epoch = sequence::new_epoch(start(), 0) + seconds;
+        self.sequence = sequence::first_of(epoch) + skipped - 1;
+        self.follows = Some(follows);
+        self.begins = Some(sequence::first_of(epoch) + skipped);
+        self.made = sequence::began(epoch).unwrap();
     }
 
     pub(crate) fn session(&self) -> Session {
@@ -242,7 +255,7 @@ impl Site {
     }
 
     fn sealed(&self, header: &Header, message: &Message, key: &ChannelKey, sequence: u64) -> Vec<u8> {
-        let extras = Extras { signer: None, follows: self.follows, begins: None };
+        let extras = Extras { signer: None, follows: self.follows, begins: self.begins };
         let addressees = [Addressee { key, sequence }];
         let sealed =
             envelope::seal_with(header, message, &addressees, &extras, &mut random(sequence + 7)).unwrap();

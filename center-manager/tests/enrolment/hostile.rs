@@ -6,9 +6,9 @@ use center_manager::db::filed::Filed;
 use center_manager::db::rotations::{RotationState, RotationTerms};
 use center_manager::intake::Discard;
 use jiff::SignedDuration;
+use mailfmt::Report;
 use mailfmt::message::DeviceId;
 use mailfmt::message::report::{AlarmReport, DeviceState, InventoryDevice, InventoryReport};
-use mailfmt::{Report, sequence};
 
 fn one() -> (Center, Site) {
     let mut center = Center::new();
@@ -209,33 +209,24 @@ fn a_request_to_rotate_that_is_lost_goes_out_again_until_it_is_answered() {
     assert!(center.send().is_empty(), "nothing is asked any more");
 }
 
-/// The box starts again so many seconds after the day of the test began, and gives numbers of its own epoch.
-fn starts(site: &mut Site, seconds: u32, follows: u64) {
-    let epoch = sequence::new_epoch(start(), 0) + seconds;
-    site.sequence = sequence::first_of(epoch) - 1;
-    site.follows = Some(follows);
-    site.made = sequence::began(epoch).unwrap();
-}
-
 #[test]
 fn a_copy_that_is_found_by_its_answer_to_a_rotation_is_shut_out_and_stops_nobody_elses_mail() {
     let (mut center, mut site) = one();
     center.rules.on_clone = OnClone::Suspend;
     let before = site.sequence;
-    starts(&mut site, 1000, before);
+    site.starts(1000, 0, before);
     center.read(&site.health());
     let common = site.sequence;
     center.read(&site.health());
-    let original = site.sequence;
-    starts(&mut site, 2000, common);
+    let original = (site.sequence, site.follows, site.begins);
+    site.starts(2000, 0, common);
     center.read(&site.health());
     let expires = center.now + SignedDuration::from_hours(24 * 7);
     let terms = RotationTerms { by: "kim", now: center.now, expires };
     center.db.begin_rotations(&[site.agent()], terms, &mut random(5)).unwrap();
     let mails = center.send();
     // The original speaks again, after the copy began.
-    site.sequence = original;
-    site.follows = Some(before);
+    (site.sequence, site.follows, site.begins) = original;
     site.made += SignedDuration::from_hours(1);
     center.now += SignedDuration::from_hours(3);
     let answer = mails.iter().find_map(|mail| site.take(mail)).unwrap();

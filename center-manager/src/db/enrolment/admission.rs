@@ -293,7 +293,8 @@ pub(in crate::db) fn take_over(
         .prepare_cached(
             "UPDATE appliance SET credential = ?2, credential_since = ?3, credential_before = NULL, address = ?4,
                  customer = ?5, machine = ?6, hardware = ?7, suspended = NULL, suspended_reason = '', lineage = NULL,
-                 boots = NULL, sequence_in = 0, sequence_in_made = NULL, version_created = NULL, health_at = NULL
+                 boots = NULL, sequence_in = 0, sequence_in_made = NULL, sequence_in_begins = NULL, version_created = NULL,
+                 health_at = NULL
              WHERE agent = ?1 AND state <> 'removed'",
         )?
         .execute(params![
