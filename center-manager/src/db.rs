@@ -15,7 +15,7 @@ pub mod filed;
 pub mod inventory;
 pub mod journal;
 pub mod ledger;
-pub mod noticing;
+mod noticing;
 pub mod outbox;
 pub mod packages;
 pub mod parts;
@@ -54,7 +54,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/null_path.sql"),
     include_str!("db/repeats.sql"),
     include_str!("db/returned.sql"),
-    include_str!("db/noticing.sql"),
+    mailbox::record::TABLES,
     include_str!("db/queries.sql"),
     include_str!("db/ways.sql"),
     include_str!("db/lost.sql"),

@@ -1,7 +1,7 @@
 //! What a person can do about mail that does not work: one sentence for the usual causes.
 
 use crate::{
-    ConnectError, FetchError, SendError,
+    ConnectError, FetchError, LoginError, SendError,
     oauth::{HttpError, TokenError},
     sasl::SaslError,
 };
@@ -38,11 +38,8 @@ const SILENT: &str = "check host and port; it may be the wrong port, or a server
 fn fetching(error: &FetchError) -> Option<&'static str> {
     match error {
         FetchError::Connect(error) => connecting(error),
-        FetchError::LoginRefused { .. } | FetchError::Credentials => Some(LOGIN),
-        FetchError::TokenRefused(refused) => Some(refused.cause.advice()),
-        FetchError::Token(error) => token(error),
-        FetchError::NoMechanism(_) => Some(MECHANISM),
-        FetchError::Sasl(error) => login(error),
+        FetchError::LoginRefused { .. } => Some(LOGIN),
+        FetchError::Login(error) => login(error),
         FetchError::Timeout { .. } => Some(SILENT),
         _ => None,
     }
@@ -51,11 +48,8 @@ fn fetching(error: &FetchError) -> Option<&'static str> {
 fn sending(error: &SendError) -> Option<&'static str> {
     match error {
         SendError::Connect(error) => connecting(error),
-        SendError::LoginRefused { .. } | SendError::Credentials => Some(LOGIN),
-        SendError::TokenRefused(refused) => Some(refused.cause.advice()),
-        SendError::Token(error) => token(error),
-        SendError::NoMechanism(_) => Some(MECHANISM),
-        SendError::Sasl(error) => login(error),
+        SendError::LoginRefused { .. } => Some(LOGIN),
+        SendError::Login(error) => login(error),
         SendError::NoLogin => Some(
             "use the port for submission with `security` tls or starttls, or set `smtp_login = false` if it takes mail without",
         ),
@@ -80,7 +74,17 @@ fn token(error: &TokenError) -> Option<&'static str> {
     }
 }
 
-fn login(error: &SaslError) -> Option<&'static str> {
+fn login(error: &LoginError) -> Option<&'static str> {
+    match error {
+        LoginError::Credentials => Some(LOGIN),
+        LoginError::TokenRefused(refused) => Some(refused.cause.advice()),
+        LoginError::Token(error) => token(error),
+        LoginError::NoMechanism(_) => Some(MECHANISM),
+        LoginError::Sasl(error) => exchange(error),
+    }
+}
+
+fn exchange(error: &SaslError) -> Option<&'static str> {
     match error {
         SaslError::NotProven | SaslError::Nonce => {
             Some("find out what stands between: a real server proves that it knows the password")

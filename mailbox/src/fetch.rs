@@ -8,6 +8,7 @@ use crate::{
     connect::{self, Socket},
     imap::ImapSession,
     limits::Limits,
+    login_error::LoginError,
     pop3::{Authorization, Transaction},
     sasl::{Credential, Service, Used, Way},
     starttls,
@@ -99,13 +100,17 @@ impl FetchSession {
             Protocol::Pop3 => Service::Pop3,
             Protocol::Imap => Service::Imap,
         };
-        let credential = account.credential(service, limits, None).await?;
+        let credential = account.credential(service, limits, None).await.map_err(LoginError::from)?;
         let session = match Self::open_with(account, limits, &credential).await {
             // It may have been withdrawn before its end.
-            Err(FetchError::TokenRefused(refused)) => {
-                match account.another_credential(service, limits, &credential, &refused).await? {
+            Err(FetchError::Login(LoginError::TokenRefused(refused))) => {
+                match account
+                    .another_credential(service, limits, &credential, &refused)
+                    .await
+                    .map_err(LoginError::from)?
+                {
                     Some(another) => Self::open_with(account, limits, &another).await?,
-                    None => return Err(refused.into()),
+                    None => return Err(LoginError::from(refused).into()),
                 }
             }
             opened => opened?,

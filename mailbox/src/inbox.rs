@@ -7,6 +7,7 @@
 
 pub mod logins;
 pub mod notice;
+mod noticing;
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +15,14 @@ use tokio::time::sleep_until;
 
 pub use logins::LoginBudget;
 pub use notice::{Manner, Notice, NoticeRules};
+pub use noticing::Noticing;
 
 use crate::{
     account::Account,
     fetch::{FetchError, FetchSession, PostStream},
     imap::ImapSession,
     limits::Limits,
+    login_error::LoginError,
 };
 
 /// A kept session that does not answer so soon is taken for dead: a new one is quicker.
@@ -130,7 +133,9 @@ impl Inbox {
         if matches!(
             &opened,
             Ok(_)
-                | Err(FetchError::LoginRefused { .. } | FetchError::TokenRefused(_) | FetchError::Sasl(_))
+                | Err(FetchError::LoginRefused { .. }
+                    | FetchError::Login(LoginError::TokenRefused(_))
+                    | FetchError::Login(LoginError::Sasl(_)))
                 | Err(FetchError::Busy { .. } | FetchError::Refused { .. })
         ) {
             self.budget.note(now());

@@ -52,9 +52,14 @@ pub mod fetch;
 pub mod imap;
 pub mod inbox;
 pub mod limits;
+#[cfg(feature = "arguments")]
+pub mod login_arguments;
+mod login_error;
 pub mod oauth;
 pub mod pop3;
 pub mod provider;
+#[cfg(feature = "record")]
+pub mod record;
 pub mod sasl;
 mod server_text;
 pub mod smtp;
@@ -68,6 +73,7 @@ pub use connect::ConnectError;
 pub use fetch::{FetchError, FetchSession, Item, Listing, LoginReport, Retrieved, Woke};
 pub use inbox::Inbox;
 pub use limits::Limits;
+pub use login_error::LoginError;
 pub use smtp::{OutgoingMail, RecipientOutcome, SendError, Submission};
 pub use tls::{CertificateDates, TlsClock, TlsTime};
 

@@ -41,7 +41,6 @@ pub use faults::FaultRow;
 pub use history::AlarmRow;
 pub use journal::{JournalEntry, Outcome, Seen};
 pub use ledger::{LedgerState, Untold};
-pub use noticing::{LoginWay, NoticeRow};
 pub use outbox::{OutboxRow, OutboxState, Outgoing};
 pub use presence::{Busy, Heartbeat};
 pub use proofs::{Proof, Work};
@@ -80,7 +79,7 @@ const MIGRATIONS: [&str; 20] = [
     include_str!("store/census.sql"),
     include_str!("store/acquaintance.sql"),
     include_str!("store/recall.sql"),
-    include_str!("store/noticing.sql"),
+    mailbox::record::TABLES,
     include_str!("store/returned.sql"),
     include_str!("store/ways.sql"),
 ];

@@ -15,8 +15,8 @@ use std::time::Duration;
 use mailbox::oauth::{Cause, Flow, OAuth2Settings, Provider};
 use mailbox::sasl::{Mechanism, Way};
 use mailbox::{
-    Account, AccountSettings, FetchError, Limits, Login, Password, Protocol, Security, SendError, Server,
-    fetch, smtp,
+    Account, AccountSettings, FetchError, Limits, Login, LoginError, Password, Protocol, Security, SendError,
+    Server, fetch, smtp,
 };
 use sandbox::token_server::{Client, TokenServer};
 
@@ -217,11 +217,11 @@ async fn a_refused_token_is_told_with_what_the_server_said(site: &Site, provider
             let account = site.account(protocol, Security::Tls, login, "secret");
             let error = fetch::check_login(&account, &Limits::default()).await.unwrap_err();
             assert!(
-                matches!(&error, FetchError::TokenRefused(refused) if refused.cause == Cause::AppLacks(lacks)),
+                matches!(&error, FetchError::Login(LoginError::TokenRefused(refused)) if refused.cause == Cause::AppLacks(lacks)),
                 "{error:?}"
             );
             let error = smtp::check_login(&account, &Limits::default()).await.unwrap_err();
-            let SendError::TokenRefused(refused) = &error else { panic!("{error:?}") };
+            let SendError::Login(LoginError::TokenRefused(refused)) = &error else { panic!("{error:?}") };
             assert_eq!(refused.cause, Cause::AppLacks("SMTP.SendAsApp"));
             println!("{mechanism}: {error}");
         }

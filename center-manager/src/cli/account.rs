@@ -3,13 +3,12 @@
 use super::{Context, Exit, WrongUse};
 use crate::home::{self, Home};
 use crate::settings::SettingsFile;
-use anyhow::{Context as _, bail};
-use clap::{Args, Subcommand, ValueEnum};
-use mailbox::oauth::{self, AccessToken, Flow, OAuth2Settings, Provider};
-use mailbox::{Account, Limits, Login, Password};
-use std::io::{Read as _, Write};
-use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use mailbox::login_arguments::{LoginArguments, PrepareError, first_line};
+use mailbox::{Account, Limits, Password};
+use std::io::Write;
+use std::path::PathBuf;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -27,88 +26,8 @@ pub struct LoginArgs {
     /// File whose first line is the password, or the client secret for --oauth; it is copied. `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
-    /// `password` for the strongest mechanism that the server offers, or one that it must offer: scram-sha-256, scram-sha-1,
-    /// cram-md5, plain, login.
-    #[arg(long, value_name = "MECHANISM", value_parser = Login::by_password, conflicts_with = "oauth")]
-    pub login: Option<Login>,
-    /// Log in by access tokens of this provider (OAuth 2.0).
-    #[arg(long, value_enum, value_name = "PROVIDER", requires = "client_id")]
-    pub oauth: Option<TokenProvider>,
-    /// Microsoft's id or domain of the organisation.
-    #[arg(long, value_name = "TENANT", requires = "oauth")]
-    pub tenant: Option<String>,
-    /// The application's id at the provider.
-    #[arg(long, value_name = "ID", requires = "oauth")]
-    pub client_id: Option<String>,
-    /// How a token is come by; by the client secret if not given, for Google by a refresh token.
-    #[arg(long, value_enum, value_name = "FLOW", requires = "oauth")]
-    pub flow: Option<TokenFlow>,
-    /// What the token is asked for, where it is not what the provider documents for mail.
-    #[arg(long, value_name = "SCOPE", requires = "oauth")]
-    pub scope: Option<String>,
-    /// The token endpoint of another provider.
-    #[arg(long, value_name = "URL", requires = "oauth")]
-    pub token_url: Option<String>,
-    /// Where a sign-in by code begins at another provider.
-    #[arg(long, value_name = "URL", requires = "oauth")]
-    pub device_url: Option<String>,
-    /// File whose first line is a refresh token; it is copied.
-    #[arg(long, value_name = "FILE")]
-    pub refresh_token_file: Option<PathBuf>,
-    /// Sign in by code: shows a page and a code for a browser on any machine.
-    #[arg(long, conflicts_with = "refresh_token_file")]
-    pub sign_in: bool,
-}
-
-/// Who gives out access tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TokenProvider {
-    /// Microsoft 365.
-    Microsoft,
-    /// Google Workspace and Gmail.
-    Google,
-    /// Another one; needs --token-url.
-    Other,
-}
-
-/// How a token is come by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TokenFlow {
-    /// By the application's secret alone.
-    ClientCredentials,
-    /// By a refresh token of a person who has signed in.
-    RefreshToken,
-}
-
-impl LoginArgs {
-    /// The login that the flags name, if they name one.
-    fn named(&self) -> Result<Option<Login>, WrongUse> {
-        let (Some(provider), Some(client_id)) = (self.oauth, &self.client_id) else {
-            return Ok(self.login.clone());
-        };
-        let by_person =
-            provider == TokenProvider::Google || self.sign_in || self.refresh_token_file.is_some();
-        let usual = if by_person { TokenFlow::RefreshToken } else { TokenFlow::ClientCredentials };
-        let settings = OAuth2Settings {
-            provider: match provider {
-                TokenProvider::Microsoft => Provider::Microsoft,
-                TokenProvider::Google => Provider::Google,
-                TokenProvider::Other => Provider::Other,
-            },
-            flow: match self.flow.unwrap_or(usual) {
-                TokenFlow::ClientCredentials => Flow::ClientCredentials,
-                TokenFlow::RefreshToken => Flow::RefreshToken,
-            },
-            client_id: client_id.clone(),
-            tenant: self.tenant.clone(),
-            scope: self.scope.clone(),
-            token_url: self.token_url.clone(),
-            device_url: self.device_url.clone(),
-            mechanism: None,
-        };
-        settings.endpoints().map_err(|error| WrongUse(error.to_string()))?;
-        Ok(Some(Login::OAuth2(Box::new(settings))))
-    }
+    #[command(flatten)]
+    pub login: LoginArguments,
 }
 
 pub(super) fn run(command: &AccountCommand, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
@@ -135,7 +54,7 @@ fn change(args: &LoginArgs, home: &Home) -> anyhow::Result<usize> {
     let unknown = || format!("there is no account {}", args.account.as_deref().unwrap_or("in the settings"));
     let place = place.with_context(unknown)?;
     let account = settings.accounts.get_mut(place).with_context(unknown)?;
-    if let Some(login) = args.named()?
+    if let Some(login) = args.login.login().map_err(|error| WrongUse(error.to_string()))?
         && account.login != login
     {
         account.login = login;
@@ -157,21 +76,11 @@ async fn prove(
     limits: &Limits,
     out: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
-    if let Some(file) = &args.refresh_token_file {
-        let token = first_line(file, AccessToken::OCTETS_MAX)?;
-        account.sign_in(limits, AccessToken::new(token.to_string())).await?;
-    }
-    if args.sign_in {
-        let prompt = oauth::device::begin(account, limits).await.map_err(|error| told(&error))?;
-        writeln!(
-            out,
-            "Open {} and type the code {} (until {:.0}).",
-            prompt.page, prompt.code, prompt.expires
-        )?;
-        out.flush()?;
-        oauth::device::finish(account, &prompt, limits).await.map_err(|error| told(&error))?;
-        writeln!(out, "Signed in.")?;
-    }
+    let tell = |line: &str| writeln!(out, "{line}").and_then(|()| out.flush());
+    args.login.prepare(account, limits, tell).await.map_err(|error| match error {
+        PrepareError::Token(error) => told(&error),
+        other => other.into(),
+    })?;
     let fetched = mailbox::fetch::check_login(account, limits).await;
     let fetched = fetched.map(|report| format!("by {}", report.login)).map_err(|error| told(&error));
     let sent = mailbox::smtp::check_login(account, limits).await;
@@ -197,19 +106,4 @@ async fn prove(
 
 fn told(error: &(dyn std::error::Error + 'static)) -> anyhow::Error {
     anyhow::anyhow!(super::doctor::with_advice(error))
-}
-
-fn first_line(file: &Path, octets_max: usize) -> anyhow::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
-    let limit = u64::try_from(octets_max + 2)?;
-    let read = match file == Path::new("-") {
-        true => std::io::stdin().take(limit).read_to_string(&mut text),
-        false => std::fs::File::open(file).and_then(|opened| opened.take(limit).read_to_string(&mut text)),
-    };
-    read.with_context(|| format!("cannot read {}", file.display()))?;
-    let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() {
-        bail!("{} is empty", file.display());
-    }
-    Ok(Zeroizing::new(line.to_owned()))
 }

@@ -2,7 +2,6 @@
 
 use super::{Daemon, ServeError, log_chain, random_number};
 use crate::db::Db;
-use crate::db::noticing::LoginWay;
 use crate::settings::Settings;
 use crate::system::now;
 use futures_util::future::select_all;
@@ -45,7 +44,7 @@ pub(super) fn readers(
         let budget =
             LoginBudget::new(account.settings.logins_per_hour(settings.mail.login_budget(settings.poll)));
         let mut inbox = Inbox::new(account.clone(), settings.mail_limits(), rules, budget, random_number);
-        let logins = db.logins(&account.settings.name, LoginWay::Fetch, now)?;
+        let logins = db.logins_to_fetch(&account.settings.name, now)?;
         inbox.remember_logins(logins.into_iter().map(|at| now.duration_since(at).unsigned_abs()));
         Ok(Reader { inbox, standing: Accounts::new(1, backoff), due: begun, noted: None })
     };
@@ -111,7 +110,7 @@ impl Daemon {
         }
         for (place, logins) in counts {
             let Some(account) = self.accounts.get(place) else { continue };
-            self.db.note_logins(&account.settings.name, LoginWay::Send, logins, now())?;
+            self.db.note_logins_to_send(&account.settings.name, logins, now())?;
         }
         Ok(())
     }

@@ -1,10 +1,6 @@
 //! What can go wrong while mail is fetched.
 
-use crate::{
-    connect::ConnectError,
-    oauth::{TokenError, TokenRefused},
-    sasl::{NoMechanism, SaslError},
-};
+use crate::{connect::ConnectError, login_error::LoginError};
 
 /// Why a fetch failed. None of the texts holds mail content or a password; server text is cleaned and cut.
 #[derive(Debug, thiserror::Error)]
@@ -41,27 +37,15 @@ pub enum FetchError {
         /// What is wrong with it.
         detail: String,
     },
-    /// User name or password is empty, or holds a line break or NUL. Nothing was sent.
-    #[error("user name or password is empty or holds a line break")]
-    Credentials,
     /// The server does not take this user and password.
     #[error("the mail server refused the login: {text}")]
     LoginRefused {
         /// What it said.
         text: String,
     },
-    /// The server does not take this access token.
+    /// The login did not come about otherwise.
     #[error(transparent)]
-    TokenRefused(#[from] TokenRefused),
-    /// There is no access token. The mail server was not asked.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// The server offers no mechanism that may be used. No secret was sent.
-    #[error(transparent)]
-    NoMechanism(#[from] NoMechanism),
-    /// The login was broken off on our side.
-    #[error(transparent)]
-    Sasl(#[from] SaslError),
+    Login(#[from] LoginError),
     /// Another session holds the mailbox, or logins come too often. Try again later.
     #[error("the mailbox is busy: {text}")]
     Busy {
@@ -131,12 +115,8 @@ impl FetchError {
     /// True when the server was asked to let us in and did not, or must not be asked again soon.
     pub fn is_refused_login(&self) -> bool {
         match self {
-            Self::LoginRefused { .. }
-            | Self::TokenRefused(_)
-            | Self::NoMechanism(_)
-            | Self::Sasl(_)
-            | Self::Credentials => true,
-            Self::Token(error) => !error.is_passing(),
+            Self::LoginRefused { .. } => true,
+            Self::Login(error) => error.is_refusal(),
             _ => false,
         }
     }

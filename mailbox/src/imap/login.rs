@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::{
     fetch::FetchError,
     imap::{guard::Guarded, response::from_library},
+    login_error::LoginError,
     oauth::{Cause, TokenRefused},
     sasl::{Credential, Exchange, Mechanism, Offer, SaslError, Secret, Service, Used, Way, plan},
     server_text::clean,
@@ -38,7 +39,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Debug + Send,
 {
     let mut first: Option<(Mechanism, FetchError)> = None;
-    for way in plan(credential, offer)? {
+    for way in plan(credential, offer).map_err(LoginError::from)? {
         let outcome = match way {
             Way::Sasl(mechanism) => authenticate(client, mechanism, credential, sasl_ir).await,
             Way::Command => by_command(client, credential).await,
@@ -60,7 +61,7 @@ where
             (Err((error, _)), ..) => return Err(error),
         }
     }
-    Err(first.map_or(FetchError::Credentials, |(_, refusal)| refusal))
+    Err(first.map_or(FetchError::Login(LoginError::Credentials), |(_, refusal)| refusal))
 }
 
 async fn by_command<S>(
@@ -119,7 +120,7 @@ where
 {
     let mut exchange = match Exchange::begin(mechanism, credential) {
         Ok(exchange) => exchange,
-        Err(fault) => return Err((fault.into(), Some(client))),
+        Err(fault) => return Err((LoginError::from(fault).into(), Some(client))),
     };
     let initial = if sasl_ir { exchange.initial_line(INITIAL_OCTETS_MAX) } else { None };
     let command = match initial {
@@ -130,12 +131,12 @@ where
     let answers = Answers { exchange: &mut exchange, fault: &mut fault };
     let outcome = client.authenticate(command.as_str(), answers).await;
     if let Some(fault) = fault {
-        return Err((fault.into(), None));
+        return Err((LoginError::from(fault).into(), None));
     }
     match outcome {
         Ok(session) => match exchange.complete() {
             Ok(()) => Ok((session, Vec::new())),
-            Err(fault) => Err((fault.into(), None)),
+            Err(fault) => Err((LoginError::from(fault).into(), None)),
         },
         Err((error, client)) => Err((refusal(error, credential, exchange.failure()), Some(client))),
     }
@@ -151,7 +152,9 @@ fn refusal(error: async_imap::error::Error, credential: &Credential, failure: Op
         return FetchError::Busy { text };
     }
     match &credential.secret {
-        Secret::Token(token) => TokenRefused::new(Service::Imap, &text, failure, token).into(),
+        Secret::Token(token) => {
+            LoginError::from(TokenRefused::new(Service::Imap, &text, failure, token)).into()
+        }
         Secret::Password(_) => FetchError::LoginRefused { text },
     }
 }
@@ -161,7 +164,7 @@ pub(super) fn without_mailbox(error: FetchError, credential: &Credential) -> Fet
     match (&error, &credential.secret) {
         (FetchError::Refused { text, .. }, Secret::Token(token)) => {
             let refused = TokenRefused::new(Service::Imap, text, None, token);
-            if refused.cause == Cause::NoMailbox { refused.into() } else { error }
+            if refused.cause == Cause::NoMailbox { LoginError::from(refused).into() } else { error }
         }
         _ => error,
     }

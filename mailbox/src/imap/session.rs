@@ -22,6 +22,7 @@ use crate::{
         uid_set::uid_sets,
     },
     limits::Limits,
+    login_error::LoginError,
     sasl::{Credential, Used},
     timed::{Patience, Timed},
 };
@@ -70,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
         greeted: bool,
     ) -> Result<Self, FetchError> {
         if !credential.is_sound() {
-            return Err(FetchError::Credentials);
+            return Err(FetchError::Login(LoginError::Credentials));
         }
         let Greeted { stream, offer, sasl_ir } = greet(stream, limits, greeted).await?;
         let patience = Patience::new(limits.progress, limits.overall);

@@ -7,6 +7,7 @@ use crate::{
     connect::ConnectError,
     fetch::FetchError,
     limits::Limits,
+    login_error::LoginError,
     oauth::TokenRefused,
     pop3::{
         reply::{Capabilities, Reply},
@@ -78,10 +79,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
     /// [`FetchError::Credentials`], or the connection's errors.
     pub async fn login(mut self, credential: &Credential) -> Result<Transaction<S>, FetchError> {
         if !credential.is_sound() {
-            return Err(FetchError::Credentials);
+            return Err(FetchError::Login(LoginError::Credentials));
         }
         let before = self.capabilities().await?;
-        let ways = plan(credential, &before.offer())?;
+        let ways = plan(credential, &before.offer()).map_err(LoginError::from)?;
         let used = self.log_in(&ways, credential).await?;
         // Some servers tell the half of it only after the login (RFC 2449 section 5).
         let after = if before.pipelining && before.uidl { before } else { self.wire.capabilities().await? };
@@ -107,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
                 (Err(error), ..) => return Err(error),
             }
         }
-        Err(first.map_or(FetchError::Credentials, |(_, refusal)| refusal))
+        Err(first.map_or(FetchError::Login(LoginError::Credentials), |(_, refusal)| refusal))
     }
 
     async fn authenticate(
@@ -115,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
         mechanism: Mechanism,
         credential: &Credential,
     ) -> Result<(), FetchError> {
-        let mut exchange = Exchange::begin(mechanism, credential)?;
+        let mut exchange = Exchange::begin(mechanism, credential).map_err(LoginError::from)?;
         let name = mechanism.name();
         let room = AUTH_OCTETS_MAX - "AUTH  \r\n".len() - name.len();
         match exchange.initial_line(room) {
@@ -124,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
         }
         loop {
             match self.wire.reply("login").await? {
-                Reply::Ok(_) => return Ok(exchange.complete()?),
+                Reply::Ok(_) => return Ok(exchange.complete().map_err(LoginError::from)?),
                 Reply::Err { code, text } => {
                     return Err(refusal(&code, &text, credential, exchange.failure()));
                 }
@@ -133,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
                     Err(error) => {
                         // Given up in order, so that the server does not wait.
                         self.send_login("*\r\n").await?;
-                        return Err(error.into());
+                        return Err(LoginError::from(error).into());
                     }
                 },
             }
@@ -173,7 +174,7 @@ fn refusal(code: &str, text: &str, credential: &Credential, failure: Option<&str
     };
     match (error, &credential.secret) {
         (FetchError::LoginRefused { text }, Secret::Token(token)) => {
-            TokenRefused::new(Service::Pop3, &text, failure, token).into()
+            LoginError::from(TokenRefused::new(Service::Pop3, &text, failure, token)).into()
         }
         (error, _) => error,
     }

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{ConnectError, FetchError, Item, Limits, Password, Retrieved, sasl::Credential};
+use crate::{ConnectError, FetchError, Item, Limits, LoginError, Password, Retrieved, sasl::Credential};
 
 const HELLO: &str = "+OK ready\r\n";
 const CAPA: (&str, &str) = ("CAPA", "+OK\r\nUIDL\r\nTOP\r\nSASL PLAIN\r\nSTLS\r\nPIPELINING\r\n.\r\n");
@@ -218,7 +218,7 @@ async fn credentials_that_could_carry_a_second_command_are_never_sent() {
             .login(&Credential::of_password(user, Password::new(password.into()), "n".into()))
             .await
             .unwrap_err();
-        assert!(matches!(error, FetchError::Credentials), "{error:?}");
+        assert!(matches!(error, FetchError::Login(LoginError::Credentials)), "{error:?}");
         assert!(task.await.unwrap().is_empty());
     }
 }

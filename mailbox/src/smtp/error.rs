@@ -2,13 +2,7 @@
 
 use std::{error::Error as _, fmt, io};
 
-use crate::{
-    address::needs_smtp_utf8,
-    connect::ConnectError,
-    oauth::{TokenError, TokenRefused},
-    sasl::{NoMechanism, SaslError},
-    server_text::clean,
-};
+use crate::{address::needs_smtp_utf8, connect::ConnectError, login_error::LoginError, server_text::clean};
 
 /// A negative reply of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,21 +66,9 @@ pub enum SendError {
     /// The server offers no AUTH; perhaps only after TLS, or on another port.
     #[error("the mail server offers no login")]
     NoLogin,
-    /// The server does not take this access token.
+    /// The login did not come about otherwise.
     #[error(transparent)]
-    TokenRefused(#[from] TokenRefused),
-    /// There is no access token. The mail server was not asked.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// The server offers no mechanism that may be used. No secret was sent.
-    #[error(transparent)]
-    NoMechanism(#[from] NoMechanism),
-    /// The login was broken off on our side.
-    #[error(transparent)]
-    Sasl(#[from] SaslError),
-    /// User name or password is empty, or holds a line break or NUL. Nothing was sent.
-    #[error("user name or password is empty or holds a line break")]
-    Credentials,
+    Login(#[from] LoginError),
     /// An address is none, or is not ASCII and the server does not take that.
     #[error("{address:?} is not a mail address that this server can take{}", utf8_hint(.address))]
     Address {
@@ -165,12 +147,8 @@ impl SendError {
     /// True when the server was asked to let us in and did not, or must not be asked again soon.
     pub fn is_refused_login(&self) -> bool {
         match self {
-            Self::LoginRefused { .. }
-            | Self::TokenRefused(_)
-            | Self::NoMechanism(_)
-            | Self::Sasl(_)
-            | Self::Credentials => true,
-            Self::Token(error) => !error.is_passing(),
+            Self::LoginRefused { .. } => true,
+            Self::Login(error) => error.is_refusal(),
             _ => false,
         }
     }

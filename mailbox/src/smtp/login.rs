@@ -5,6 +5,7 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use zeroize::Zeroizing;
 
 use crate::{
+    login_error::LoginError,
     oauth::TokenRefused,
     sasl::{Credential, Exchange, Mechanism, Offer, Secret, Service, Used, Way, plan},
     smtp::{SendError, ServerReply, error::reply_of},
@@ -23,7 +24,7 @@ pub(super) async fn log_in(
         return Err(SendError::NoLogin);
     }
     let mut first: Option<(Mechanism, SendError)> = None;
-    for way in plan(credential, offer)? {
+    for way in plan(credential, offer).map_err(LoginError::from)? {
         let Way::Sasl(mechanism) = way else { return Err(SendError::NoLogin) };
         match (authenticate(connection, mechanism, credential).await, first.take()) {
             (Ok(()), refused) => return Ok(Used { way, refused: refused.map(|(mechanism, _)| mechanism) }),
@@ -41,7 +42,7 @@ async fn authenticate(
     mechanism: Mechanism,
     credential: &Credential,
 ) -> Result<(), SendError> {
-    let mut exchange = Exchange::begin(mechanism, credential)?;
+    let mut exchange = Exchange::begin(mechanism, credential).map_err(LoginError::from)?;
     let name = mechanism.name();
     let room = COMMAND_OCTETS_MAX - "AUTH  \r\n".len() - name.len();
     let mut line = match exchange.initial_line(room) {
@@ -59,7 +60,7 @@ async fn authenticate(
             }
         };
         if !reply.has_code(334) {
-            return Ok(exchange.complete()?);
+            return Ok(exchange.complete().map_err(LoginError::from)?);
         }
         let challenge = reply.message().next().unwrap_or_default().to_owned();
         match exchange.answer_line(&challenge) {
@@ -67,7 +68,7 @@ async fn authenticate(
             Err(error) => {
                 // Given up in order; what the server says to that changes nothing.
                 let _ = connection.command("*\r\n").await;
-                return Err(error.into());
+                return Err(LoginError::from(error).into());
             }
         }
     }
@@ -77,7 +78,9 @@ fn refusal(reply: ServerReply, credential: &Credential, failure: Option<&str>) -
     let reply = ServerReply { text: credential.clean(&reply.text), ..reply };
     match &credential.secret {
         _ if !reply.is_permanent() => SendError::Transient(reply),
-        Secret::Token(token) => TokenRefused::new(Service::Smtp, &reply.to_string(), failure, token).into(),
+        Secret::Token(token) => {
+            LoginError::from(TokenRefused::new(Service::Smtp, &reply.to_string(), failure, token)).into()
+        }
         Secret::Password(_) => SendError::LoginRefused { reply },
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     address::{needs_smtp_utf8, wire_form},
     connect,
     limits::Limits,
+    login_error::LoginError,
     sasl::{Credential, Service, Way},
     smtp::{
         Extensions, OutgoingMail, RecipientOutcome, SendError, ServerReply, body, error::reply_of, login,
@@ -59,15 +60,19 @@ impl Submission {
     pub async fn connect(account: &Account, limits: &Limits) -> Result<Self, SendError> {
         let settings = &account.settings;
         let credential = match settings.smtp_login {
-            true => Some(account.credential(Service::Smtp, limits, None).await?),
+            true => Some(account.credential(Service::Smtp, limits, None).await.map_err(LoginError::from)?),
             false => None,
         };
         match Self::connect_with(account, limits, credential.as_ref()).await {
             // It may have been withdrawn before its end.
-            Err(SendError::TokenRefused(refused)) if let Some(stale) = &credential => {
-                match account.another_credential(Service::Smtp, limits, stale, &refused).await? {
+            Err(SendError::Login(LoginError::TokenRefused(refused))) if let Some(stale) = &credential => {
+                match account
+                    .another_credential(Service::Smtp, limits, stale, &refused)
+                    .await
+                    .map_err(LoginError::from)?
+                {
                     Some(another) => Self::connect_with(account, limits, Some(&another)).await,
-                    None => Err(refused.into()),
+                    None => Err(LoginError::from(refused).into()),
                 }
             }
             connected => connected,
@@ -80,7 +85,7 @@ impl Submission {
         credential: Option<&Credential>,
     ) -> Result<Self, SendError> {
         if credential.is_some_and(|credential| !credential.is_sound()) {
-            return Err(SendError::Credentials);
+            return Err(SendError::Login(LoginError::Credentials));
         }
         let settings = &account.settings;
         const DURING: &str = "greeting";

@@ -1,9 +1,9 @@
 //! The mail account, by flags or by questions: the same for `setup` and `enrol`.
 
-use super::login::LoginArguments;
 use super::mail_servers::MailServers;
 use super::questions::Questions;
 use anyhow::{Context as _, bail};
+use mailbox::login_arguments::LoginArguments;
 use mailbox::provider::Provider;
 use mailbox::{AccountSettings, Protocol, Security, Server};
 use monitor_appliance::settings::is_mail_address;

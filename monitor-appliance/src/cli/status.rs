@@ -2,7 +2,6 @@
 
 mod clock;
 mod ledger;
-mod noticing;
 mod traps;
 mod trust;
 mod update;
@@ -12,9 +11,10 @@ use super::Output;
 use super::doctor::is_alive;
 use super::table::{table, time};
 use jiff::Timestamp;
+use mailbox::inbox::Noticing;
 use monitor_appliance::snmp::Usage;
-use monitor_appliance::store::{FaultRow, Moment, OutboxRow, ReturnedRow, Tally};
-use monitor_appliance::{Context, health, inventory};
+use monitor_appliance::store::{FaultRow, Moment, OutboxRow, ReturnedRow, StoreError, Tally};
+use monitor_appliance::{Context, Store, health, inventory};
 
 /// Most reports shown that wait for a receipt.
 const WAITING_SHOWN: u32 = 20;
@@ -32,7 +32,7 @@ pub(super) struct Status {
     trust: trust::Trust,
     last_fetch: Option<Timestamp>,
     last_send: Option<Timestamp>,
-    noticing: Vec<noticing::Noticing>,
+    noticing: Vec<Noticing>,
     ways: ways::Ways,
     devices: Vec<Device>,
     faults: Vec<FaultRow>,
@@ -75,6 +75,15 @@ struct Module {
     running: bool,
 }
 
+/// How each account's mail is noticed.
+fn noticing(context: &Context, store: &Store) -> Result<Vec<Noticing>, StoreError> {
+    let settings = &context.settings;
+    let (every, allowed) =
+        (settings.timers.mail_poll.as_secs(), settings.mail.login_budget(&settings.timers));
+    let accounts = settings.accounts.iter().map(|entry| &entry.account.name);
+    accounts.map(|name| store.noticing(name, every, allowed, context.now())).collect()
+}
+
 pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
     let store = context.open_store()?;
     let device = |entry: &monitor_appliance::settings::DeviceEntry| -> anyhow::Result<Device> {
@@ -112,7 +121,7 @@ pub(super) fn look(context: &Context) -> anyhow::Result<Status> {
         trust: trust::look(context, &store)?,
         last_fetch: store.moment(Moment::LastFetch)?,
         last_send: store.moment(Moment::LastSend)?,
-        noticing: noticing::look(context, &store)?,
+        noticing: noticing(context, &store)?,
         ways: ways::look(&store)?,
         devices: inventory::watched(&store, &context.settings)?
             .iter()
@@ -163,7 +172,9 @@ impl Output for Status {
             self.reports_expired,
             self.junk,
         );
-        text += &noticing::text(&self.noticing);
+        for account in &self.noticing {
+            text += &format!("new mail       {}\n", account.words(true, &time(account.since)));
+        }
         text += &ways::text(&self.ways);
         text += &self.clock.text();
         text += &self.trust.text();

@@ -4,7 +4,9 @@ use super::attempt::{Action, Attempt, Event, Notice, Stage};
 use super::state_file::{StateFile, StateFileError, Stored};
 use crate::context::system_random;
 use jiff::Timestamp;
-use mailbox::{Account, FetchError, FetchSession, Limits, OutgoingMail, RecipientOutcome, SendError};
+use mailbox::{
+    Account, FetchError, FetchSession, Limits, LoginError, OutgoingMail, RecipientOutcome, SendError,
+};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -196,7 +198,7 @@ impl Run<'_> {
                         Event::HandedIn
                     }
                 },
-                Err(error @ (SendError::LoginRefused { .. } | SendError::Credentials)) => {
+                Err(error @ (SendError::LoginRefused { .. } | SendError::Login(LoginError::Credentials))) => {
                     return Err(ExchangeError::Login(Box::new(error)));
                 }
                 Err(error) => {
@@ -217,7 +219,7 @@ impl Run<'_> {
                 self.fetch_trouble = None;
                 went_on
             }
-            Err(error @ (FetchError::LoginRefused { .. } | FetchError::Credentials)) => {
+            Err(error @ (FetchError::LoginRefused { .. } | FetchError::Login(LoginError::Credentials))) => {
                 Err(ExchangeError::Login(Box::new(error)))
             }
             Err(error) => {

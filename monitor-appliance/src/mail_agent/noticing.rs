@@ -3,10 +3,11 @@
 use super::fetching::BATCH_OCTETS_MAX;
 use super::{Agent, complain};
 use crate::context::{Context, system_random};
-use crate::store::{Change, LoginWay, Store, StoreError};
+use crate::store::{Change, Store, StoreError};
 use jiff::Timestamp;
 use mailbox::backoff::Backoff;
 use mailbox::inbox::{Inbox, LoginBudget, NoticeRules, Standing};
+use mailbox::record::Purpose;
 use mailbox::{Account, Limits};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -36,7 +37,7 @@ pub(super) fn inboxes(
     let inbox = |account: &Account| {
         let budget = LoginBudget::new(account.settings.logins_per_hour(settings.mail.login_budget(timers)));
         let mut inbox = Inbox::new(account.clone(), limits.clone(), rules, budget, random_number);
-        let logins = store.logins(&account.settings.name, LoginWay::Fetch, now)?;
+        let logins = store.logins_to_fetch(&account.settings.name, now)?;
         inbox.remember_logins(logins.into_iter().map(|at| now.duration_since(at).unsigned_abs()));
         Ok(inbox)
     };
@@ -52,7 +53,7 @@ pub(super) struct Logins {
 
 impl Logins {
     pub(super) fn note(&self, change: &Change<'_>, now: Timestamp) -> Result<(), StoreError> {
-        change.note_logins(&self.account, LoginWay::Fetch, self.logins, now)?;
+        change.note_logins(&self.account, Purpose::Fetch, self.logins, now)?;
         change.note_standing(&self.account, self.standing, now)
     }
 }

@@ -5,10 +5,11 @@ use super::{Agent, MODULE, account_failed};
 use crate::context::system_random;
 use crate::outbox::{self, Step};
 use crate::settings::Settings;
-use crate::store::{LoginWay, Moment, OutboxRow, StoreError, Work};
+use crate::store::{Moment, OutboxRow, StoreError, Work};
 use jiff::Timestamp;
 use mailbox::accounts::{Choice, Failure};
 use mailbox::address::in_header;
+use mailbox::record::Purpose;
 use mailbox::smtp::ServerReply;
 use mailbox::{Account, OutgoingMail, RecipientOutcome, SendError, Submission};
 use mailfmt::envelope::{Addressee, Extras, Header, seal_with};
@@ -152,7 +153,7 @@ impl Agent {
             Err(error) => return Ok(Err(error)),
         };
         let (name, now) = (account.settings.name.clone(), self.context.now());
-        self.store.change(move |change| change.note_logins(&name, LoginWay::Send, 1, now)).await?;
+        self.store.change(move |change| change.note_logins(&name, Purpose::Send, 1, now)).await?;
         self.send_over(place, submission, account, queue).await
     }
 

@@ -2,7 +2,8 @@
 
 use mailbox::sasl::{Mechanism, SaslError, Way};
 use mailbox::{
-    Account, AccountSettings, FetchError, Login, Password, Protocol, Security, SendError, Server, fetch, smtp,
+    Account, AccountSettings, FetchError, Login, LoginError, Password, Protocol, Security, SendError, Server,
+    fetch, smtp,
 };
 use sandbox::post_office::{PostOffice, Settings};
 use tempfile::NamedTempFile;
@@ -106,9 +107,12 @@ async fn a_server_without_the_mechanism_of_the_settings_gets_no_password() {
         let (account, _ca) = account(&office, protocol, Security::Tls, scram, SECRET);
         let limits = mailbox::Limits::default();
         let error = fetch::check_login(&account, &limits).await.unwrap_err();
-        assert!(matches!(&error, FetchError::NoMechanism(none) if none.offered == "PLAIN LOGIN"), "{error}");
+        assert!(
+            matches!(&error, FetchError::Login(LoginError::NoMechanism(none)) if none.offered == "PLAIN LOGIN"),
+            "{error}"
+        );
         let error = smtp::check_login(&account, &limits).await.unwrap_err();
-        assert!(matches!(error, SendError::NoMechanism(_)), "{error}");
+        assert!(matches!(error, SendError::Login(LoginError::NoMechanism(_))), "{error}");
         assert!(mailbox::advice(&error).is_some_and(|advice| advice.contains("`login`")));
     }
     let stats = office.stats();
@@ -141,6 +145,6 @@ async fn names_and_passwords_that_no_login_can_carry_are_not_sent() {
     let (mut account, _ca) = account(&office, Protocol::Imap, Security::Tls, Login::Password, SECRET);
     account.settings.username = "bob\u{7}@site.example".to_owned();
     let error = fetch::check_login(&account, &mailbox::Limits::default()).await.unwrap_err();
-    assert!(matches!(error, FetchError::Sasl(SaslError::Unprintable)), "{error}");
+    assert!(matches!(error, FetchError::Login(LoginError::Sasl(SaslError::Unprintable))), "{error}");
     assert_eq!(office.stats().failed_logins.imap, 0);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mailbox::oauth::{AccessToken, Cause, Flow, OAuth2Settings, Provider, TokenError, device};
 use mailbox::sasl::{Mechanism, Way};
-use mailbox::{Account, FetchError, Limits, Login, Protocol, Security, SendError, fetch, smtp};
+use mailbox::{Account, FetchError, Limits, Login, LoginError, Protocol, Security, SendError, fetch, smtp};
 use sandbox::post_office::{PostOffice, Settings};
 use sandbox::token_server::{Answer, Client, TokenServer};
 use tempfile::{NamedTempFile, TempDir};
@@ -159,7 +159,7 @@ async fn a_token_that_no_server_takes_is_not_fetched_again_and_again() {
     let limits = Limits::default();
     for _ in 0..3 {
         let error = fetch::check_login(&account, &limits).await.unwrap_err();
-        let FetchError::TokenRefused(refused) = &error else { panic!("{error}") };
+        let FetchError::Login(LoginError::TokenRefused(refused)) = &error else { panic!("{error}") };
         assert_eq!(refused.cause, Cause::AppLacks("IMAP.AccessAsApp"));
         assert!(
             error.to_string().contains("status 401")
@@ -168,7 +168,10 @@ async fn a_token_that_no_server_takes_is_not_fetched_again_and_again() {
         assert!(mailbox::advice(&error).is_some_and(|advice| advice.contains("application permission")));
     }
     let error = smtp::check_login(&account, &limits).await.unwrap_err();
-    assert!(matches!(&error, SendError::TokenRefused(refused) if refused.cause == Cause::Unknown), "{error}");
+    assert!(
+        matches!(&error, SendError::Login(LoginError::TokenRefused(refused)) if refused.cause == Cause::Unknown),
+        "{error}"
+    );
     assert_eq!(ground.given(), 1);
 }
 
@@ -182,7 +185,8 @@ async fn what_a_provider_refuses_is_said_with_what_to_do_and_no_mail_server_is_a
     ground.provider.issuer().script(expired);
     let error = fetch::check_login(&account, &limits).await.unwrap_err();
     assert!(
-        matches!(error, FetchError::Token(TokenError::Refused(_))) && error.is_refused_login(),
+        matches!(error, FetchError::Login(LoginError::Token(TokenError::Refused(_))))
+            && error.is_refused_login(),
         "{error}"
     );
     assert!(mailbox::advice(&error).is_some_and(|advice| advice.contains("expired")));

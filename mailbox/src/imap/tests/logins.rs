@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    login_error::LoginError,
     oauth::{AccessToken, Cause},
     sasl::{Exchange, Mechanism, SaslError, Secret, Way},
 };
@@ -88,17 +89,17 @@ async fn a_server_that_lets_in_without_its_proof_or_asks_nonsense_is_left() {
     let first = "biwsbj11c2VyLHI9bm9uY2U=";
     let early = [hello, (begin, "+ \r\n"), (first, "TAG OK in\r\n")];
     let error = opened(&early, &secret()).await.unwrap_err();
-    assert!(matches!(error, FetchError::Sasl(SaslError::NotProven)), "{error:?}");
+    assert!(matches!(error, FetchError::Login(LoginError::Sasl(SaslError::NotProven))), "{error:?}");
     let nonsense = [hello, (begin, "+ \r\n"), (first, "+ bm9uc2Vuc2U=\r\n"), ("", "TAG NO given up\r\n")];
     let error = opened(&nonsense, &secret()).await.unwrap_err();
-    assert!(matches!(error, FetchError::Sasl(SaslError::Challenge { .. })), "{error:?}");
+    assert!(matches!(error, FetchError::Login(LoginError::Sasl(SaslError::Challenge { .. }))), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_wants_no_readable_login_gets_none() {
     let hello = ("", "* OK [CAPABILITY IMAP4rev1 LOGINDISABLED STARTTLS] hello\r\n");
     let error = opened(&[hello], &secret()).await.unwrap_err();
-    assert!(matches!(error, FetchError::NoMechanism(_)), "{error:?}");
+    assert!(matches!(error, FetchError::Login(LoginError::NoMechanism(_))), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +116,7 @@ async fn a_token_without_right_to_the_mailbox_is_told_so() {
     ];
     let error = opened(&script, &token).await.unwrap_err();
     assert!(
-        matches!(&error, FetchError::TokenRefused(refused) if refused.cause == Cause::NoMailbox),
+        matches!(&error, FetchError::Login(LoginError::TokenRefused(refused)) if refused.cause == Cause::NoMailbox),
         "{error:?}"
     );
 }

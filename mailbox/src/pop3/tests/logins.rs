@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    login_error::LoginError,
     oauth::AccessToken,
     sasl::{Exchange, Mechanism, SaslError, Secret, Used, Way},
 };
@@ -39,14 +40,18 @@ async fn a_challenge_without_sense_is_given_up_and_brings_no_readable_login() {
     let first = ("AUTH SCRAM-SHA-256 biwsbj11c2VyLHI9bm9uY2U=", "+ bm9uc2Vuc2U=\r\n");
     let error =
         outcome("PLAIN SCRAM-SHA-256", &[first, ("*", "-ERR given up\r\n")], &secret()).await.unwrap_err();
-    assert!(matches!(error, FetchError::Sasl(SaslError::Challenge { .. })), "{error:?}");
+    assert!(matches!(error, FetchError::Login(LoginError::Sasl(SaslError::Challenge { .. }))), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_lets_in_without_its_proof_is_left() {
     let first = ("AUTH SCRAM-SHA-256 biwsbj11c2VyLHI9bm9uY2U=", "+OK welcome\r\n");
     let error = outcome("SCRAM-SHA-256", &[first], &secret()).await.unwrap_err();
-    assert!(matches!(error, FetchError::Sasl(SaslError::NotProven)) && error.is_refused_login(), "{error:?}");
+    assert!(
+        matches!(error, FetchError::Login(LoginError::Sasl(SaslError::NotProven)))
+            && error.is_refused_login(),
+        "{error:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +66,7 @@ async fn what_a_server_tells_of_a_token_in_json_comes_with_its_refusal() {
         ("", "-ERR Authentication failure: unknown user name or bad password.\r\n"),
     ];
     let error = outcome("PLAIN XOAUTH2", &script, &token).await.unwrap_err();
-    let FetchError::TokenRefused(refused) = &error else { panic!("{error:?}") };
+    let FetchError::Login(LoginError::TokenRefused(refused)) = &error else { panic!("{error:?}") };
     assert!(refused.text.contains("bad password. (status 400)"), "{error}");
 }
 
@@ -74,5 +79,5 @@ async fn a_server_that_tells_of_no_mechanism_gets_user_and_pass() {
     assert_eq!(connection.login(&secret()).await.unwrap().used().way, Way::Command);
     let scram = Credential { only: Some(Mechanism::ScramSha256), ..secret() };
     let error = outcome("PLAIN", &[], &scram).await.unwrap_err();
-    assert!(matches!(error, FetchError::NoMechanism(_)), "{error:?}");
+    assert!(matches!(error, FetchError::Login(LoginError::NoMechanism(_))), "{error:?}");
 }

@@ -2,7 +2,7 @@
 
 use super::super::account::AccountArguments;
 use super::super::doctor::{Findings, examine_account};
-use super::super::login::needs_no_secret;
+use super::super::login::{needs_no_secret, prepare};
 use super::super::mail_servers::{MailServers, look_for};
 use super::super::questions::Questions;
 use super::super::{Code, Output as _};
@@ -60,7 +60,7 @@ pub(super) async fn account(
             None => bail!("--password-file is missing"),
         }
         let account = opened(layout, settings.clone())?;
-        if let Err(error) = arguments.login.prepare(&account, &mailbox::Limits::default()).await {
+        if let Err(error) = prepare(&arguments.login, &account, &mailbox::Limits::default()).await {
             eprintln!("{error:#}");
         }
         let mut findings = Findings::default();
