@@ -60,6 +60,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/lost.sql"),
     include_str!("db/spent.sql"),
     include_str!("db/branch.sql"),
+    include_str!("db/target_columns.sql"),
 ];
 
 /// What can go wrong with the fleet database.

@@ -21,6 +21,7 @@ use crate::db::rollouts::{Counts, Known};
 use crate::rollout::{Rollout, RolloutId, Targets, Verdict};
 use crate::words::plain;
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use mailfmt::package::PackageId;
 use mailfmt::{AgentId, SoftwareVersion};
 use serde::Serialize;
@@ -112,8 +113,12 @@ impl Comparison {
     pub fn of(rollout: &Rollout, targets: &Targets, known: &[Known], made: Timestamp) -> Self {
         let mut counts = Counts::default();
         let mut rows = Vec::with_capacity(known.len());
+        // Both are in the order of the ids, so the next target is nearly always the one that is looked for.
+        let mut ahead = targets.iter().peekable();
         for known in known {
-            let Some(target) = targets.get(&known.agent) else { continue };
+            while ahead.next_if(|(agent, _)| **agent < known.agent).is_some() {}
+            let next = ahead.next_if(|(agent, _)| **agent == known.agent).map(|(_, target)| target);
+            let Some(target) = next.or_else(|| targets.get(&known.agent)) else { continue };
             let (mark, count) = match target.verdict() {
                 Some(Verdict::Updated) => (Mark::Updated, &mut counts.updated),
                 Some(Verdict::Failed { .. }) => (Mark::Failed, &mut counts.failed),
@@ -170,5 +175,7 @@ impl Comparison {
 /// A time as people read it in tables: UTC, to the minute.
 #[must_use]
 pub fn minute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M").to_string()
+    // Tables have many: put together by hand, since a format that has to be read each time takes longer than the rest.
+    let at = Offset::UTC.to_datetime(at);
+    format!("{:04}-{:02}-{:02} {:02}:{:02}", at.year(), at.month(), at.day(), at.hour(), at.minute())
 }

@@ -117,6 +117,10 @@ fn plural(count: usize, word: &str) -> String {
 /// One line without control characters, so that a device's text cannot steer a terminal or break a table.
 #[must_use]
 pub fn plain(text: &str) -> String {
+    // Nearly every text is plain already.
+    if text.len() <= LONGEST && text.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
+        return text.trim().to_owned();
+    }
     let line: String = text
         .chars()
         .map(|character| if character.is_control() || is_direction_mark(character) { ' ' } else { character })

@@ -85,10 +85,11 @@ where
 
 /// A JSON column.
 pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
-    })
+    let fails = |error: Box<dyn std::error::Error + Send + Sync>| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error)
+    };
+    let text = row.get_ref(column)?.as_str().map_err(|error| fails(Box::new(error)))?;
+    serde_json::from_str(text).map_err(|error| fails(Box::new(error)))
 }
 
 /// The same from a column that may be absent.

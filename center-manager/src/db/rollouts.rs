@@ -1,16 +1,17 @@
 //! Rollout rows: rollouts, their targets, their mails and what happened to each target.
 
+mod target;
+
 use super::columns::{At, Id, json, maybe_json, maybe_parsed, maybe_time, parsed, time};
 use super::{Db, DbError};
-use crate::rollout::{
-    Course, Draft, Joining, PostKind, Rollout, RolloutId, Stand, Target, Targets, Timing, Verdict,
-};
+use crate::rollout::{Course, Draft, Joining, PostKind, Rollout, RolloutId, Stand, Target, Targets, Timing};
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::package::PackageId;
 use mailfmt::{AgentId, MessageId, SoftwareVersion};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use serde::Serialize;
 use std::collections::BTreeSet;
+use target::target_columns;
 
 /// How many rollouts of one appliance, newest first, still listen to its reports. Commands live for days, so an answer
 /// that is older than this many rollouts is nobody's.
@@ -239,12 +240,9 @@ pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) ->
         draft.joining.as_ref().map(|joining| joining.per_day),
     ])?;
     let id = RolloutId(tx.last_insert_rowid());
-    let mut statement = tx
-        .prepare_cached("INSERT INTO rollout_target (rollout, agent, mark, state) VALUES (?1, ?2, ?3, ?4)")?;
     let draw = [id.0.to_be_bytes(), started.as_millisecond().to_be_bytes()].concat();
     for (agent, wave) in &draft.course.waves_of(&draft.agents, &draw) {
-        let target = Target::new(agent.clone(), *wave);
-        statement.execute(params![id.0, agent.as_str(), mark(&target), text(&target)?])?;
+        target::insert(tx, id, &Target::new(agent.clone(), *wave))?;
     }
     Ok(id)
 }
@@ -297,8 +295,12 @@ pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, Db
 
 /// Reads the targets of a rollout.
 pub(crate) fn targets(connection: &Connection, id: RolloutId) -> Result<Targets, DbError> {
-    let mut statement = connection.prepare_cached("SELECT state FROM rollout_target WHERE rollout = ?1")?;
-    let rows = statement.query_map([id.0], |row| json::<Target>(row, 0))?;
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        target_columns!(),
+        " FROM rollout_target WHERE rollout = ?1 ORDER BY agent"
+    ))?;
+    let rows = statement.query_map([id.0], |row| target::read(row, 0))?;
     rows.map(|target| target.map(|target| (target.agent.clone(), target)).map_err(DbError::from)).collect()
 }
 
@@ -307,11 +309,12 @@ pub(crate) fn targets_of(
     connection: &Connection,
     agent: &AgentId,
 ) -> Result<Vec<(RolloutId, Target)>, DbError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT rollout, state FROM rollout_target WHERE agent = ?1 ORDER BY rollout DESC LIMIT ?2",
-    )?;
-    let rows = statement
-        .query_map(params![agent.as_str(), LISTENING], |row| Ok((RolloutId(row.get(0)?), json(row, 1)?)))?;
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT rollout, ",
+        target_columns!(),
+        " FROM rollout_target WHERE agent = ?1 ORDER BY rollout DESC LIMIT ?2"
+    ))?;
+    let rows = statement.query_map(params![agent.as_str(), LISTENING], numbered)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -321,14 +324,14 @@ pub(crate) fn target_of_package(
     agent: &AgentId,
     package: &PackageId,
 ) -> Result<Option<(RolloutId, Target)>, DbError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT rollout, state FROM rollout_target JOIN rollout ON id = rollout
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT rollout, ",
+        target_columns!(),
+        " FROM rollout_target JOIN rollout ON id = rollout
          WHERE agent = ?1 AND (package = ?2 OR json_extract(whole_order, '$.package') = ?2)
-         ORDER BY rollout DESC LIMIT 1",
-    )?;
-    let found = statement.query_row(params![agent.as_str(), package.to_string()], |row| {
-        Ok((RolloutId(row.get(0)?), json(row, 1)?))
-    });
+         ORDER BY rollout DESC LIMIT 1"
+    ))?;
+    let found = statement.query_row(params![agent.as_str(), package.to_string()], numbered);
     Ok(found.optional()?)
 }
 
@@ -356,22 +359,18 @@ pub(crate) fn target_of_mail(
     message: MessageId,
     agent: &AgentId,
 ) -> Result<Option<(RolloutId, Target)>, DbError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT rollout, state FROM rollout_mail JOIN rollout_target USING (rollout)
-         WHERE message = ?1 AND agent = ?2",
-    )?;
-    let found = statement.query_row(params![Id::of(&message), agent.as_str()], |row| {
-        Ok((RolloutId(row.get(0)?), json(row, 1)?))
-    });
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT rollout, ",
+        target_columns!(),
+        " FROM rollout_mail JOIN rollout_target USING (rollout) WHERE message = ?1 AND agent = ?2"
+    ))?;
+    let found = statement.query_row(params![Id::of(&message), agent.as_str()], numbered);
     Ok(found.optional()?)
 }
 
 /// Writes a target that was added to a rollout.
 pub(crate) fn insert_target(connection: &Connection, id: RolloutId, target: &Target) -> Result<(), DbError> {
-    connection
-        .prepare_cached("INSERT INTO rollout_target (rollout, agent, mark, state) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![id.0, target.agent.as_str(), mark(target), text(target)?])?;
-    Ok(())
+    target::insert(connection, id, target)
 }
 
 /// Forgets a target that was taken out; its history stays.
@@ -392,10 +391,7 @@ pub(crate) fn joined_since(connection: &Connection, id: RolloutId, since: Timest
 
 /// Writes a target's state.
 pub(crate) fn save_target(connection: &Connection, id: RolloutId, target: &Target) -> Result<(), DbError> {
-    connection
-        .prepare_cached("UPDATE rollout_target SET mark = ?3, state = ?4 WHERE rollout = ?1 AND agent = ?2")?
-        .execute(params![id.0, target.agent.as_str(), mark(target), text(target)?])?;
-    Ok(())
+    target::update(connection, id, target)
 }
 
 /// Writes how far a rollout came on its course.
@@ -475,12 +471,9 @@ pub(crate) fn record(
     Ok(())
 }
 
-fn mark(target: &Target) -> &'static str {
-    match target.verdict() {
-        None => "pending",
-        Some(Verdict::Updated) => "updated",
-        Some(Verdict::Failed { .. }) => "failed",
-    }
+/// A row whose first column is the rollout and whose others are the target's.
+fn numbered(row: &Row<'_>) -> rusqlite::Result<(RolloutId, Target)> {
+    Ok((RolloutId(row.get(0)?), target::read(row, 1)?))
 }
 
 fn text<T: Serialize>(value: &T) -> Result<String, rusqlite::Error> {
@@ -498,7 +491,7 @@ fn counts(row: &Row<'_>, first: usize) -> rusqlite::Result<Counts> {
 
 fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
     Ok(Known {
-        agent: parsed(row, 0)?,
+        agent: target::read_agent(row, 0)?,
         address: row.get(1)?,
         customer: row.get(2)?,
         software: maybe_parsed(row, 3)?,
