@@ -11,6 +11,8 @@ mod columns;
 pub mod devices;
 pub mod enrolment;
 mod epochs;
+pub mod events;
+pub mod evidence;
 pub mod filed;
 pub mod inventory;
 pub mod journal;
@@ -61,6 +63,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/spent.sql"),
     include_str!("db/branch.sql"),
     include_str!("db/target_columns.sql"),
+    include_str!("db/showing.sql"),
 ];
 
 /// What can go wrong with the fleet database.

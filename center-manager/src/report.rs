@@ -9,13 +9,21 @@
 mod cause;
 mod csv;
 mod html;
+mod ladders;
+mod live;
+mod progress;
 mod table;
 mod versions;
+mod waves;
 
 pub use csv::csv;
 pub use html::html;
+pub use ladders::{MailRungs, Rungs, UpdateRungs};
+pub use live::{Errors, Live, MailUse, NextWave, Recent, Watched, frame, in_one_line, lines};
+pub use progress::{Point, Turn, progress};
 pub use table::table;
 pub use versions::modules_table;
+pub use waves::{WaveRow, waves};
 
 use crate::db::rollouts::{Counts, Known};
 use crate::rollout::{Rollout, RolloutId, Targets, Verdict};
@@ -25,6 +33,7 @@ use jiff::tz::Offset;
 use mailfmt::package::PackageId;
 use mailfmt::{AgentId, SoftwareVersion};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// The report on one rollout at one time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,6 +79,14 @@ pub struct Row {
     pub transport: String,
     /// What the installer said, as one word.
     pub installer: &'static str,
+    /// In which wave it is, from 1.
+    pub wave: u32,
+    /// What kind of failure it is, in a word or two; `None` where it did not fail.
+    pub failure: Option<&'static str>,
+    /// The mail ladder in words.
+    pub mail: Cow<'static, str>,
+    /// The update ladder in words.
+    pub update: Cow<'static, str>,
 }
 
 /// What a row is marked with.
@@ -133,10 +150,14 @@ impl Comparison {
                 version: known.software.clone(),
                 checked: known.checked,
                 remarks: plain(&known.customer),
-                reason: cause::explain(rollout, target, known),
+                reason: cause::explain(rollout, target, Some(known), made),
                 attempt: target.attempt,
-                transport: cause::transport_word(target),
-                installer: cause::installer_word(target),
+                transport: ladders::transport_word(target),
+                installer: ladders::installer_word(target),
+                wave: target.wave.saturating_add(1),
+                failure: ladders::failure_word(target),
+                mail: ladders::mail_words(target),
+                update: ladders::update_words(target),
             });
         }
         Self {

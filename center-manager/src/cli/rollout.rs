@@ -29,6 +29,12 @@ pub enum RolloutCommand {
     /// Say how far a rollout came; with --agent, everything that happened to one appliance.
     Status(StatusArgs),
     /// Follow a rollout to its end. Exit code 0 when all were updated, 3 when some were, 1 when none was.
+    ///
+    /// On a terminal it draws waves, ladders, errors and the last events anew every second; into a pipe it writes a line
+    /// whenever something changed. Ctrl-C ends the watching only; the rollout goes on.
+    ///
+    /// Example: center-manager rollout watch 7 --once
+    #[command(verbatim_doc_comment)]
     Watch(WatchArgs),
     /// The version comparison report.
     Report(ReportArgs),
@@ -70,6 +76,12 @@ pub struct StatusArgs {
 pub struct WatchArgs {
     /// Its number; the newest if not given.
     pub rollout: Option<RolloutId>,
+    /// Show how it stands now and end; exit code 0 while it runs.
+    #[arg(long)]
+    pub once: bool,
+    /// Output; JSON is one object per line, whenever something changed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// Which report, and where to.
@@ -134,7 +146,7 @@ pub(super) fn run(command: &RolloutCommand, context: &Context, out: &mut dyn Wri
     match command {
         RolloutCommand::Start(args) => choose::start(args, context, &mut db, out),
         RolloutCommand::Status(args) => status(args, &db, out),
-        RolloutCommand::Watch(args) => watch::watch(&db, number(&db, args.rollout)?, out),
+        RolloutCommand::Watch(args) => watch::watch(args, context, &db, out),
         RolloutCommand::Report(args) => write_report(args, &db, out),
         RolloutCommand::Retry(args) => retry(args, &mut db, out),
         RolloutCommand::Pause(args) => course::conduct(Word::Pause, args, &mut db, out),
@@ -206,8 +218,7 @@ fn status(args: &StatusArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exi
     )?;
     writeln!(out, "{}", report.summary())?;
     if rollout.course.waves.len() > 1 {
-        let waves = course::waves(&rollout, &db.rollout_targets(id)?);
-        print::table(out, &course::WaveLine::NAMES, waves.iter().map(course::WaveLine::cells))?;
+        course::write_waves(&report::waves(&rollout, &db.rollout_targets(id)?, now()), out)?;
     }
     if !report.rows.is_empty() {
         writeln!(out)?;

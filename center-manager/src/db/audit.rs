@@ -52,6 +52,18 @@ impl Db {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// What was done to one subject, such as `rollout 7`, oldest first.
+    ///
+    /// # Errors
+    /// [`DbError::Sql`].
+    pub fn deeds_about(&self, subject: &str) -> Result<Vec<Deed>, DbError> {
+        let mut statement = self.read().prepare_cached(
+            "SELECT id, at, who, what, subject, detail, hash FROM audit WHERE subject = ?1 ORDER BY id",
+        )?;
+        let rows = statement.query_map([subject], deed)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Computes the chain anew.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What was handed in lately; see [`crate::budget`].
 
-use super::columns::{At, time};
+use super::columns::{At, time, uncount};
 use super::{Db, DbError};
 use crate::budget::Spent;
 use jiff::Timestamp;
@@ -21,6 +21,18 @@ impl Db {
         let rows =
             statement.query_map(params![account, At(since)], |row| Ok((time(row, 0)?, row.get(1)?)))?;
         Ok(Spent::of(rows.collect::<Result<_, _>>()?))
+    }
+
+    /// How many mails an account handed in since `since`, and how many recipients they had together.
+    ///
+    /// # Errors
+    /// [`DbError::Sql`].
+    pub fn spent_since(&self, account: &str, since: Timestamp) -> Result<(u64, u64), DbError> {
+        let mut statement = self.read().prepare_cached(
+            "SELECT count(*), ifnull(sum(recipients), 0) FROM spent WHERE account = ?1 AND at >= ?2",
+        )?;
+        Ok(statement
+            .query_row(params![account, At(since)], |row| Ok((uncount(row.get(0)?), uncount(row.get(1)?))))?)
     }
 
     /// Counts mails that are about to be handed in, and forgets those from before `since`; durable when it returns. Answers

@@ -3,23 +3,29 @@
 use super::{Reason, minute};
 use crate::db::rollouts::Known;
 use crate::rollout::{
-    Ask, Failure, Order, Progress, Rollout, Target, TargetState, Transport, Verdict, after,
+    Ask, Failure, Mode, Order, Progress, Rollout, Target, TargetState, Transport, Verdict, after,
 };
 use crate::words::plain;
 use jiff::{SignedDuration, Timestamp};
 
-/// Why this target has no success, or none yet.
-pub(super) fn explain(rollout: &Rollout, target: &Target, known: &Known) -> Option<Reason> {
-    let id = rollout.id;
-    let agent = &target.agent;
-    let watch = || format!("center-manager rollout watch {id}");
+/// Why this target has no success, or none yet. `known` tells what it said after its verdict.
+pub(super) fn explain(
+    rollout: &Rollout,
+    target: &Target,
+    known: Option<&Known>,
+    now: Timestamp,
+) -> Option<Reason> {
+    let (id, agent) = (rollout.id, &target.agent);
     let (cause, next) = match &target.state {
-        TargetState::Planned => {
-            ("The daemon has not taken it up yet.".to_owned(), "center-manager serve".to_owned())
+        TargetState::Planned => planned(rollout, target),
+        TargetState::Ordered { order } => {
+            (ordered(rollout, order), on_its_way(rollout, target, order, &order.transport))
         }
-        TargetState::Ordered { order } => (ordered(rollout, order), watch()),
-        TargetState::Asked { order, ask } => (asked(rollout, order, ask), watch()),
+        TargetState::Asked { order, ask } => {
+            (asked(rollout, order, ask), on_its_way(rollout, target, order, &ask.transport))
+        }
         TargetState::Decided { verdict: Verdict::Updated, at, .. } => {
+            let known = known?;
             let later = known.software.as_ref().filter(|version| **version != rollout.release.version)?;
             known.checked.filter(|checked| checked > at)?;
             (
@@ -28,15 +34,20 @@ pub(super) fn explain(rollout: &Rollout, target: &Target, known: &Known) -> Opti
             )
         }
         TargetState::Decided { order, ask, verdict: Verdict::Failed { failure }, .. } => {
-            let cause = failed(rollout, order.as_ref(), ask.as_ref(), failure);
+            let mut cause = failed(rollout, order.as_ref(), ask.as_ref(), failure);
+            let history = || format!("center-manager rollout status {id} --agent {agent}");
             let next = match failure {
+                // Nothing can be done to one that is gone, but what happened can be read.
+                _ if target.removed => history(),
+                Failure::Silent | Failure::OtherVersion { .. } if now >= rollout.package_expires => {
+                    cause.push_str(&format!(" The package expired at {}.", minute(rollout.package_expires)));
+                    "center-manager package list".to_owned()
+                }
                 Failure::Silent | Failure::OtherVersion { .. } => {
                     format!("center-manager rollout retry {id} --agents {agent}")
                 }
                 Failure::MixedModules { .. } => format!("center-manager versions show --agent {agent}"),
-                Failure::Refused { .. } | Failure::Undone { .. } => {
-                    format!("center-manager rollout status {id} --agent {agent}")
-                }
+                Failure::Refused { .. } | Failure::Undone { .. } => history(),
                 Failure::Suspended => format!("center-manager appliance readmit {agent}"),
                 Failure::Undeliverable { .. } => format!("center-manager appliance show {agent}"),
             };
@@ -46,37 +57,56 @@ pub(super) fn explain(rollout: &Rollout, target: &Target, known: &Known) -> Opti
     Some(Reason { cause: plain(&cause), next })
 }
 
-/// Where our last mail to the target stands.
-pub(super) fn transport_word(target: &Target) -> String {
-    let (order, ask) = target.mails();
-    if let Some(parts) = order.filter(|_| ask.is_none()).and_then(|order| order.parts)
-        && parts.sent < parts.of
-    {
-        return format!("parts {} of {}", parts.sent, parts.of);
+/// Nothing was sent in this attempt.
+fn planned(rollout: &Rollout, target: &Target) -> (String, String) {
+    let (id, stand) = (rollout.id, &rollout.stand);
+    let resume = || format!("center-manager rollout resume {id}");
+    if target.attempt > 1 {
+        return (
+            "It begins again; the daemon has not taken it up yet.".to_owned(),
+            "center-manager serve".to_owned(),
+        );
     }
-    let word = match ask.map(|ask| &ask.transport).or(order.map(|order| &order.transport)) {
-        None => "planned",
-        Some(Transport::Queued { .. }) => "queued",
-        Some(Transport::Accepted { .. }) => "accepted",
-        Some(Transport::Delayed { .. }) => "delayed",
-        Some(Transport::Bounced { .. }) => "bounced",
-        Some(Transport::Heard { .. }) => "answered",
-    };
-    word.to_owned()
+    match &stand.mode {
+        Mode::Stopped { at, .. } => {
+            (format!("The rollout was stopped at {}, before its turn.", minute(*at)), resume())
+        }
+        Mode::Paused { at, .. } => {
+            (format!("The rollout was paused at {}, before its turn.", minute(*at)), resume())
+        }
+        Mode::Running if target.wave >= stand.released => {
+            let (wave, of) = (target.wave.saturating_add(1), rollout.course.waves.len());
+            (
+                format!("Its wave, {wave} of {of}, is not out yet."),
+                format!("center-manager rollout watch {id}"),
+            )
+        }
+        Mode::Running => {
+            ("The daemon has not taken it up yet.".to_owned(), "center-manager serve".to_owned())
+        }
+    }
 }
 
-/// What the installer said.
-pub(super) fn installer_word(target: &Target) -> &'static str {
-    match target.mails().0.map(|order| &order.progress) {
-        None | Some(Progress::Ordered) => "",
-        Some(Progress::Waiting { .. }) => "waiting",
-        Some(Progress::InstalledSaid { .. }) => "installed",
-        Some(Progress::Refused { .. }) => "refused",
-        Some(Progress::Undone { .. }) => "undone",
+/// The command for a target without a verdict, by what became of its newest mail.
+fn on_its_way(rollout: &Rollout, target: &Target, order: &Order, transport: &Transport) -> String {
+    let (id, agent) = (rollout.id, &target.agent);
+    match transport {
+        Transport::Bounced { .. } => format!("center-manager appliance show {agent}"),
+        Transport::Delayed { .. } => format!("center-manager returned list --agent {agent}"),
+        Transport::Queued { .. } => "center-manager outbox".to_owned(),
+        Transport::Accepted { .. } | Transport::Heard { .. }
+            if order.recalled.is_some() && !rollout.stand.sends() =>
+        {
+            format!("center-manager rollout resume {id}")
+        }
+        Transport::Accepted { .. } | Transport::Heard { .. } => format!("center-manager rollout watch {id}"),
     }
 }
 
 fn ordered(rollout: &Rollout, order: &Order) -> String {
+    if let (Some(at), Progress::Ordered | Progress::Waiting { .. }) = (order.recalled, &order.progress) {
+        return format!("Its order was called back at {}; what it runs is asked for.", minute(at));
+    }
     let asking = |at: &Timestamp| minute(after(order.handed_in().unwrap_or(*at), rollout.timing.settle));
     if let (Some(since), Some(parts)) = (order.parts_wait_since(), order.parts)
         && !matches!(order.transport, Transport::Bounced { .. })

@@ -19,6 +19,9 @@ pub fn csv(report: &Comparison) -> String {
         "installer",
         "reason",
         "next command",
+        "wave",
+        "mail",
+        "update",
     ];
     let update_to = report.update_to.as_str();
     lines(&head, report.rows.iter().map(|row| cells(row, update_to)))
@@ -41,6 +44,9 @@ fn cells(row: &Row, update_to: &str) -> Vec<String> {
         row.installer.to_owned(),
         cause,
         next,
+        row.wave.to_string(),
+        text(&row.mail),
+        text(&row.update),
     ]
 }
 

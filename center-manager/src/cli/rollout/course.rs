@@ -1,13 +1,13 @@
 //! The waves of a rollout: choosing them at the start, and what a person does while it runs.
 
 use super::number;
+use crate::cli::print::{self, Format};
 use crate::cli::{Exit, WrongUse, operator};
 use crate::db::Db;
-use crate::report::minute;
-use crate::rollout::{self, Course, Mode, NAMED, Rollout, RolloutId, Targets, tallies};
+use crate::report::{WaveRow, minute};
+use crate::rollout::{self, Course, Mode, NAMED, Rollout, RolloutId};
 use crate::system::now;
 use clap::Args;
-use serde::Serialize;
 use std::io::Write;
 
 /// In which waves.
@@ -130,47 +130,16 @@ pub(super) fn conduct(
     Ok(Exit::Done)
 }
 
-/// One wave in `rollout status`.
-#[derive(Debug, Serialize)]
-pub(super) struct WaveLine {
-    /// From 1.
-    wave: usize,
-    /// How many targets, of those that our mail can reach.
-    appliances: u32,
-    updated: u32,
-    errors: u32,
-    open: u32,
-    /// `out` or `waits`.
-    state: &'static str,
-}
-
-/// How the waves of a rollout stand.
-pub(super) fn waves(rollout: &Rollout, targets: &Targets) -> Vec<WaveLine> {
-    let line = |(nth, tally): (usize, &rollout::Tally)| WaveLine {
-        wave: nth + 1,
-        appliances: tally.updated + tally.errors + tally.open,
-        updated: tally.updated,
-        errors: tally.errors,
-        open: tally.open,
-        state: if nth < rollout.stand.released as usize { "out" } else { "waits" },
-    };
-    tallies(rollout, targets, now()).iter().enumerate().map(line).collect()
-}
-
-impl WaveLine {
-    pub(super) const NAMES: [&'static str; 6] = ["wave", "appliances", "updated", "errors", "open", "state"];
-
-    pub(super) fn cells(&self) -> Vec<String> {
-        let Self { wave, appliances, updated, errors, open, state } = self;
-        vec![
-            wave.to_string(),
-            appliances.to_string(),
-            updated.to_string(),
-            errors.to_string(),
-            open.to_string(),
-            (*state).to_owned(),
-        ]
-    }
+/// The waves in `rollout status`.
+pub(super) fn write_waves(waves: &[WaveRow], out: &mut dyn Write) -> anyhow::Result<()> {
+    let names = ["wave", "appliances", "updated", "under way", "failed", "silent", "not yet", "state"];
+    let rows = waves.iter().map(|wave| {
+        let mut cells: Vec<_> = [wave.wave, wave.appliances].iter().map(ToString::to_string).collect();
+        cells.extend(wave.parts().iter().map(ToString::to_string));
+        cells.push(wave.state().to_owned());
+        cells
+    });
+    print::table(out, &names, rows)
 }
 
 /// Whether it runs, and if not, why and what to type.
@@ -194,8 +163,7 @@ pub(super) fn standing(rollout: &Rollout) -> String {
 }
 
 /// `rollout courses`.
-pub(super) fn list(format: crate::cli::print::Format, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    use crate::cli::print::{self, Format};
+pub(super) fn list(format: Format, out: &mut dyn Write) -> anyhow::Result<Exit> {
     match format {
         Format::Json => {
             let courses: Vec<_> = NAMED.iter().filter_map(|(name, _)| Course::named(name)).collect();
