@@ -1,79 +1,42 @@
 //! `center-manager rollout` and `versions` as a person types them, without any mail server.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where its world does not hold")]
-
+use crate::program::Program;
 use center_manager::db::Db;
 use center_manager::rollout;
 use center_manager::system::{SystemRandom, now};
 use jiff::SignedDuration;
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
-use tempfile::TempDir;
+use std::ops::Deref;
 
 struct Center {
-    folder: TempDir,
+    program: Program,
     package: String,
+}
+
+impl Deref for Center {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.program
+    }
 }
 
 impl Center {
     /// A home with three appliances and one signed package.
     fn new() -> Self {
-        let mut center = Self { folder: tempfile::tempdir().unwrap(), package: String::new() };
-        let path = |name: &str| center.folder.path().join(name).to_str().unwrap().to_owned();
-        fs::write(path("password"), "secret\n").unwrap();
-        fs::write(path("device-watch"), "device-watch 1.0.02").unwrap();
+        let program = Program::with_home(&[]);
+        fs::write(program.path("device-watch"), "device-watch 1.0.02").unwrap();
         let list = "target = \"1.0.02-0\"\n[[module]]\nname = \"device-watch\"\nversion = \"1.0.02\"\n\
                     date = \"2002-11-01\"\nkind = \"resident\"\nfile = \"device-watch\"\n";
-        fs::write(path("modules.toml"), list).unwrap();
-        let (password, modules) = (path("password"), path("modules.toml"));
-        center.text(&[
-            "init",
-            "--address",
-            "center@center.example",
-            "--smtp",
-            "127.0.0.1:1",
-            "--imap",
-            "127.0.0.1:1",
-            "--password-file",
-            &password,
-        ]);
+        fs::write(program.path("modules.toml"), list).unwrap();
         for customer in ["aaa Trading", "bbb Printing", "ccc Insurance"] {
             let address = format!("agent@{}.example", &customer[..3]);
-            center.text(&["appliance", "add", "--address", &address, "--customer", customer]);
+            program.text(&["appliance", "add", "--address", &address, "--customer", customer]);
         }
-        let built = center.text(&["package", "build", "--modules", &modules, "--sign", "--format", "json"]);
-        let built: Value = serde_json::from_str(&built).unwrap();
-        center.package = built["id"].as_str().unwrap().to_owned();
-        center
-    }
-
-    fn home(&self) -> PathBuf {
-        self.folder.path().join("home")
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_center-manager"))
-            .arg("--home")
-            .arg(self.home())
-            .args(args)
-            .stdin(std::process::Stdio::null())
-            .output()
-            .unwrap()
-    }
-
-    fn text(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs what must end with this exit code; answers what it printed and what it complained of.
-    fn ends(&self, code: i32, args: &[&str]) -> (String, String) {
-        let output = self.run(args);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+        let built = program.json(&["package", "build", "--modules", "modules.toml", "--sign"]);
+        let package = built["id"].as_str().unwrap().to_owned();
+        Self { program, package }
     }
 
     fn start(&self, more: &[&str]) -> String {
@@ -108,9 +71,9 @@ fn a_rollout_to_nobody_or_with_an_unknown_or_unsigned_package_is_refused() {
     assert!(center.ends(2, &["rollout", "start", "--yes", "--package", &center.package]).1.contains("--all"));
     assert!(start(&center.package, "--agents=AGENT0000009").contains("AGENT0000009"));
     assert!(start("0123456789abcdef", "--all").contains("package list"));
-    let modules = center.folder.path().join("modules.toml");
-    let file = center.folder.path().join("unsigned.mfp");
-    fs::write(center.folder.path().join("device-watch"), "device-watch, not signed").unwrap();
+    let modules = center.folder().join("modules.toml");
+    let file = center.folder().join("unsigned.mfp");
+    fs::write(center.folder().join("device-watch"), "device-watch, not signed").unwrap();
     center.text(&[
         "package",
         "build",
@@ -126,7 +89,7 @@ fn a_rollout_to_nobody_or_with_an_unknown_or_unsigned_package_is_refused() {
 fn a_package_file_from_elsewhere_can_be_rolled_out() {
     let center = Center::new();
     let stored = center.home().join("packages").join(format!("{}.mfp", center.package));
-    let file = center.folder.path().join("brought.mfp");
+    let file = center.folder().join("brought.mfp");
     fs::rename(stored, &file).unwrap();
     let shown = center.text(&["rollout", "start", "--yes", "--all", "--package", file.to_str().unwrap()]);
     assert!(shown.contains("rollout 1 started"), "{shown}");
@@ -171,7 +134,7 @@ fn appliances_that_no_mail_reached_are_shown_with_reasons_and_can_be_retried() {
 fn the_report_is_written_in_every_form() {
     let center = Center::new();
     center.start(&["--all"]);
-    let page = center.folder.path().join("report.html");
+    let page = center.folder().join("report.html");
     let told = center.text(&["rollout", "report", "--format", "html", "--output", page.to_str().unwrap()]);
     assert!(told.contains("0 of 3 updated, 3 without a verdict yet"), "{told}");
     let page = fs::read_to_string(page).unwrap();

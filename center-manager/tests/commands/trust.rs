@@ -1,7 +1,6 @@
 //! Keys and roots as a person handles them: made on a stick, signed by several, brought to the center, stolen.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where its world does not hold")]
-
+use crate::program::Program;
 use mailfmt::package::{PackageError, Site, VerifiedPackage};
 use mailfmt::trust::{
     DowngradePermit, KeyFile, PermitError, Role, Root, RootError, SignedPermit, SignedRoot, SigningKey,
@@ -12,21 +11,20 @@ use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 const PASSPHRASE: &str = "four words on paper";
 
 /// A folder with a center's home, a stick and whatever else is needed.
 struct Desk {
-    folder: tempfile::TempDir,
+    program: Program,
 }
 
 impl Desk {
     fn empty() -> Self {
-        let desk = Self { folder: tempfile::tempdir().unwrap() };
-        fs::create_dir(desk.path("stick")).unwrap();
-        fs::write(desk.path("passphrase"), format!("{PASSPHRASE}\n")).unwrap();
-        desk
+        let program = Program::without_home();
+        fs::create_dir(program.path("stick")).unwrap();
+        fs::write(program.path("passphrase"), format!("{PASSPHRASE}\n")).unwrap();
+        Self { program }
     }
 
     fn with_center(more: &[&str]) -> Self {
@@ -36,41 +34,27 @@ impl Desk {
     }
 
     fn init(&self, more: &[&str]) -> String {
-        let mut args =
-            "init --address center@center.example --smtp 127.0.0.1:1 --pop3 127.0.0.1:1 --security plain"
-                .split(' ')
-                .collect::<Vec<_>>();
-        args.extend(more);
-        self.text(&args)
+        self.program.init(more)
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.program.path(name)
     }
 
     fn home(&self, name: &str) -> PathBuf {
-        self.path("home").join(name)
+        self.program.home().join(name)
     }
 
-    fn run(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_center-manager"))
-            .env_remove("CENTER_MANAGER_HOME")
-            .arg("--home")
-            .arg(self.path("home"))
-            .args(args)
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+    /// Runs what must end with this exit code and keep all secrets to itself; what it printed and what it complained of.
+    fn run(&self, code: i32, args: &[&str]) -> (String, String) {
+        let (printed, said) = self.program.ends(code, args);
+        assert!(!said.contains("PRIVATE KEY") && !said.contains(PASSPHRASE));
+        (printed, said)
     }
 
     /// Standard output of a command that ends with this exit code.
     fn ends(&self, code: i32, args: &[&str]) -> String {
-        let output = self.run(args);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-        assert!(!said.contains("PRIVATE KEY") && !said.contains(PASSPHRASE));
-        String::from_utf8(output.stdout).unwrap()
+        self.run(code, args).0
     }
 
     fn text(&self, args: &[&str]) -> String {
@@ -78,17 +62,11 @@ impl Desk {
     }
 
     fn fails(&self, code: i32, args: &[&str]) -> String {
-        let output = self.run(args);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-        assert!(!said.contains("PRIVATE KEY") && !said.contains(PASSPHRASE));
-        said
+        self.run(code, args).1
     }
 
     fn json(&self, args: &[&str]) -> Value {
-        let mut args = args.to_vec();
-        args.extend(["--format", "json"]);
-        serde_json::from_str(&self.text(&args)).unwrap()
+        serde_json::from_str(&self.text(&[args, &["--format", "json"]].concat())).unwrap()
     }
 
     /// Keys on the stick, made without any home: name and role.
@@ -284,7 +262,7 @@ fn a_quick_start_warns_until_root_and_release_keys_are_moved_out() {
         assert_eq!(mode(&desk.home(&format!("keys/{name}.pem"))), 0o600);
     }
     let warned = |desk: &Desk| {
-        let said = desk.run(&["doctor", "--offline"]);
+        let said = desk.program.run(&["doctor", "--offline"]);
         String::from_utf8(said.stdout)
             .unwrap()
             .contains("whoever breaks into it can put programs on the whole fleet")
@@ -322,7 +300,7 @@ fn a_center_begins_with_a_root_that_was_made_elsewhere() {
     assert!(said.contains("does not name the command key"), "{said}");
     desk.init(&["--root", "roots.json", "--command-key", "stick/command.pem"]);
     assert!(!desk.home("keys/root.pem").exists() && !desk.home("keys/release.pem").exists());
-    let findings = String::from_utf8(desk.run(&["doctor", "--offline"]).stdout).unwrap();
+    let findings = String::from_utf8(desk.program.run(&["doctor", "--offline"]).stdout).unwrap();
     assert!(findings.contains("named by root 1") && findings.contains("kept elsewhere"), "{findings}");
     let added = desk.json(&["appliance", "add", "--address", "a@x.example"]);
     let text = fs::read_to_string(added[0]["introduction"].as_str().unwrap()).unwrap();
@@ -399,7 +377,7 @@ fn a_root_that_forgets_the_centers_command_key_is_told_loudly() {
     desk.text(&rotate);
     let said = desk.text(&["root", "add", "newer.json"]);
     assert!(said.contains("WARNING: it does not name this center's command key"), "{said}");
-    let findings = String::from_utf8(desk.run(&["doctor", "--offline"]).stdout).unwrap();
+    let findings = String::from_utf8(desk.program.run(&["doctor", "--offline"]).stdout).unwrap();
     assert!(findings.contains("FAILED  command key"), "{findings}");
 }
 

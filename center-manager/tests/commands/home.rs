@@ -1,89 +1,24 @@
 //! The program as a person uses it: homes, appliances, packages, exit codes.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where its world does not hold")]
-
+use crate::program::Program;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use tempfile::TempDir;
+use std::process::Command;
 
-struct Center {
-    folder: TempDir,
-}
-
-impl Center {
-    /// A home whose mail servers do not exist.
-    fn new(more: &[&str]) -> Self {
-        let center = Self { folder: tempfile::tempdir().unwrap() };
-        fs::write(center.folder.path().join("password"), "s3cret-of-the-mailbox\n").unwrap();
-        let password = center.folder.path().join("password");
-        let mut args = vec![
-            "init",
-            "--address",
-            "center@center.example",
-            "--smtp",
-            "127.0.0.1:1",
-            "--pop3",
-            "127.0.0.1:1",
-            "--security",
-            "plain",
-            "--password-file",
-            password.to_str().unwrap(),
-        ];
-        args.extend(more);
-        let output = center.run(&args);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        center
-    }
-
-    fn home(&self) -> PathBuf {
-        self.folder.path().join("home")
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_center-manager"))
-            .env_remove("CENTER_MANAGER_HOME")
-            .arg("--home")
-            .arg(self.home())
-            .args(args)
-            .output()
-            .unwrap()
-    }
-
-    fn text(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let mut args = args.to_vec();
-        args.extend(["--format", "json"]);
-        serde_json::from_str(&self.text(&args)).unwrap()
-    }
-
-    /// Runs what must fail with this exit code; answers what it said.
-    fn fails(&self, code: i32, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert_eq!(output.status.code(), Some(code), "{args:?}");
-        String::from_utf8(output.stderr).unwrap()
-    }
-
-    /// A module list with two modules and a script.
-    fn module_list(&self) -> PathBuf {
-        let folder = self.folder.path();
-        fs::write(folder.join("device-watch"), "the new watcher").unwrap();
-        fs::write(folder.join("profiles"), "vendor knowledge").unwrap();
-        fs::write(folder.join("install.sh"), "#!/bin/sh\nexit 0\n").unwrap();
-        let list = folder.join("modules.toml");
-        let text = "target = \"1.0.02-0\"\n\
-            [[module]]\nname = \"device-watch\"\nversion = \"1.0.02\"\ndate = \"2026-11-21\"\nkind = \"resident\"\n\
-            [[module]]\nname = \"profiles\"\nversion = \"7\"\ndate = \"2026-11-20\"\nkind = \"data\"\n";
-        fs::write(&list, text).unwrap();
-        list
-    }
+/// A module list with two modules and a script.
+fn module_list(center: &Program) -> PathBuf {
+    let folder = center.folder();
+    fs::write(folder.join("device-watch"), "the new watcher").unwrap();
+    fs::write(folder.join("profiles"), "vendor knowledge").unwrap();
+    fs::write(folder.join("install.sh"), "#!/bin/sh\nexit 0\n").unwrap();
+    let list = folder.join("modules.toml");
+    let text = "target = \"1.0.02-0\"\n\
+        [[module]]\nname = \"device-watch\"\nversion = \"1.0.02\"\ndate = \"2026-11-21\"\nkind = \"resident\"\n\
+        [[module]]\nname = \"profiles\"\nversion = \"7\"\ndate = \"2026-11-20\"\nkind = \"data\"\n";
+    fs::write(&list, text).unwrap();
+    list
 }
 
 fn mode(path: &Path) -> u32 {
@@ -92,7 +27,7 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn a_new_home_keeps_its_secrets_to_its_owner() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     let home = center.home();
     for secret in ["fleet.db", "keys/release.pem", "secrets/mail-1.password"] {
         assert_eq!(mode(&home.join(secret)), 0o600, "{secret}");
@@ -103,7 +38,7 @@ fn a_new_home_keeps_its_secrets_to_its_owner() {
 
 #[test]
 fn a_home_is_made_once() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     let again = center.fails(
         1,
         &["init", "--address", "other@center.example", "--smtp", "localhost", "--imap", "localhost"],
@@ -113,21 +48,21 @@ fn a_home_is_made_once() {
 
 #[test]
 fn a_command_without_a_home_says_what_to_do() {
-    let center = Center { folder: tempfile::tempdir().unwrap() };
+    let center = Program::without_home();
     let said = center.fails(1, &["appliance", "list"]);
     assert!(said.contains("center-manager init"), "{said}");
 }
 
 #[test]
 fn wrong_use_has_an_exit_code_of_its_own() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     center.fails(2, &["appliance", "dance"]);
     center.fails(2, &["appliance", "add"]);
 }
 
 #[test]
 fn an_added_appliance_gets_an_introduction_that_its_owner_alone_can_read() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     let added =
         center.json(&["appliance", "add", "--address", "agent@aaa.co.jp", "--customer", "aaa Trading"]);
     assert_eq!(added[0]["agent"], "AGENT0000001");
@@ -146,7 +81,7 @@ fn an_added_appliance_gets_an_introduction_that_its_owner_alone_can_read() {
 
 #[test]
 fn a_lost_introduction_is_written_again_with_the_same_credential() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     let added = center.json(&["appliance", "add", "--address", "agent@aaa.co.jp"]);
     let path = PathBuf::from(added[0]["introduction"].as_str().unwrap());
     let first = fs::read_to_string(&path).unwrap();
@@ -159,7 +94,7 @@ fn a_lost_introduction_is_written_again_with_the_same_credential() {
 
 #[test]
 fn many_appliances_are_added_at_once_and_ids_go_on_from_there() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     let added = center.json(&[
         "appliance",
         "add",
@@ -189,8 +124,8 @@ fn many_appliances_are_added_at_once_and_ids_go_on_from_there() {
 
 #[test]
 fn appliances_are_added_from_a_spreadsheet_all_or_none() {
-    let center = Center::new(&[]);
-    let file = center.folder.path().join("fleet.csv");
+    let center = Program::with_home(&[]);
+    let file = center.folder().join("fleet.csv");
     fs::write(&file, "address,customer,agent,tags\na@x.example,Aaa Trading,,tokyo pilot\nb@x.example,\"Bbb, Ltd\",AGENT0000005,\n").unwrap();
     let added = center.json(&["appliance", "add", "--from-csv", file.to_str().unwrap()]);
     assert_eq!((&added[0]["agent"], &added[1]["agent"]), (&"AGENT0000006".into(), &"AGENT0000005".into()));
@@ -203,23 +138,23 @@ fn appliances_are_added_from_a_spreadsheet_all_or_none() {
 
 #[test]
 fn an_introduction_goes_where_it_is_wanted_and_replaces_nothing() {
-    let center = Center::new(&[]);
-    let file = center.folder.path().join("stick/first.toml");
+    let center = Program::with_home(&[]);
+    let file = center.folder().join("stick/first.toml");
     let place = file.to_str().unwrap();
     center.text(&["appliance", "add", "--address", "a@x.example", "--output", place]);
     assert!(fs::read_to_string(&file).unwrap().contains("AGENT0000001"));
     let said = center.fails(1, &["appliance", "add", "--address", "b@x.example", "--output", place]);
     assert!(said.contains("first.toml"), "{said}");
     assert_eq!(center.json(&["appliance", "list"]).as_array().unwrap().len(), 1, "nothing is half added");
-    let folder = center.folder.path().join("stick");
+    let folder = center.folder().join("stick");
     center.text(&["appliance", "add", "--address", "b@x.example", "--output", folder.to_str().unwrap()]);
     assert!(folder.join("AGENT0000002.toml").exists());
 }
 
 #[test]
 fn values_that_cannot_be_meant_are_wrong_use_and_leave_no_home() {
-    let center = Center::new(&[]);
-    let home = center.folder.path().join("another");
+    let center = Program::with_home(&[]);
+    let home = center.folder().join("another");
     let init = |more: &[&str]| {
         let mut args = vec!["--home", home.to_str().unwrap(), "init"];
         args.extend(["--smtp", "localhost", "--imap", "localhost", "--address", "center@center.example"]);
@@ -235,7 +170,7 @@ fn values_that_cannot_be_meant_are_wrong_use_and_leave_no_home() {
 
 #[test]
 fn removing_some_that_exist_and_some_that_do_not_is_partly_done() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     center.text(&["appliance", "add", "--address", "a@x.example"]);
     let output = center.run(&["appliance", "remove", "AGENT0000001", "AGENT0000009"]);
     assert_eq!(output.status.code(), Some(3));
@@ -243,7 +178,7 @@ fn removing_some_that_exist_and_some_that_do_not_is_partly_done() {
 
 #[test]
 fn tags_are_added_and_taken_away() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     center.text(&["appliance", "add", "--address", "a@x.example", "--tag", "old"]);
     center.text(&["appliance", "tag", "AGENT0000001", "--add", "new", "--take", "old"]);
     assert_eq!(center.json(&["appliance", "list"])[0]["tags"], serde_json::json!(["new"]));
@@ -251,9 +186,9 @@ fn tags_are_added_and_taken_away() {
 
 #[test]
 fn a_package_is_built_signed_and_inspected() {
-    let center = Center::new(&[]);
-    let list = center.module_list();
-    let script = center.folder.path().join("install.sh");
+    let center = Program::with_home(&[]);
+    let list = module_list(&center);
+    let script = center.folder().join("install.sh");
     let built = center.json(&[
         "package",
         "build",
@@ -280,11 +215,11 @@ fn a_package_is_built_signed_and_inspected() {
 
 #[test]
 fn a_signed_package_is_accepted_by_an_appliance_that_was_introduced_by_this_center() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     let added = center.json(&["appliance", "add", "--address", "a@x.example"]);
     let introduction = fs::read_to_string(added[0]["introduction"].as_str().unwrap()).unwrap();
     let introduction: mailfmt::Introduction = toml::from_str(&introduction).unwrap();
-    let list = center.module_list();
+    let list = module_list(&center);
     let built = center.json(&["package", "build", "--modules", list.to_str().unwrap(), "--sign"]);
     let file = fs::read(built["path"].as_str().unwrap()).unwrap();
     let created: jiff::Timestamp = built["manifest"]["created"].as_str().unwrap().parse().unwrap();
@@ -303,9 +238,9 @@ fn a_signed_package_is_accepted_by_an_appliance_that_was_introduced_by_this_cent
 
 #[test]
 fn a_package_may_be_signed_where_no_center_is_and_brought_back() {
-    let center = Center::new(&["--no-release-key"]);
-    let list = center.module_list();
-    let file = center.folder.path().join("update.mfp");
+    let center = Program::with_home(&["--no-release-key"]);
+    let list = module_list(&center);
+    let file = center.folder().join("update.mfp");
     let built = center.json(&[
         "package",
         "build",
@@ -316,7 +251,7 @@ fn a_package_may_be_signed_where_no_center_is_and_brought_back() {
     ]);
     assert_eq!(center.json(&["package", "list"]), serde_json::json!([]));
 
-    let elsewhere = Center::new(&[]);
+    let elsewhere = Program::with_home(&[]);
     let key = elsewhere.home().join("keys/release.pem");
     center.text(&["package", "sign", file.to_str().unwrap(), "--key", key.to_str().unwrap()]);
     let added = center.json(&["package", "add", file.to_str().unwrap()]);
@@ -326,28 +261,23 @@ fn a_package_may_be_signed_where_no_center_is_and_brought_back() {
 
 #[test]
 fn a_folder_of_programs_becomes_a_package_in_the_folder_where_one_stands() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     let folder = |name: &str, watcher: &str| {
-        let path = center.folder.path().join(name);
+        let path = center.folder().join(name);
         fs::create_dir(&path).unwrap();
         fs::write(path.join("device-watch"), watcher).unwrap();
         fs::write(path.join("profiles"), "vendor knowledge").unwrap();
     };
-    let run = |args: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_center-manager"));
-        let output =
-            command.current_dir(center.folder.path()).args(["--home", "home"]).args(args).output().unwrap();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    };
+    // Every command runs in that folder, so that what it is given are names in it.
     folder("old", "the watcher");
     folder("new", "the new watcher");
     let build = ["package", "build", "--release", "new", "--from-release", "old", "--output", "update.mfp"];
-    let said = center.fails(1, &["package", "build", "--release", center.folder.path().to_str().unwrap()]);
+    let said = center.fails(1, &["package", "build", "--release", center.folder().to_str().unwrap()]);
     assert!(said.contains("package describe"), "{said}");
-    run(&["package", "describe", "old", "--software", "1.0.00-1"]);
-    run(&["package", "describe", "new", "--software", "1.0.02-0", "--from-release", "old"]);
-    run(&build);
-    let file = center.folder.path().join("update.mfp");
+    center.text(&["package", "describe", "old", "--software", "1.0.00-1"]);
+    center.text(&["package", "describe", "new", "--software", "1.0.02-0", "--from-release", "old"]);
+    center.text(&build);
+    let file = center.folder().join("update.mfp");
     let built = center.json(&["package", "inspect", file.to_str().unwrap()]);
     assert_eq!((&built["target"], &built["carried"]), (&"1.0.02-0".into(), &1.into()));
     assert_eq!(built["manifest"]["release_counter"], 2);
@@ -356,9 +286,9 @@ fn a_folder_of_programs_becomes_a_package_in_the_folder_where_one_stands() {
 
 #[test]
 fn only_changed_modules_travel_when_the_running_release_is_known() {
-    let center = Center::new(&[]);
-    let list = center.module_list();
-    let running = center.folder.path().join("running");
+    let center = Program::with_home(&[]);
+    let list = module_list(&center);
+    let running = center.folder().join("running");
     fs::create_dir(&running).unwrap();
     let release = serde_json::json!({
         "software": "1.0.00-1", "rom": "1.5.08", "release_counter": 1,
@@ -383,9 +313,9 @@ fn only_changed_modules_travel_when_the_running_release_is_known() {
 
 #[test]
 fn a_package_of_differences_stands_beside_the_one_with_whole_files() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     let release = |name: &str, version: &str, text: &str| {
-        let folder = center.folder.path().join(name);
+        let folder = center.folder().join(name);
         fs::create_dir(&folder).unwrap();
         let watch: String =
             (0..4000u32).map(|line| format!("{:08x}\n", line.wrapping_mul(2_654_435_761))).collect();
@@ -421,7 +351,7 @@ fn a_package_of_differences_stands_beside_the_one_with_whole_files() {
 
 #[test]
 fn commands_for_appliances_wait_in_the_outbox() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     center.text(&["appliance", "add", "--count", "3", "--address", "a{number}@x.example"]);
     let asked = center.json(&["counters", "request", "--all"]);
     assert_eq!(
@@ -444,7 +374,7 @@ fn commands_for_appliances_wait_in_the_outbox() {
 
 #[test]
 fn empty_lists_are_printed_in_every_format() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     for command in [&["devices"][..], &["faults", "--all"], &["counters", "show"], &["reports"]] {
         assert_eq!(center.json(command), serde_json::json!([]), "{command:?}");
         center.text(command);
@@ -455,7 +385,7 @@ fn empty_lists_are_printed_in_every_format() {
 
 #[test]
 fn the_doctor_names_what_does_not_work_and_tells_no_password() {
-    let center = Center::new(&[]);
+    let center = Program::with_home(&[]);
     let output = center.run(&["doctor", "--format", "json"]);
     assert_eq!(output.status.code(), Some(3), "nobody listens on port 1");
     let text = String::from_utf8(output.stdout).unwrap();

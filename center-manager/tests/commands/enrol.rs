@@ -1,73 +1,16 @@
 //! Codes, alarms and the standing of appliances as a person types them.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where its world does not hold")]
-
+use crate::program::Program;
 use center_manager::db::Db;
 use center_manager::db::alarms::NewAlarm;
 use mailfmt::enrolment::ProvisionalCode;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use tempfile::TempDir;
+use std::path::Path;
 
-struct Center {
-    folder: TempDir,
-}
-
-impl Center {
-    /// A home whose mail servers do not exist.
-    fn new() -> Self {
-        let center = Self { folder: tempfile::tempdir().unwrap() };
-        let password = center.path("password");
-        fs::write(&password, "s3cret-of-the-mailbox\n").unwrap();
-        let servers = ["--smtp", "127.0.0.1:1", "--pop3", "127.0.0.1:1", "--security", "plain"];
-        let mut args = vec!["init", "--address", "center@center.example", "--password-file"];
-        args.push(password.to_str().unwrap());
-        args.extend(servers);
-        center.text(&args);
-        center
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_center-manager"))
-            .env_remove("CENTER_MANAGER_HOME")
-            .env_remove("SUDO_USER")
-            .env("USER", "kim")
-            .arg("--home")
-            .arg(self.path("home"))
-            .args(args)
-            .output()
-            .unwrap()
-    }
-
-    fn text(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let mut args = args.to_vec();
-        args.extend(["--format", "json"]);
-        serde_json::from_str(&self.text(&args)).unwrap()
-    }
-
-    /// Runs what must fail with this exit code; answers what it said.
-    fn fails(&self, code: i32, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stderr).unwrap()
-    }
-
-    fn db(&self) -> Db {
-        Db::open(&self.path("home/fleet.db")).unwrap()
-    }
+fn db(center: &Program) -> Db {
+    Db::open(&center.home().join("fleet.db")).unwrap()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -76,7 +19,7 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn a_code_is_shown_once_and_then_only_by_its_number() {
-    let center = Center::new();
+    let center = Program::with_home(&[]);
     let issued = center.json(&["enrol", "issue", "--customer", "aaa Trading", "--tag", "tokyo"]);
     let printed = issued["code"].as_str().unwrap();
     let code = ProvisionalCode::parse(printed).unwrap();
@@ -105,7 +48,7 @@ fn a_code_is_shown_once_and_then_only_by_its_number() {
 
 #[test]
 fn a_sheet_is_readable_by_its_owner_only_and_is_not_written_over() {
-    let center = Center::new();
+    let center = Program::with_home(&[]);
     for (name, says) in [("site.html", "<svg"), ("site.txt", "monitor-appliance enrol")] {
         let sheet = center.path(name);
         let args = ["enrol", "issue", "--customer", "aaa Trading", "--sheet", sheet.to_str().unwrap()];
@@ -129,7 +72,7 @@ fn a_sheet_is_readable_by_its_owner_only_and_is_not_written_over() {
 
 #[test]
 fn a_fleet_of_codes_comes_from_a_spreadsheet_all_or_none() {
-    let center = Center::new();
+    let center = Program::with_home(&[]);
     let (list, codes) = (center.path("fleet.csv"), center.path("codes.csv"));
     let sheets = center.path("sheets");
     let issue = |more: &[&str]| {
@@ -169,7 +112,7 @@ fn a_fleet_of_codes_comes_from_a_spreadsheet_all_or_none() {
 
 #[test]
 fn a_revoked_code_says_by_whom_and_is_off_the_list() {
-    let center = Center::new();
+    let center = Program::with_home(&[]);
     let issued = center.json(&["enrol", "issue", "--customer", "aaa", "--uses", "5", "--by", "lee"]);
     let id = issued["id"].as_str().unwrap();
     // The beginning of a number is enough as long as there is one such code.
@@ -182,14 +125,14 @@ fn a_revoked_code_says_by_whom_and_is_off_the_list() {
         (&"revoked".into(), &"kim".into(), &"lee".into())
     );
     assert_eq!((&shown["uses"], &shown["uses_left"]), (&5.into(), &0.into()));
-    assert!(center.db().open_codes().unwrap().is_empty(), "its secret is gone");
+    assert!(db(&center).open_codes().unwrap().is_empty(), "its secret is gone");
     let said = center.fails(1, &["enrol", "revoke", "E999"]);
     assert!(said.contains("enrol list --all"), "{said}");
 }
 
 #[test]
 fn what_cannot_be_meant_by_a_code_is_wrong_use() {
-    let center = Center::new();
+    let center = Program::with_home(&[]);
     center.fails(2, &["enrol", "issue"]);
     center.fails(2, &["enrol", "issue", "--customer", "aaa", "--uses", "0"]);
     center.fails(2, &["enrol", "issue", "--customer", "aaa", "--days", "365"]);
@@ -202,7 +145,7 @@ fn what_cannot_be_meant_by_a_code_is_wrong_use() {
 
 #[test]
 fn a_suspended_appliance_is_shown_as_such_and_left_out_of_commands_to_all() {
-    let center = Center::new();
+    let center = Program::with_home(&[]);
     center.text(&["appliance", "add", "--address", "a@x.example"]);
     center.text(&["appliance", "add", "--address", "b@x.example"]);
     center.text(&["appliance", "suspend", "AGENT0000001", "--reason", "stolen"]);
@@ -223,7 +166,7 @@ fn a_suspended_appliance_is_shown_as_such_and_left_out_of_commands_to_all() {
 
 #[test]
 fn a_move_is_noted_and_two_appliances_never_share_a_mailbox() {
-    let center = Center::new();
+    let center = Program::with_home(&[]);
     center.text(&["appliance", "add", "--address", "a@x.example", "--customer", "aaa"]);
     center.text(&["appliance", "add", "--address", "b@x.example"]);
     let said = center.fails(1, &["appliance", "move", "AGENT0000001", "--address", "B@x.example"]);
@@ -248,7 +191,7 @@ fn a_move_is_noted_and_two_appliances_never_share_a_mailbox() {
 
 #[test]
 fn a_rotation_is_begun_for_many_and_shown_with_each() {
-    let center = Center::new();
+    let center = Program::with_home(&[]);
     center.text(&["appliance", "add", "--count", "3", "--address", "a{number}@x.example", "--tag", "pilot"]);
     let said = center.text(&["appliance", "rotate", "--tag", "pilot"]);
     assert!(said.contains("3 appliances"), "{said}");
@@ -265,7 +208,7 @@ fn a_rotation_is_begun_for_many_and_shown_with_each() {
 
 #[test]
 fn alarms_are_listed_until_somebody_takes_note_of_them() {
-    let center = Center::new();
+    let center = Program::with_home(&[]);
     assert!(center.text(&["alarms"]).contains("No alarms"));
     center.text(&["appliance", "add", "--address", "a@x.example"]);
     let agent = "AGENT0000001".parse().unwrap();
@@ -278,7 +221,7 @@ fn alarms_are_listed_until_somebody_takes_note_of_them() {
         since,
         reported: false,
     };
-    center.db().raise_alarm(&alarm, since).unwrap();
+    db(&center).raise_alarm(&alarm, since).unwrap();
     let alarms = center.json(&["alarms", "--agent", "AGENT0000001"]);
     let number = alarms[0]["id"].to_string();
     assert!(center.text(&["appliance", "show", "AGENT0000001"]).contains("Two boxes report"));
