@@ -222,23 +222,8 @@ fn package(center: &Center, from: &ReleaseFolder, folder: &Path, settle: u32) ->
     let script = folder.join("install.sh");
     let text = format!("#!/bin/sh\nset -eu\ncat \"$RELEASE_DIR/{RELEASE_NOTES}\"\n");
     std::fs::write(&script, text).with_context(|| format!("cannot write {}", script.display()))?;
-    let (to, from, script) =
-        (to.path.to_string_lossy(), from.path.to_string_lossy(), script.to_string_lossy());
-    let arguments = [
-        "package",
-        "build",
-        "--release",
-        &to,
-        "--from-release",
-        &from,
-        "--script",
-        &script,
-        "--settle-secs",
-        &settle,
-        "--sign",
-    ];
-    let built = center.json(&arguments)?;
-    Ok(built.get("id").and_then(Value::as_str).context("`package build` names no id")?.to_owned())
+    let script = script.to_string_lossy();
+    center.build_package(&to.path, Some(&from.path), &["--script", &script, "--settle-secs", &settle])
 }
 
 async fn printers(count: u32) -> anyhow::Result<Vec<Printer>> {

@@ -4,6 +4,7 @@
 
 mod center;
 mod enrolling;
+mod image;
 mod mail_site;
 mod programs;
 mod release;
@@ -12,6 +13,7 @@ mod stage;
 
 pub use center::Center;
 pub use enrolling::{NewBox, Paper};
+pub use image::copy_folder;
 pub use mail_site::{Door, MailSite, Protection};
 pub use programs::{Programs, RunError};
 pub use release::{RELEASE_NOTES, ReleaseFolder, SWEEPER};

@@ -1,6 +1,6 @@
 //! A hundred appliances in one process, a center's daemon, and a post office that delivers many mails twice.
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use monitor_appliance::release::Releases;
 use sandbox::fleet::{self, FetchMix, Fleet, FleetSettings};
 use sandbox::post_office::{Fault, PostOffice, Rule};
@@ -115,22 +115,8 @@ fn package(center: &Center, from: &ReleaseFolder, folder: &Path) -> anyhow::Resu
     let to = ReleaseFolder::without_programs(folder, TARGET, 2, 2)?;
     let script = folder.join("install.sh");
     std::fs::write(&script, SCRIPT)?;
-    let (to, from, script) =
-        (to.path.to_string_lossy(), from.path.to_string_lossy(), script.to_string_lossy());
-    let arguments = [
-        "package",
-        "build",
-        "--release",
-        &to,
-        "--from-release",
-        &from,
-        "--script",
-        &script,
-        "--sign",
-        "--reboot-after",
-    ];
-    let built = center.json(&arguments)?;
-    Ok(built.get("id").and_then(Value::as_str).context("`package build` names no id")?.to_owned())
+    let script = script.to_string_lossy();
+    center.build_package(&to.path, Some(&from.path), &["--script", &script, "--reboot-after"])
 }
 
 fn count(report: &Value, name: &str) -> Option<u64> {

@@ -8,7 +8,7 @@ use crate::roots;
 use crate::settings::SettingsFile;
 use crate::system::{SystemRandom, now};
 use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::SignedDuration;
 use mailbox::provider::Provider;
 use mailbox::{AccountSettings, Password, Protocol, Security, Server};
@@ -52,11 +52,11 @@ pub struct InitArgs {
     #[arg(long, value_name = "HOST[:PORT]")]
     pub pop3: Option<String>,
     /// How the connections are protected.
-    #[arg(long, value_enum, default_value_t = Protection::Tls)]
-    pub security: Protection,
+    #[arg(long, value_enum, default_value_t = Security::Tls)]
+    pub security: Security,
     /// How the connection for sending is protected, where it differs.
     #[arg(long, value_enum)]
-    pub smtp_security: Option<Protection>,
+    pub smtp_security: Option<Security>,
     /// `password` for the strongest mechanism that the server offers, or one that it must offer: scram-sha-256, scram-sha-1,
     /// cram-md5, plain, login. For access tokens: `account login` afterwards.
     #[arg(long, value_name = "MECHANISM", value_parser = mailbox::Login::by_password, default_value = "password")]
@@ -79,27 +79,6 @@ pub struct InitArgs {
     /// The command key that the roots name; a new one is made if not given.
     #[arg(long, value_name = "FILE", requires = "root")]
     pub command_key: Option<PathBuf>,
-}
-
-/// How a connection is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Protection {
-    /// TLS from the first octet.
-    Tls,
-    /// STARTTLS or STLS before the login.
-    Starttls,
-    /// None: password and mail travel readable.
-    Plain,
-}
-
-impl From<Protection> for Security {
-    fn from(protection: Protection) -> Self {
-        match protection {
-            Protection::Tls => Self::Tls,
-            Protection::Starttls => Self::StartTls,
-            Protection::Plain => Self::Plain,
-        }
-    }
 }
 
 pub(super) fn run(args: &InitArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
@@ -156,14 +135,14 @@ fn settings(args: &InitArgs) -> anyhow::Result<String> {
     };
     let smtp_security = args.smtp_security.unwrap_or(args.security);
     let smtp_port = match smtp_security {
-        Protection::Tls => 465,
-        Protection::Starttls => 587,
-        Protection::Plain => 25,
+        Security::Tls => 465,
+        Security::StartTls => 587,
+        Security::Plain => 25,
     };
     let fetch_port = match (fetch, args.security) {
-        (Protocol::Pop3, Protection::Tls) => 995,
+        (Protocol::Pop3, Security::Tls) => 995,
         (Protocol::Pop3, _) => 110,
-        (Protocol::Imap, Protection::Tls) => 993,
+        (Protocol::Imap, Security::Tls) => 993,
         (Protocol::Imap, _) => 143,
     };
     let account = AccountSettings {
@@ -198,7 +177,7 @@ fn settings(args: &InitArgs) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn server(text: &str, usual_port: u16, security: Protection) -> Result<Server, WrongUse> {
+fn server(text: &str, usual_port: u16, security: Security) -> Result<Server, WrongUse> {
     let (host, port) = match text.rsplit_once(':') {
         // More than one colon without brackets is a bare IPv6 address.
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
@@ -210,7 +189,7 @@ fn server(text: &str, usual_port: u16, security: Protection) -> Result<Server, W
     if host.is_empty() {
         return Err(WrongUse(format!("{text:?} names no host")));
     }
-    Ok(Server { host: host.to_owned(), port, security: security.into() })
+    Ok(Server { host: host.to_owned(), port, security })
 }
 
 fn read_password(file: &Path) -> anyhow::Result<zeroize::Zeroizing<Vec<u8>>> {

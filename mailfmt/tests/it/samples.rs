@@ -270,40 +270,12 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
             "report-update-waiting",
             result(UpdateOutcome::Waiting { reason: "counters are being collected".into() }),
         ),
-        (
-            "report-health",
-            Message::Report(Report::Health(HealthReport {
-                software: version("1.0.00-1"),
-                uptime_secs: 86_400,
-                boot_id: "7c1c4a3e-0000-4000-8000-000000000001".into(),
-                devices: 3,
-                devices_answering: 2,
-                reports_waiting: 1,
-                reports_expired: 0,
-                junk: 4,
-                sequence_seen: 17,
-                last_fetch: Some(now()),
-                standing: None,
-                mangled: Default::default(),
-                commands: None,
-            })),
-        ),
+        ("report-health", Message::Report(Report::Health(health()))),
         (
             "report-health-mangled",
             Message::Report(Report::Health(HealthReport {
-                software: version("1.0.00-1"),
-                uptime_secs: 86_400,
-                boot_id: "7c1c4a3e-0000-4000-8000-000000000001".into(),
-                devices: 3,
-                devices_answering: 2,
-                reports_waiting: 1,
-                reports_expired: 0,
-                junk: 4,
-                sequence_seen: 17,
-                last_fetch: Some(now()),
-                standing: None,
                 mangled: [("attachment stripped by a gateway".to_owned(), 3)].into(),
-                commands: None,
+                ..health()
             })),
         ),
         (
@@ -331,4 +303,23 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
     .chain(census::samples())
     .chain(in_parts::samples())
     .collect()
+}
+
+/// What an appliance says of its health when all is well.
+pub(crate) fn health() -> HealthReport {
+    HealthReport {
+        software: SoftwareVersion::new("1.0.00-1").unwrap(),
+        uptime_secs: 86_400,
+        boot_id: "7c1c4a3e-0000-4000-8000-000000000001".into(),
+        devices: 3,
+        devices_answering: 2,
+        reports_waiting: 1,
+        reports_expired: 0,
+        junk: 4,
+        sequence_seen: 17,
+        last_fetch: Some(now()),
+        standing: None,
+        mangled: Default::default(),
+        commands: None,
+    }
 }

@@ -59,18 +59,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
         (
             "report-health-standing",
             Message::Report(Report::Health(HealthReport {
-                software: version("1.0.00-1"),
-                uptime_secs: 86_400,
-                boot_id: "7c1c4a3e-0000-4000-8000-000000000001".into(),
-                devices: 3,
-                devices_answering: 2,
-                reports_waiting: 1,
-                reports_expired: 0,
-                junk: 4,
                 sequence_seen: (86_400 << 32) | 17,
-                last_fetch: Some(now()),
-                mangled: Default::default(),
-                commands: None,
                 standing: Some(Standing {
                     root_version: 3,
                     machine: "5f2b7c".into(),
@@ -78,6 +67,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                     clock_offset_secs: Some(-7_200),
                     release_counter: 12,
                 }),
+                ..crate::samples::health()
             })),
         ),
         (

@@ -39,10 +39,10 @@ pub(super) struct AccountArguments {
     pub(super) imap: Option<Host>,
     /// How the connections are protected; tls if not given.
     #[arg(long, value_enum)]
-    pub(super) security: Option<Protection>,
+    pub(super) security: Option<Security>,
     /// How the connection for sending is protected, where it differs.
     #[arg(long, value_enum)]
-    pub(super) smtp_security: Option<Protection>,
+    pub(super) smtp_security: Option<Security>,
     /// The server for sending takes mail without a login.
     #[arg(long)]
     pub(super) no_smtp_login: bool,
@@ -53,45 +53,11 @@ pub(super) struct AccountArguments {
     pub(super) login: LoginArguments,
 }
 
-/// How the connections to a mail server are protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Protection {
-    /// TLS from the first octet.
-    Tls,
-    /// STARTTLS or STLS before the login.
-    Starttls,
-    /// None: only for a server on this machine or a closed network.
-    Plain,
-}
-
-impl From<Protection> for Security {
-    fn from(protection: Protection) -> Self {
-        match protection {
-            Protection::Tls => Self::Tls,
-            Protection::Starttls => Self::StartTls,
-            Protection::Plain => Self::Plain,
-        }
-    }
-}
-
-impl From<Security> for Protection {
-    fn from(security: Security) -> Self {
-        match security {
-            Security::Tls => Self::Tls,
-            Security::StartTls => Self::Starttls,
-            Security::Plain => Self::Plain,
-        }
-    }
-}
-
-impl Protection {
-    /// The usual ports: sending, IMAP, POP3.
-    fn ports(self) -> (u16, u16, u16) {
-        match self {
-            Self::Tls => (465, 993, 995),
-            Self::Starttls | Self::Plain => (587, 143, 110),
-        }
+/// The usual ports: sending, IMAP, POP3.
+fn ports(security: Security) -> (u16, u16, u16) {
+    match security {
+        Security::Tls => (465, 993, 995),
+        Security::StartTls | Security::Plain => (587, 143, 110),
     }
 }
 
@@ -163,7 +129,7 @@ impl AccountArguments {
     pub(super) fn for_another_try(&self, tried: &AccountSettings) -> Self {
         let mixed = tried.smtp.security != tried.fetch_server.security;
         Self {
-            smtp_security: if mixed { Some(tried.smtp.security.into()) } else { self.smtp_security },
+            smtp_security: if mixed { Some(tried.smtp.security) } else { self.smtp_security },
             no_smtp_login: self.no_smtp_login,
             ca_file: self.ca_file.clone(),
             login: self.login.clone(),
@@ -242,7 +208,7 @@ impl AccountArguments {
         let security = match self.security {
             Some(security) => security,
             None if asked && before.is_none() && self.provider.is_none() => ask_protection(questions)?,
-            None => Protection::Tls,
+            None => Security::Tls,
         };
         let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
         let smtp = self.smtp_server(before, tried, security, domain, questions)?;
@@ -279,7 +245,7 @@ impl AccountArguments {
         &self,
         before: Option<&AccountSettings>,
         tried: Option<&AccountSettings>,
-        security: Protection,
+        security: Security,
         domain: &str,
         questions: &Questions,
     ) -> anyhow::Result<Server> {
@@ -293,8 +259,8 @@ impl AccountArguments {
             (None, None) if questions.possible() => {
                 let usual = tried
                     .map(|tried| &tried.smtp)
-                    .filter(|server| server.security == security.into())
-                    .map_or_else(|| format!("smtp.{domain}:{}", security.ports().0), written);
+                    .filter(|server| server.security == security)
+                    .map_or_else(|| format!("smtp.{domain}:{}", ports(security).0), written);
                 Ok(server(ask_host(questions, "Server for sending (SMTP), HOST:PORT", &usual)?, security))
             }
             (None, None) => bail!("--smtp is missing"),
@@ -305,7 +271,7 @@ impl AccountArguments {
         &self,
         before: Option<&AccountSettings>,
         tried: Option<&AccountSettings>,
-        security: Protection,
+        security: Security,
         domain: &str,
         questions: &Questions,
     ) -> anyhow::Result<(Protocol, Server)> {
@@ -324,10 +290,9 @@ impl AccountArguments {
             (None, None, None) if questions.possible() => {
                 let protocols = [(Protocol::Imap, "IMAP"), (Protocol::Pop3, "POP3")];
                 let protocol = questions.choose("Fetching by", &protocols)?.unwrap_or(Protocol::Imap);
-                let (_, imap, pop3) = security.ports();
-                let same = tried.filter(|tried| {
-                    tried.fetch == protocol && tried.fetch_server.security == security.into()
-                });
+                let (_, imap, pop3) = ports(security);
+                let same =
+                    tried.filter(|tried| tried.fetch == protocol && tried.fetch_server.security == security);
                 let usual = match (same, protocol) {
                     (Some(tried), _) => written(&tried.fetch_server),
                     (None, Protocol::Imap) => format!("imap.{domain}:{imap}"),
@@ -379,8 +344,8 @@ fn written(server: &Server) -> String {
     }
 }
 
-fn server(host: Host, protection: Protection) -> Server {
-    Server { host: host.name, port: host.port, security: protection.into() }
+fn server(host: Host, protection: Security) -> Server {
+    Server { host: host.name, port: host.port, security: protection }
 }
 
 fn ask_host(questions: &Questions, prompt: &str, usual: &str) -> anyhow::Result<Host> {
@@ -388,13 +353,13 @@ fn ask_host(questions: &Questions, prompt: &str, usual: &str) -> anyhow::Result<
     parse_host(&text).map_err(|error| anyhow::anyhow!("{error}"))
 }
 
-fn ask_protection(questions: &Questions) -> anyhow::Result<Protection> {
+fn ask_protection(questions: &Questions) -> anyhow::Result<Security> {
     let choices = [
-        (Protection::Tls, "TLS"),
-        (Protection::Starttls, "STARTTLS"),
-        (Protection::Plain, "none (only on this machine or in a closed network)"),
+        (Security::Tls, "TLS"),
+        (Security::StartTls, "STARTTLS"),
+        (Security::Plain, "none (only on this machine or in a closed network)"),
     ];
-    Ok(questions.choose("Protection of the connections", &choices)?.unwrap_or(Protection::Tls))
+    Ok(questions.choose("Protection of the connections", &choices)?.unwrap_or(Security::Tls))
 }
 
 #[cfg(test)]

@@ -194,26 +194,17 @@ mod tests {
         Duration::from_secs(count)
     }
 
-    fn swap() -> Swap {
-        Swap {
-            release: "1.0.02-0".into(),
-            previous: "1.0.00-1".into(),
-            release_counter: 2,
-            trial_secs: 30,
-            drop_shared_data: false,
-            reboot_after: false,
-            report_by_itself: false,
-            wait_limits: None,
-        }
-    }
-
     fn judged(state: &UpdateState, exit: Option<Exit>, ready: bool, heard: u64, now: u64) -> WardVerdict {
         let ward = Ward { state, exit, ready, since: secs(0), heard: secs(heard) };
         judge_ward(&ward, &Patience::default(), secs(now))
     }
 
     fn on_trial() -> UpdateState {
-        UpdateState::OnTrial { swap: swap(), expected: Expected::default(), since: Timestamp::UNIX_EPOCH }
+        UpdateState::OnTrial {
+            swap: Swap::sample(),
+            expected: Expected::default(),
+            since: Timestamp::UNIX_EPOCH,
+        }
     }
 
     #[test]
@@ -222,7 +213,7 @@ mod tests {
         let too_early = judged(&on_trial(), Some(Exit::Proven), true, 29, 29);
         assert!(matches!(too_early, WardVerdict::Failed { reason } if reason.contains("too early")));
         assert!(matches!(judged(&on_trial(), Some(Exit::Proven), false, 0, 30), WardVerdict::Failed { .. }));
-        let swapped = UpdateState::Swapped { swap: swap(), expected: Expected::default() };
+        let swapped = UpdateState::Swapped { swap: Swap::sample(), expected: Expected::default() };
         assert!(matches!(judged(&swapped, Some(Exit::Proven), true, 0, 99), WardVerdict::Failed { .. }));
         let exit = Exit::Otherwise("ended with exit code 0".into());
         let reason = "the new supervisor ended with exit code 0 during its trial".to_owned();
@@ -240,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_verdict_that_is_stored_is_waited_out_and_followed() {
-        let state = UpdateState::RollingBack { swap: swap(), reason: "crash".into() };
+        let state = UpdateState::RollingBack { swap: Swap::sample(), reason: "crash".into() };
         assert_eq!(judged(&state, None, true, 10, 11), WardVerdict::StillRunning);
         let exit = Exit::Otherwise("ended with exit code 21".into());
         assert_eq!(judged(&state, Some(exit), true, 10, 11), WardVerdict::TakeBack);

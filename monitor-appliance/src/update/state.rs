@@ -135,6 +135,23 @@ pub struct Swap {
     pub wait_limits: Option<WaitLimits>,
 }
 
+#[cfg(test)]
+impl Swap {
+    /// From 1.0.00-1 to 1.0.02-0, with a trial of half a minute.
+    pub(crate) fn sample() -> Self {
+        Self {
+            release: "1.0.02-0".into(),
+            previous: "1.0.00-1".into(),
+            release_counter: 2,
+            trial_secs: 30,
+            drop_shared_data: false,
+            reboot_after: false,
+            report_by_itself: false,
+            wait_limits: None,
+        }
+    }
+}
+
 /// What a new release has to show in its trial beyond running. It is decided just before the swap, by what worked
 /// under the release before: a good release is not taken back for what was broken already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use super::forge::Forger;
 use super::reader::{fault, has_to_report};
 use super::writer::{ping, version};
 use super::{Adversary, Attack, Means};
+use crate::world::copy_folder;
 use crate::world::{PATIENCE, entries, eventually};
 use anyhow::Context as _;
 use jiff::SignedDuration;
@@ -14,7 +15,6 @@ use mailfmt::sequence::new_epoch;
 use mailfmt::{Message, MessageId, Report};
 use monitor_appliance::Context;
 use serde_json::Value;
-use std::path::Path;
 
 pub(super) const ATTACKS: &[Attack] = &[
     Attack {
@@ -175,22 +175,6 @@ fn going_back(field: &mut Field, findings: &mut Findings) -> anyhow::Result<()> 
     findings
         .must(known["software"] == crate::world::FIRST_VERSION, format!("shown as {}", known["software"]));
     findings.note("the version that runs is shown, whatever the rollout's mark was");
-    Ok(())
-}
-
-pub(super) fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
-        if kind.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(std::fs::read_link(entry.path())?, target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
-    }
     Ok(())
 }
 

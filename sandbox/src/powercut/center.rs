@@ -79,22 +79,10 @@ impl CenterCuts {
             let to = ReleaseFolder::without_programs(&folder, version, counter, u32::try_from(counter)?)?;
             let package = folder.join(format!("{version}.mfp"));
             let text = |path: &Path| path.to_string_lossy().into_owned();
-            let (to, script, output) = (text(&to.path), text(&script), text(&package));
-            center.run(&[
-                "package",
-                "build",
-                "--release",
-                &to,
-                "--script",
-                &script,
-                "--trial-secs",
-                "1",
-                "--settle-secs",
-                "1",
-                "--sign",
-                "--output",
-                &output,
-            ])?;
+            let (script, output) = (text(&script), text(&package));
+            let limits = ["--trial-secs", "1", "--settle-secs", "1"];
+            let further = [&limits[..], &["--script", &script, "--output", &output]].concat();
+            center.build_package(&to.path, None, &further)?;
             packages.push(package);
         }
         let home = center.home().to_owned();

@@ -190,23 +190,9 @@ fn build(ground: &Ground, release: &Path, from: &Path, to: &Path) -> anyhow::Res
     let script = ground.folder.join("install.sh");
     std::fs::write(&script, SCRIPT)?;
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let (release, from, script, output) = (text(release), text(from), text(&script), text(to));
-    ground.stage.center.run(&[
-        "package",
-        "build",
-        "--release",
-        &release,
-        "--from-release",
-        &from,
-        "--script",
-        &script,
-        "--trial-secs",
-        "1",
-        "--settle-secs",
-        "1",
-        "--sign",
-        "--output",
-        &output,
-    ])?;
+    let (script, output) = (text(&script), text(to));
+    let limits = ["--trial-secs", "1", "--settle-secs", "1"];
+    let further = [&limits[..], &["--script", &script, "--output", &output]].concat();
+    ground.stage.center.build_package(release, Some(from), &further)?;
     Ok(to.to_owned())
 }

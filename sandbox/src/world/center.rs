@@ -100,6 +100,20 @@ impl Center {
         serde_json::from_str(&text).with_context(|| format!("{arguments:?} printed no JSON: {text}"))
     }
 
+    /// Builds and signs a package of the release in folder `to`, with only what differs from the one in `from` if there is
+    /// one; its id.
+    ///
+    /// # Errors
+    /// As `package build`.
+    pub fn build_package(&self, to: &Path, from: Option<&Path>, further: &[&str]) -> anyhow::Result<String> {
+        let (to, from) = (to.to_string_lossy(), from.map(Path::to_string_lossy));
+        let mut arguments = vec!["package", "build", "--sign", "--release", &to];
+        arguments.extend(from.iter().flat_map(|from| ["--from-release", from.as_ref()]));
+        let built = self.json(&[&arguments, further].concat())?;
+        let id = built.get("id").and_then(serde_json::Value::as_str);
+        Ok(id.context("`package build` names no id")?.to_owned())
+    }
+
     /// Starts the daemon; its log goes into a file beside the home.
     ///
     /// # Errors

@@ -286,12 +286,9 @@ impl Stage {
         let new = self.release(target, 2, 2)?;
         let file = self.folder.path().join(format!("install-{target}.sh"));
         std::fs::write(&file, script)?;
-        let (new, old) = (new.path.to_string_lossy(), self.first_release.path.to_string_lossy());
-        let file = file.to_string_lossy();
-        let arguments =
-            ["package", "build", "--release", &new, "--from-release", &old, "--script", &file, "--sign"];
-        let built = self.center.json(&[&arguments, further].concat())?;
-        Ok(built.get("id").and_then(Value::as_str).context("`package build` names no id")?.to_owned())
+        let script = ["--script", &file.to_string_lossy()].map(str::to_owned);
+        let arguments: Vec<&str> = script.iter().map(String::as_str).chain(further.iter().copied()).collect();
+        self.center.build_package(&new.path, Some(&self.first_release.path), &arguments)
     }
 
     /// Waits until a rollout is finished; gives its report.

@@ -85,21 +85,8 @@ fn with_a_module_that_crashes(stage: &Stage) -> anyhow::Result<String> {
         (module.sha256, module.octets) = (Digest::of(crash), crash.len().try_into()?);
     }
     std::fs::write(folder.join(RELEASE_FILE), serde_json::to_vec(&release)?)?;
-    let (new, old) = (folder.to_string_lossy(), stage.first_release.path.to_string_lossy());
-    let built = stage.center.json(&[
-        "package",
-        "build",
-        "--release",
-        &new,
-        "--from-release",
-        &old,
-        "--settle-secs",
-        "20",
-        "--trial-secs",
-        "3",
-        "--sign",
-    ])?;
-    Ok(text(&built, "id").to_owned())
+    let further = ["--settle-secs", "20", "--trial-secs", "3"];
+    stage.center.build_package(&folder, Some(&stage.first_release.path), &further)
 }
 
 /// A package file in its pieces.

@@ -3,7 +3,7 @@
 use super::play::{all_receipted, eager, jams_become, play, reports, text};
 use anyhow::{Context as _, ensure};
 use sandbox::post_office::{Fault, Rule};
-use sandbox::world::{PATIENCE, Stage, eventually};
+use sandbox::world::{PATIENCE, Stage, copy_folder, eventually};
 use serde_json::Value;
 use std::path::Path;
 
@@ -67,22 +67,6 @@ fn a_credential_is_rotated_while_mails_get_lost_and_doubled_and_the_power_fails(
         rules(stage, Vec::new())?;
         all_receipted(stage, 1)
     });
-}
-
-fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
-        if kind.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(std::fs::read_link(entry.path())?, target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Everything for an enrolment in one file, for a box that nobody sits at.
 
-use super::super::account::{Host, Protection};
+use super::super::account::Host;
 use super::super::snmp_user::SnmpUserArguments;
 use super::Arguments;
 use anyhow::Context as _;
+use mailbox::Security;
 use mailfmt::trust::RootFingerprint;
 use monitor_appliance::enrolment::wipe_file;
 use monitor_appliance::snmp::{AuthProtocol, PrivacyProtocol};
@@ -26,8 +27,8 @@ struct OrderFile {
     smtp: Host,
     imap: Option<Host>,
     pop3: Option<Host>,
-    security: Option<Protection>,
-    smtp_security: Option<Protection>,
+    security: Option<Security>,
+    smtp_security: Option<Security>,
     #[serde(default = "yes")]
     smtp_login: bool,
     ca_file: Option<PathBuf>,

@@ -39,19 +39,6 @@ fn steps(residents: &BTreeMap<ModuleName, Resident>, now: u64) -> Vec<Step> {
     plan(&view(residents, now), &Patience::default())
 }
 
-fn swap() -> Swap {
-    Swap {
-        release: "1.0.02-0".into(),
-        previous: "1.0.00-1".into(),
-        release_counter: 2,
-        trial_secs: 30,
-        drop_shared_data: false,
-        reboot_after: false,
-        report_by_itself: false,
-        wait_limits: None,
-    }
-}
-
 #[test]
 fn pauses_grow_from_none_to_the_longest() {
     let patience = Patience::default();
@@ -128,12 +115,15 @@ fn each_stored_state_has_its_step() {
         plan(&View { update, ..view(&residents, now) }, &Patience::default())
     };
     let expected = Expected::default();
-    let on_trial = UpdateState::OnTrial { swap: swap(), expected, since: Timestamp::UNIX_EPOCH };
-    let rolling = UpdateState::RollingBack { swap: swap(), reason: "crash".into() };
+    let on_trial = UpdateState::OnTrial { swap: Swap::sample(), expected, since: Timestamp::UNIX_EPOCH };
+    let rolling = UpdateState::RollingBack { swap: Swap::sample(), reason: "crash".into() };
     assert_eq!(steps_for(&UpdateState::Received, None, 1), [Step::RunInstaller]);
-    assert_eq!(steps_for(&UpdateState::ScriptRun { swap: swap() }, None, 1), [Step::RunInstaller]);
-    assert_eq!(steps_for(&UpdateState::Checked { swap: swap(), wait: None }, None, 1), [Step::BeginSwap]);
-    assert_eq!(steps_for(&UpdateState::Swapped { swap: swap(), expected }, None, 1), [Step::Swap]);
+    assert_eq!(steps_for(&UpdateState::ScriptRun { swap: Swap::sample() }, None, 1), [Step::RunInstaller]);
+    assert_eq!(
+        steps_for(&UpdateState::Checked { swap: Swap::sample(), wait: None }, None, 1),
+        [Step::BeginSwap]
+    );
+    assert_eq!(steps_for(&UpdateState::Swapped { swap: Swap::sample(), expected }, None, 1), [Step::Swap]);
     assert_eq!(steps_for(&on_trial, None, 1), [Step::RestartTrial]);
     assert_eq!(steps_for(&on_trial, Some(1), 2), []);
     assert_eq!(steps_for(&on_trial, Some(1), 31), [Step::Commit]);
@@ -144,7 +134,7 @@ fn each_stored_state_has_its_step() {
 fn a_release_on_trial_is_kept_only_when_it_has_shown_what_it_must() {
     let residents = one(up(0, false, None));
     let expected = Expected { fetch: crate::update::Proving::Soon, ..Expected::default() };
-    let state = UpdateState::OnTrial { swap: swap(), expected, since: Timestamp::UNIX_EPOCH };
+    let state = UpdateState::OnTrial { swap: Swap::sample(), expected, since: Timestamp::UNIX_EPOCH };
     let steps_with = |evidence: &Evidence, now| {
         let update = Some(UpdateView { state: &state, trial_since: Some(secs(0)), evidence });
         plan(&View { update, ..view(&residents, now) }, &Patience::default())
@@ -164,7 +154,7 @@ fn a_swap_waits_for_billing_work_tells_so_and_gives_up_in_the_end() {
     let at = |second| Timestamp::from_second(second).unwrap();
     let limits = WaitLimits { report_after: SignedDuration::from_secs(60), give_up_at: at(600) };
     let steps_at = |wait: Option<Wait>, busy, second| {
-        let state = UpdateState::Checked { swap: swap(), wait };
+        let state = UpdateState::Checked { swap: Swap::sample(), wait };
         let update = Some(UpdateView { state: &state, trial_since: None, evidence: &evidence });
         plan(&View { update, busy, clock: at(second), ..view(&residents, 1) }, &Patience::default())
     };
@@ -192,7 +182,7 @@ fn no_version_is_reported_of_a_release_on_trial() {
     let residents = one(up(0, false, None));
     let evidence = Evidence::default();
     let expected = Expected::default();
-    let state = UpdateState::OnTrial { swap: swap(), expected, since: Timestamp::UNIX_EPOCH };
+    let state = UpdateState::OnTrial { swap: Swap::sample(), expected, since: Timestamp::UNIX_EPOCH };
     let update = Some(UpdateView { state: &state, trial_since: Some(secs(0)), evidence: &evidence });
     let view = View { update, version_wanted: true, ..view(&residents, 1) };
     assert_eq!(plan(&view, &Patience::default()), []);
