@@ -37,6 +37,7 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
+pub mod conditions;
 pub mod crypto;
 pub mod digest;
 pub mod enrolment;

@@ -11,7 +11,9 @@ pub mod ledger;
 pub mod receipt;
 pub mod report;
 
-pub use command::{Command, CounterRequest, PackagePart, RecallOrder, UpdateOrder, VersionRequest};
+pub use command::{
+    Command, ConditionalOrder, CounterRequest, PackagePart, RecallOrder, UpdateOrder, VersionRequest,
+};
 pub use device::{Counter, DeviceId, FaultClass, Supply, SupplyEnds, SupplyLevel, SupplyOutlook};
 pub use enrolment::Enrolment;
 pub use receipt::Receipt;

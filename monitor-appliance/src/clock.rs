@@ -319,6 +319,12 @@ impl ClockState {
         self.doubt == Doubt::None
     }
 
+    /// Whether hours of the day can be told by it: it is proven, or no proof is waited for any more.
+    #[must_use]
+    pub fn tells_hours(&self) -> bool {
+        self.proven || !self.patient
+    }
+
     /// The time by which things are given up or forgotten: an unproven one does not count while it is doubted.
     #[must_use]
     pub fn for_forgetting(&self) -> Timestamp {

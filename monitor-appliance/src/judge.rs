@@ -244,10 +244,8 @@ pub fn judge_attachment<E>(
 
 /// As much of what follows an envelope as its order says: a gateway may have added to the end of the attachment.
 fn ordered<'a>(command: &Command, enclosure: &'a [u8]) -> &'a [u8] {
-    let octets = match command {
-        Command::Update(order) if order.parts.is_none() => usize::try_from(order.enclosure_octets).ok(),
-        _ => None,
-    };
+    let order = command.update_order().filter(|order| order.parts.is_none());
+    let octets = order.and_then(|order| usize::try_from(order.enclosure_octets).ok());
     octets.and_then(|octets| enclosure.get(..octets)).unwrap_or(enclosure)
 }
 

@@ -29,6 +29,7 @@ pub use epoch::{Identity, Relation};
 pub use judge::{Evidence, Found, Step, judge};
 pub use line::{Closing, Line};
 pub use meter::{Meter, MeterValue, Observation};
+pub(crate) use month_end::time_zone;
 pub use month_end::{Deadline, MonthEnd, MonthEndError, interpolate};
 pub use passage::{Moment, Passage, Running};
 

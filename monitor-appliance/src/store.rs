@@ -10,6 +10,7 @@ mod acquaintance;
 mod clock;
 mod collections;
 mod computers;
+mod conditions;
 mod control;
 mod devices;
 mod events;
@@ -82,6 +83,7 @@ const MIGRATIONS: [&str; 20] = [
     mailbox::record::TABLES,
     include_str!("store/returned.sql"),
     include_str!("store/ways.sql"),
+    include_str!("store/conditions.sql"),
 ];
 
 /// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It

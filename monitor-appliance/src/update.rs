@@ -8,6 +8,7 @@ mod aside;
 mod collection;
 pub mod confinement;
 mod control;
+mod hours;
 mod install;
 mod queue;
 mod script;
@@ -23,7 +24,7 @@ pub use queue::next_order;
 pub use script::{Answer, Ask, EXIT_TRY_LATER, Keeper, OUTPUT_KEPT, Request, Script, ScriptEnd, run_script};
 pub use state::{Expected, Misfit, Proving, STARTS_MAX, Swap, Turn, UpdateEvent, UpdateState};
 pub use swap::{advance, complete, restarted, swap_back, swap_in, tidy};
-pub use wait::{Due, Wait, WaitFor, WaitLimits, growing_pause};
+pub use wait::{Due, HoursWait, Wait, WaitFor, WaitLimits, growing_pause};
 
 use crate::release::ReleaseError;
 use crate::store::StoreError;

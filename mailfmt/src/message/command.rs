@@ -2,6 +2,7 @@
 
 use super::device::DeviceId;
 use super::kinds;
+use crate::conditions::Conditions;
 use crate::crypto::ContentKey;
 use crate::digest::Digest;
 use crate::exchange::EphemeralPublic;
@@ -25,6 +26,8 @@ kinds! {
         Version(VersionRequest) = "version-request",
         /// Install the package that follows the envelope, or comes in parts.
         Update(UpdateOrder) = "update",
+        /// The same, but not at once: an appliance that does not know of conditions must not begin.
+        UpdateWhen(ConditionalOrder) = "update-when",
         /// Keep the part of a package that follows the envelope.
         Part(PackagePart) = "part",
         /// Do not install what was ordered, unless it has begun.
@@ -78,6 +81,34 @@ pub struct UpdateOrder {
     /// each part comes behind an envelope of its own ([`PackagePart`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Cutting>,
+}
+
+/// An [`UpdateOrder`] that is kept until its conditions allow it to begin, in the appliance's own time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConditionalOrder {
+    /// The order.
+    pub order: UpdateOrder,
+    /// When it may begin.
+    pub conditions: Conditions,
+}
+
+impl Command {
+    /// The order to update, if it is one, with conditions or without.
+    #[must_use]
+    pub fn update_order(&self) -> Option<&UpdateOrder> {
+        match self {
+            Self::Update(order) | Self::UpdateWhen(ConditionalOrder { order, .. }) => Some(order),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn update_order_mut(&mut self) -> Option<&mut UpdateOrder> {
+        match self {
+            Self::Update(order) | Self::UpdateWhen(ConditionalOrder { order, .. }) => Some(order),
+            _ => None,
+        }
+    }
 }
 
 /// Brings one part of an encrypted package; the part follows this envelope in the same attachment. It may come before

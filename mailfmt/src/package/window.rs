@@ -21,7 +21,22 @@ pub struct DailyWindow {
 #[error("hours of the day are written like 22:00-05:00, in the site's own time")]
 pub struct DailyWindowError;
 
+impl Default for DailyWindow {
+    /// The whole day.
+    fn default() -> Self {
+        Self { from: Time::midnight(), to: Time::midnight() }
+    }
+}
+
 impl DailyWindow {
+    pub(crate) fn from(&self) -> Time {
+        self.from
+    }
+
+    pub(crate) fn to(&self) -> Time {
+        self.to
+    }
+
     /// `None` when an update may begin at `now`; otherwise the next time of the clock at which it may.
     #[must_use]
     pub fn opens(&self, now: DateTime) -> Option<DateTime> {

@@ -2,9 +2,11 @@
 
 use crate::{census, first_contact, in_parts, ledger, upkeep};
 use jiff::{SignedDuration, Timestamp};
+use mailfmt::conditions::Conditions;
 use mailfmt::crypto::{ChannelKey, ContentKey, Credential, Direction};
 use mailfmt::message::command::{
-    Command, CounterRequest, PingRequest, RecallOrder, TrustRoots, UpdateOrder, VersionRequest,
+    Command, ConditionalOrder, CounterRequest, PingRequest, RecallOrder, TrustRoots, UpdateOrder,
+    VersionRequest,
 };
 use mailfmt::message::device::{
     Counter, DeviceId, FaultClass, Supply, SupplyEnds, SupplyLevel, SupplyOutlook,
@@ -138,6 +140,27 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 content_key: ContentKey::generate(&mut counting()),
                 permit: Some(signed_permit()),
                 parts: None,
+            })),
+        ),
+        (
+            "command-update-when",
+            Message::Command(Command::UpdateWhen(ConditionalOrder {
+                order: UpdateOrder {
+                    package,
+                    target: version("1.0.02-0"),
+                    enclosure: Digest::of(b"an enclosure"),
+                    enclosure_octets: 12,
+                    content_key: ContentKey::generate(&mut counting()),
+                    permit: None,
+                    parts: None,
+                },
+                conditions: Conditions {
+                    start: Some("local 22:00:00 after 2026-01-02T03:04:05Z".parse().unwrap()),
+                    windows: vec!["Mo-Fr 20:00-06:00".parse().unwrap(), "Sa-Su 00:00-00:00".parse().unwrap()],
+                    blackouts: ["2026-12-24..2027-01-06", "12-24..01-06", "month-end:3"]
+                        .map(|days| days.parse().unwrap())
+                        .to_vec(),
+                },
             })),
         ),
         ("command-recall", Message::Command(Command::Recall(RecallOrder { orders: vec![report] }))),

@@ -48,6 +48,18 @@ pub enum MonthEndError {
     },
 }
 
+/// The time zone of that IANA name or POSIX rule.
+///
+/// # Errors
+/// [`MonthEndError::Zone`].
+pub(crate) fn time_zone(name: &str) -> Result<TimeZone, MonthEndError> {
+    if name.eq_ignore_ascii_case("UTC") {
+        return Ok(TimeZone::UTC);
+    }
+    let found = TimeZone::get(name).or_else(|_| TimeZone::posix(name));
+    found.map_err(|_| MonthEndError::Zone { name: name.to_owned() })
+}
+
 /// The end of one month.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deadline {
@@ -70,13 +82,7 @@ impl MonthEnd {
     /// # Errors
     /// [`MonthEndError`].
     pub fn new(zone: &str, day: Option<u8>, hour: u8) -> Result<Self, MonthEndError> {
-        let found = if zone.eq_ignore_ascii_case("UTC") {
-            TimeZone::UTC
-        } else {
-            TimeZone::get(zone)
-                .or_else(|_| TimeZone::posix(zone))
-                .map_err(|_| MonthEndError::Zone { name: zone.to_owned() })?
-        };
+        let found = time_zone(zone)?;
         if let Some(day) = day.filter(|day| !(1..=28).contains(day)) {
             return Err(MonthEndError::Day { day });
         }

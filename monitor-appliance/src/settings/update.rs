@@ -2,6 +2,8 @@
 
 use super::SettingsError;
 use super::file::{bad, in_range};
+use crate::ledger::time_zone;
+use jiff::tz::TimeZone;
 use mailfmt::package::DailyWindow;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -12,8 +14,12 @@ use std::time::Duration;
 /// What a package's own rules say goes before what stands here, but never beyond the bounds that stand here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateSettings {
-    /// Hours of the day in which an update may begin, in the box's time; default: at any time.
+    /// Hours of the day in which an update may begin, in the box's time; default: at any time. A package and an order may
+    /// narrow them.
     pub window: Option<DailyWindow>,
+    /// Time zone in which all hours and days of updates are meant: an IANA name such as `Europe/Berlin`, or a POSIX rule;
+    /// default: the box's own.
+    pub time_zone: Option<String>,
     /// Time between two looks at what an update waits for; 1 s to 10 min, default 5 s.
     pub busy_look: Duration,
     /// Longest wait for modules that are busy, and for a script that asks to be run again later, after which the update
@@ -51,6 +57,7 @@ impl Default for UpdateSettings {
         let secs = Duration::from_secs;
         Self {
             window: None,
+            time_zone: None,
             busy_look: secs(5),
             wait_max: secs(3 * DAY),
             script_retry: secs(30),
@@ -64,6 +71,15 @@ impl Default for UpdateSettings {
             disk_reserve: 8 << 20,
             saved_files: ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"].map(PathBuf::from).to_vec(),
         }
+    }
+}
+
+impl UpdateSettings {
+    /// The time zone of updates.
+    #[must_use]
+    pub fn zone(&self) -> TimeZone {
+        // One that cannot be found was refused when the settings were read.
+        self.time_zone.as_deref().and_then(|name| time_zone(name).ok()).unwrap_or_else(TimeZone::system)
     }
 }
 
@@ -90,6 +106,7 @@ const SAVED_FILES_MAX: usize = 100;
 #[serde(deny_unknown_fields)]
 pub(super) struct FileUpdate {
     window: Option<String>,
+    time_zone: Option<String>,
     busy_look_secs: Option<u64>,
     wait_max_secs: Option<u64>,
     script_retry_secs: Option<u64>,
@@ -115,6 +132,9 @@ impl FileUpdate {
             .window
             .map(|text| text.parse::<DailyWindow>().map_err(|error| bad("update.window", text, error)))
             .transpose()?;
+        if let Some(name) = &self.time_zone {
+            time_zone(name).map_err(|error| bad("update.time_zone", name, error))?;
+        }
         let kept = in_range("update.releases_kept", self.releases_kept, "releases", 1..=10)?;
         let octets = 1_000_000..=u64::MAX;
         let reserve = in_range("update.disk_reserve_octets", self.disk_reserve_octets, "octets", octets)?;
@@ -125,6 +145,7 @@ impl FileUpdate {
         }
         Ok(UpdateSettings {
             window,
+            time_zone: self.time_zone,
             busy_look: secs("busy_look", self.busy_look_secs, 600, default.busy_look)?,
             wait_max: secs("wait_max", self.wait_max_secs, 90 * DAY, default.wait_max)?,
             script_retry: secs("script_retry", self.script_retry_secs, DAY, default.script_retry)?,
@@ -157,6 +178,7 @@ impl FileUpdate {
         let secs = |value: Duration, default: Duration| (value != default).then_some(value.as_secs());
         Self {
             window: settings.window.map(|window| window.to_string()),
+            time_zone: settings.time_zone.clone(),
             busy_look_secs: secs(settings.busy_look, default.busy_look),
             wait_max_secs: secs(settings.wait_max, default.wait_max),
             script_retry_secs: secs(settings.script_retry, default.script_retry),
@@ -213,6 +235,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let settings = UpdateSettings {
             window: Some("22:00-05:00".parse().unwrap()),
+            time_zone: Some("CET-1CEST,M3.5.0,M10.5.0/3".to_owned()),
             busy_look: Duration::from_secs(7),
             part_wait: Duration::from_secs(9),
             part_asks_max: 3,
@@ -231,6 +254,7 @@ mod tests {
     fn values_out_of_their_range_are_named() {
         for (text, key) in [
             ("window = \"evening\"", "update.window"),
+            ("time_zone = \"Mars/Olympus\"", "update.time_zone"),
             ("releases_kept = 0", "update.releases_kept"),
             ("busy_look_secs = 601", "update.busy_look_secs"),
             ("part_asks_max = 0", "update.part_asks_max"),

@@ -41,6 +41,7 @@ impl Change<'_> {
             .transaction
             .prepare_cached("DELETE FROM fault WHERE cleared_ms < ?1")?
             .execute((before(retention.fault_cleared),))?;
+        deleted += self.prune_conditions()?;
         deleted += self.prune_epochs()?;
         deleted += self.prune_acquaintances()?;
         Ok(deleted)

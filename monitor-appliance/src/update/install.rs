@@ -3,6 +3,7 @@
 use super::aside::Aside;
 use super::confinement::Bounds;
 use super::control::Control;
+use super::hours::{Gate, Hours};
 use super::queue::{is_due, next_order};
 use super::script::{Keeper, Script, ScriptEnd, run_script};
 use super::state::{STARTS_MAX, Swap, Turn, UpdateEvent, UpdateState};
@@ -20,9 +21,8 @@ use crate::settings::{Settings, UpdateSettings};
 use crate::store::{Store, UpdateOrderRow};
 use crate::supervisor::processes::{exists, running_file};
 use crate::trust;
-use jiff::SignedDuration;
-use jiff::tz::TimeZone;
-use mailfmt::package::{self, DailyWindow, ModuleKind, SCRIPT_NAME, Site, VerifiedPackage, When};
+use jiff::{SignedDuration, Timestamp};
+use mailfmt::package::{self, DailyWindow, Manifest, ModuleKind, SCRIPT_NAME, Site, VerifiedPackage, When};
 use mailfmt::trust::SignedPermit;
 use mailfmt::{Digest, ModuleName};
 use std::collections::BTreeMap;
@@ -227,20 +227,27 @@ impl Installation<'_> {
     }
 
     fn look_again(&self, wait: &Wait) -> Result<UpdateEvent, UpdateError> {
-        let now = self.context.now();
+        let clock = self.context.clock_state();
+        let now = clock.now;
         // Both count from the first look and are stored with it.
         let limits = WaitLimits { report_after: SignedDuration::ZERO, give_up_at: now };
-        Ok(match wait.due(now) {
+        Ok(match wait.due(clock.for_forgetting()) {
             Due::GiveUp => UpdateEvent::Failed { reason: wait.given_up() },
             Due::Report => UpdateEvent::WaitReported,
             Due::Look => {
-                let hours = match &wait.why {
-                    WaitFor::Window { hours } => Some(*hours),
+                let closed = match &wait.why {
+                    WaitFor::Window { opening: Some(opening), .. } => {
+                        self.closed(opening.package, opening.expires, limits)?
+                    }
+                    WaitFor::Window { hours, opening: None } => {
+                        self.closed(Some(*hours), wait.give_up_at.unwrap_or(Timestamp::MAX), limits)?
+                    }
                     _ => None,
                 };
-                match self.in_the_way(hours)? {
-                    Some((why, pause)) => self.blocked(why, limits, Some(pause)),
-                    None => UpdateEvent::Free,
+                match (closed, self.in_the_way()?) {
+                    (Some(event), _) => event,
+                    (None, Some((why, pause))) => self.blocked(why, limits, Some(pause)),
+                    (None, None) => UpdateEvent::Free,
                 }
             }
         })
@@ -264,18 +271,40 @@ impl Installation<'_> {
         }
     }
 
-    /// What has to be waited for, and when to look again: the hours of the day, work that a module must not be disturbed
-    /// in, or a module that is replaced only while it does not run.
-    fn in_the_way(&self, hours: Option<DailyWindow>) -> Result<Option<(WaitFor, Duration)>, UpdateError> {
+    /// What becomes of an update that the hours do not allow to begin now; `None` where they do.
+    fn closed(
+        &self,
+        package: Option<DailyWindow>,
+        expires: Timestamp,
+        limits: WaitLimits,
+    ) -> Result<Option<UpdateEvent>, UpdateError> {
         let settings = self.settings();
-        if let Some(hours) = hours {
-            let here = self.context.now().to_zoned(TimeZone::system()).datetime();
-            if let Some(opens) = hours.opens(here) {
-                let pause = Duration::try_from(opens.duration_since(here)).unwrap_or_default();
-                return Ok(Some((WaitFor::Window { hours }, pause.min(settings.retry_max))));
+        let ordered = self.store.conditions_of(self.row.command)?;
+        let (clock, zone) = (self.context.clock_state(), settings.zone());
+        let hours = Hours {
+            ordered: &ordered,
+            package,
+            site: settings.window,
+            expires,
+            zone: &zone,
+            wait_max: settings.wait_max,
+        };
+        Ok(match hours.look(&clock) {
+            Gate::Open => None,
+            Gate::Closed { why, opens } => {
+                let until = opens.map(|opens| opens.duration_since(clock.now));
+                let pause = until.and_then(|until| Duration::try_from(until).ok());
+                let pause = pause.map_or(settings.busy_look, |pause| pause.min(settings.retry_max));
+                Some(self.blocked(why, limits, Some(pause)))
             }
-        }
-        let waiting_for = |why| Ok(Some((why, settings.busy_look)));
+            Gate::Missed { reason } => Some(UpdateEvent::Failed { reason }),
+        })
+    }
+
+    /// What has to be waited for, and when to look again: work that a module must not be disturbed in, or a module that is
+    /// replaced only while it does not run.
+    fn in_the_way(&self) -> Result<Option<(WaitFor, Duration)>, UpdateError> {
+        let waiting_for = |why| Ok(Some((why, self.settings().busy_look)));
         if let Some(busy) = self.store.busy()?.into_iter().find(|busy| exists(busy.pid)) {
             return waiting_for(WaitFor::Work {
                 module: busy.module,
@@ -298,8 +327,11 @@ impl Installation<'_> {
     }
 
     fn build(&self, package: &VerifiedPackage) -> Result<UpdateEvent, UpdateError> {
-        let hours = package.manifest().rules.window.or(self.settings().window);
-        if let Some((why, pause)) = self.in_the_way(hours)? {
+        let Manifest { rules, expires, .. } = package.manifest();
+        if let Some(event) = self.closed(rules.window, *expires, self.limits(package))? {
+            return Ok(event);
+        }
+        if let Some((why, pause)) = self.in_the_way()? {
             return Ok(self.blocked(why, self.limits(package), Some(pause)));
         }
         let (folder, running) = self.releases.current()?;

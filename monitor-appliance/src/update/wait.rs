@@ -12,8 +12,11 @@ use std::time::Duration;
 pub enum WaitFor {
     /// The hours of the day in which updates may begin.
     Window {
-        /// The hours, in the site's time.
+        /// The package's hours or the site's, in the site's time. Versions that know no more go by these alone.
         hours: DailyWindow,
+        /// All that has a say; `None` in orders of those versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opening: Option<Box<HoursWait>>,
     },
     /// A module that is replaced only while it does not run.
     Module {
@@ -35,10 +38,39 @@ pub enum WaitFor {
     Script,
 }
 
+/// A wait for hours at which the order, its package and the site all allow it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoursWait {
+    /// Whether the order itself names hours or days. Versions that do not know of that give the order up.
+    pub by_order: bool,
+    /// When it may begin, as far as known.
+    pub opens: Timestamp,
+    /// The package's hours.
+    pub package: Option<DailyWindow>,
+    /// When the package expires.
+    pub expires: Timestamp,
+    /// When the update is given up, also when something else is waited for after these hours.
+    pub give_up_at: Timestamp,
+    /// What is waited for, for a person.
+    pub words: String,
+}
+
+impl WaitFor {
+    fn opening(&self) -> Option<&HoursWait> {
+        match self {
+            Self::Window { opening, .. } => opening.as_deref(),
+            Self::Module { .. } | Self::Work { .. } | Self::NextRestart | Self::Script => None,
+        }
+    }
+}
+
 impl fmt::Display for WaitFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Window { hours } => write!(f, "updates begin only in the hours {hours} here"),
+            Self::Window { opening: Some(opening), .. } => f.write_str(&opening.words),
+            Self::Window { hours, opening: None } => {
+                write!(f, "updates begin only in the hours {hours} here")
+            }
             Self::Module { module } => write!(f, "module {module} runs"),
             Self::Work { module, work, billing: _ } => write!(f, "module {module} is busy: {work}"),
             Self::NextRestart => write!(f, "the next restart of the appliance"),
@@ -66,7 +98,8 @@ pub struct Wait {
     pub since: Timestamp,
     /// When the center is told that it takes longer.
     pub report_at: Timestamp,
-    /// When the update is given up; `None` in orders of versions that waited for ever.
+    /// When the update is given up, but for a wait for hours, which has a time of its own; `None` in orders of versions that
+    /// waited for ever.
     #[serde(default)]
     pub give_up_at: Option<Timestamp>,
     /// Whether the center was told.
@@ -105,14 +138,20 @@ impl Wait {
     }
 
     /// After one more look in vain. The time until the center is told counts from the first; a wait that changes its
-    /// reason keeps it.
+    /// reason keeps it. The time until it is given up counts from when the hours allow the update.
     pub(crate) fn another(before: Option<Self>, why: WaitFor, now: Timestamp, limits: WaitLimits) -> Self {
+        let give_up_at = match (why.opening(), &before) {
+            (Some(HoursWait { by_order: true, .. }), _) => Some(Timestamp::UNIX_EPOCH),
+            (Some(opening), _) => Some(opening.give_up_at),
+            (None, Some(before)) => before.ends(),
+            (None, None) => Some(limits.give_up_at),
+        };
         match before {
             None => Self {
                 why,
                 since: now,
                 report_at: now.saturating_add(limits.report_after).unwrap_or(Timestamp::MAX),
-                give_up_at: Some(limits.give_up_at),
+                give_up_at,
                 reported: false,
                 tries: 1,
             },
@@ -120,6 +159,7 @@ impl Wait {
                 since: if before.why == why { before.since } else { now },
                 why,
                 tries: before.tries.saturating_add(1),
+                give_up_at,
                 ..before
             },
         }
@@ -128,11 +168,16 @@ impl Wait {
     /// What is due at `now`. What is in the way for a moment is not worth a report; after the limit it is.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Due {
-        match self.give_up_at {
+        match self.ends() {
             Some(at) if at < now => Due::GiveUp,
             _ if self.report_at <= now && !self.reported => Due::Report,
             _ => Due::Look,
         }
+    }
+
+    /// When the update is given up.
+    fn ends(&self) -> Option<Timestamp> {
+        self.why.opening().map(|opening| opening.give_up_at).or(self.give_up_at)
     }
 
     /// Why the update is given up, for a person.

@@ -12,6 +12,7 @@ use crate::replace_file::replace_file;
 use crate::store::{JournalEntry, NewUpdateOrder, Outcome, Outgoing, Store, StoreError};
 use crate::trust::TrustError;
 use crate::{health, inventory};
+use mailfmt::conditions::Conditions;
 use mailfmt::message::UpdateOrder;
 use mailfmt::message::report::{RefusedReport, UpdateOutcome, UpdateResultReport};
 use mailfmt::trust::{PublicKey, SignedRoot};
@@ -50,21 +51,14 @@ pub(super) fn accept(
             Ok(())
         }),
         Command::Update(order) => {
-            if recalling::refuse_called_back(store, context, &entry, order)? {
-                return Ok(());
-            }
-            if let Some(cutting) = &order.parts {
-                return parts::file_order(store, context, &entry, order, cutting);
-            }
-            // The package lies on disk, complete, before the row that speaks of it.
-            match store_package(context, order, enclosed)? {
-                Ok(()) => file_order(store, context, &entry, order),
-                Err(reason) => {
-                    tracing::warn!(package = %order.package, reason, "order to update refused");
-                    file_answer(store, &entry, &answer(refused_order(context, order, reason)))
-                }
-            }
+            accept_order(store, context, &entry, order, &Conditions::default(), enclosed)
         }
+        Command::UpdateWhen(when) => match when.conditions.check() {
+            Ok(()) => accept_order(store, context, &entry, &when.order, &when.conditions, enclosed),
+            Err(error) => {
+                file_answer(store, &entry, &answer(refused_order(context, &when.order, error.to_string())))
+            }
+        },
         Command::Recall(recall) => recalling::file_recall(store, context, &entry, recall),
         Command::RotateCredential(request) => match keys.agree(request, authentic.sequence) {
             Ok(next) => file_answer(store, &entry, &answer(Report::CredentialRotated(next.answer()))),
@@ -96,6 +90,35 @@ pub(super) fn accept(
             let reason = crate::judge::RefusedReason::UnknownKind;
             let report = commands::refusal(command.kind(), &reason, &health::running_version(context));
             file_answer(store, &entry, &answer(report))
+        }
+    }
+}
+
+/// Files an order to update, which begins when its conditions allow it.
+fn accept_order(
+    store: &mut Store,
+    context: &Context,
+    entry: &JournalEntry,
+    order: &UpdateOrder,
+    conditions: &Conditions,
+    enclosed: &Enclosed<'_>,
+) -> Result<(), FilingError> {
+    if recalling::refuse_called_back(store, context, entry, order)? {
+        return Ok(());
+    }
+    if let Some(cutting) = &order.parts {
+        return parts::file_order(store, context, entry, (order, conditions), cutting);
+    }
+    // The package lies on disk, complete, before the row that speaks of it.
+    match store_package(context, order, enclosed)? {
+        Ok(()) => file_order(store, context, entry, order, conditions),
+        Err(reason) => {
+            tracing::warn!(package = %order.package, reason, "order to update refused");
+            file_answer(
+                store,
+                entry,
+                &context.outgoing(refused_order(context, order, reason), Some(entry.message)),
+            )
         }
     }
 }
@@ -161,6 +184,7 @@ fn file_order(
     context: &Context,
     entry: &JournalEntry,
     order: &UpdateOrder,
+    conditions: &Conditions,
 ) -> Result<(), FilingError> {
     put_permit(context, order)?;
     let row = NewUpdateOrder {
@@ -172,6 +196,7 @@ fn file_order(
     store.change(|change| {
         if change.journal(entry)? {
             change.order_update(&row)?;
+            change.keep_conditions(row.command, conditions)?;
         }
         Ok(())
     })

@@ -16,6 +16,7 @@ use crate::release::{ReleaseError, Space, create_folder, remove_tree};
 use crate::store::{JournalEntry, NewUpdateOrder, Store, StoreError, UpdateOrderRow, Wanted};
 use crate::update::{Collection, Patience, Pursuit, UpdateError, UpdateEvent, UpdateState, advance};
 use jiff::Timestamp;
+use mailfmt::conditions::Conditions;
 use mailfmt::message::report::PartsMissingReport;
 use mailfmt::message::{PackagePart, UpdateOrder};
 use mailfmt::parts::{Cutting, Shape, join};
@@ -35,7 +36,7 @@ pub(super) fn file_order(
     store: &mut Store,
     context: &Context,
     journal: &JournalEntry,
-    order: &UpdateOrder,
+    (order, conditions): (&UpdateOrder, &Conditions),
     cutting: &Cutting,
 ) -> Result<(), FilingError> {
     let shape = match acceptable(context, order, cutting) {
@@ -69,6 +70,7 @@ pub(super) fn file_order(
     store.change(|change| {
         if change.journal(journal)? {
             change.order_update_in_parts(&row, order, parts)?;
+            change.keep_conditions(row.command, conditions)?;
         }
         Ok::<_, StoreError>(())
     })?;
