@@ -64,6 +64,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/branch.sql"),
     include_str!("db/target_columns.sql"),
     include_str!("db/showing.sql"),
+    include_str!("db/openings.sql"),
 ];
 
 /// What can go wrong with the fleet database.

@@ -27,6 +27,7 @@ mod hooks;
 mod judge;
 mod ladder;
 mod membership;
+mod opening;
 mod plan;
 mod start;
 mod target;
@@ -43,6 +44,7 @@ pub use hooks::{
 pub use judge::judge;
 pub use ladder::{PartsSent, Progress, Transport, TransportOutcome};
 pub use membership::{Added, Joining, MembershipError, add, joiners, take_out};
+pub use opening::Openings;
 pub use plan::{Post, PostKind, Step, Targets, next_wake, perform, plan, tallies};
 pub use start::{Draft, StartError, enclose, retry, start};
 pub use target::{Answer, Ask, Order, Target, TargetEvent, TargetState};

@@ -18,7 +18,7 @@ use mailfmt::crypto::{ChannelKey, Random};
 use mailfmt::envelope::{self, Addressee, Extras, Header, SealError};
 use mailfmt::mail::{Form, Letter, compose_as, octets_max};
 use mailfmt::message::receipt::Latest;
-use mailfmt::message::{Family, MessageError, UpdateOrder};
+use mailfmt::message::{ConditionalOrder, Family, MessageError, UpdateOrder};
 use mailfmt::parts::Cutting;
 use mailfmt::trust::SigningKey;
 use mailfmt::{AgentId, CenterId, Command, Digest, Limits, Message, sequence};
@@ -115,7 +115,9 @@ pub fn write_mail(
         // Only the date is fresh: a receipt that goes out again says the same of its report.
         receipt.latest = from.latest.cloned();
     }
-    if let (Message::Command(Command::Update(order)), Behind::Cut(cutting)) = (&mut message, behind) {
+    if let (Message::Command(command), Behind::Cut(cutting)) = (&mut message, behind)
+        && let Some(order) = command.update_order_mut()
+    {
         order.parts = Some(cutting.clone());
     }
     let header =
@@ -150,7 +152,9 @@ pub fn write_mail(
 /// [`ComposeError`] when it is none.
 pub fn order(outgoing: &Outgoing) -> Result<UpdateOrder, ComposeError> {
     match Message::parse(Family::Command, outgoing.payload.as_bytes())? {
-        Message::Command(Command::Update(order)) => Ok(order),
+        Message::Command(Command::Update(order) | Command::UpdateWhen(ConditionalOrder { order, .. })) => {
+            Ok(order)
+        }
         _ => Err(ComposeError::NotAnOrder),
     }
 }

@@ -1,6 +1,7 @@
 //! Rollouts by their behaviour: Fig. 14 step by step, the table of Fig. 16, and what holds for any order of events.
 #![allow(clippy::unwrap_used, reason = "a test ends where it finds something unexpected")]
 
+mod hours;
 mod world;
 
 use center_manager::report;

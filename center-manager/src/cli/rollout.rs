@@ -2,6 +2,7 @@
 
 mod choose;
 mod course;
+mod hours;
 mod watch;
 
 use super::print::{self, Format};

@@ -219,8 +219,8 @@ pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) ->
     tx.prepare_cached(
         "INSERT INTO rollout (package, release, update_order, settle_secs, answer_timeout_secs, delivery_limit_secs,
                               command_life_secs, retries, package_expires, started, wake, whole_order, course, stand,
-                              joining, joining_per_day)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15)",
+                              joining, joining_per_day, openings)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?
     .execute(params![
         draft.order.package.to_string(),
@@ -238,6 +238,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) ->
         text(&Stand::begun(started))?,
         draft.joining.as_ref().map(|joining| text(&joining.selection)).transpose()?,
         draft.joining.as_ref().map(|joining| joining.per_day),
+        Some(&draft.openings).filter(|openings| !openings.is_always()).map(text).transpose()?,
     ])?;
     let id = RolloutId(tx.last_insert_rowid());
     let draw = [id.0.to_be_bytes(), started.as_millisecond().to_be_bytes()].concat();
@@ -259,7 +260,7 @@ pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, Db
     let mut statement = connection.prepare_cached(
         "SELECT release, update_order, settle_secs, answer_timeout_secs, delivery_limit_secs, command_life_secs,
                 retries, package_expires, started, finished, whole_order, course, stand,
-                joining, joining_per_day
+                joining, joining_per_day, openings
          FROM rollout WHERE id = ?1",
     )?;
     let found = statement.query_row([id.0], |row| {
@@ -275,6 +276,7 @@ pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, Db
                 delivery_limit: seconds(4)?,
                 command_life: seconds(5)?,
             },
+            openings: maybe_json(row, 15)?.unwrap_or_default(),
             retries: row.get(6)?,
             package_expires: time(row, 7)?,
             started,

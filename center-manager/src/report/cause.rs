@@ -48,6 +48,12 @@ pub(super) fn explain(
                 }
                 Failure::MixedModules { .. } => format!("center-manager versions show --agent {agent}"),
                 Failure::Refused { .. } | Failure::Undone { .. } => history(),
+                Failure::WindowMissed { .. } => {
+                    format!(
+                        "center-manager rollout start --package {} --agents {agent} --window HOURS",
+                        rollout.order.package
+                    )
+                }
                 Failure::Suspended => format!("center-manager appliance readmit {agent}"),
                 Failure::Undeliverable { .. } => format!("center-manager appliance show {agent}"),
             };
@@ -107,7 +113,8 @@ fn ordered(rollout: &Rollout, order: &Order) -> String {
     if let (Some(at), Progress::Ordered | Progress::Waiting { .. }) = (order.recalled, &order.progress) {
         return format!("Its order was called back at {}; what it runs is asked for.", minute(at));
     }
-    let asking = |at: &Timestamp| minute(after(order.handed_in().unwrap_or(*at), rollout.timing.settle));
+    let asking =
+        |at: &Timestamp| minute(after(rollout.begun_by(order).unwrap_or(*at), rollout.timing.settle));
     if let (Some(since), Some(parts)) = (order.parts_wait_since(), order.parts)
         && !matches!(order.transport, Transport::Bounced { .. })
     {
@@ -188,6 +195,7 @@ fn failed(rollout: &Rollout, order: Option<&Order>, ask: Option<&Ask>, failure: 
         }
         Failure::Refused { reason } => sentence(&format!("It did not take the package: {reason}")),
         Failure::Undone { reason } => sentence(&format!("It went back to its version before: {reason}")),
+        Failure::WindowMissed { reason } => sentence(&format!("It never began: {reason}")),
         Failure::Suspended => "It is suspended.".to_owned(),
         Failure::Undeliverable { reason } => sentence(&format!("Our mail did not reach it: {reason}")),
     }

@@ -7,6 +7,7 @@ use super::target::{Order, Target, TargetState};
 use super::terms::Rollout;
 use super::verdict::{Failure, Verdict};
 use jiff::Timestamp;
+use mailfmt::conditions::WINDOW_MISSED;
 
 /// The verdict that the facts known at `now` give; `None` while there is still something to wait for.
 ///
@@ -71,6 +72,9 @@ pub fn judge(rollout: &Rollout, target: &Target, now: Timestamp) -> Option<Verdi
 fn said(progress: &Progress) -> Option<Failure> {
     match progress {
         Progress::Ordered | Progress::Waiting { .. } | Progress::InstalledSaid { .. } => None,
+        Progress::Refused { reason, .. } if reason.starts_with(WINDOW_MISSED) => {
+            Some(Failure::WindowMissed { reason: reason.clone() })
+        }
         Progress::Refused { reason, .. } => Some(Failure::Refused { reason: reason.clone() }),
         Progress::Undone { reason, .. } => Some(Failure::Undone { reason: reason.clone() }),
     }

@@ -273,7 +273,7 @@ impl Lists {
                     TargetState::Planned => self.waiting = true,
                     TargetState::Ordered { order } => {
                         self.open = true;
-                        let settled = order.handed_in().map(|at| after(at, rollout.timing.settle));
+                        let settled = rollout.begun_by(order).map(|at| after(at, rollout.timing.settle));
                         if settled.is_some_and(|settled| settled <= now) {
                             self.ask.push(target.agent.clone());
                         }
@@ -326,7 +326,7 @@ pub fn next_wake(rollout: &Rollout, targets: &Targets) -> Option<Timestamp> {
     });
     let due = targets.values().filter_map(|target| match &target.state {
         TargetState::Planned => is_sent(rollout, target).then_some(rollout.started),
-        TargetState::Ordered { order } => match (order.parts_wait_since(), order.handed_in()) {
+        TargetState::Ordered { order } => match (order.parts_wait_since(), rollout.begun_by(order)) {
             (Some(since), _) => Some(after(since, rollout.timing.delivery_limit)),
             (None, Some(at)) => Some(after(at, rollout.timing.settle)),
             (None, None) => limit(&order.transport, rollout.timing.settle),
@@ -385,7 +385,7 @@ pub fn perform(
             Some(Post {
                 message,
                 kind: PostKind::Order,
-                command: Command::Update(order),
+                command: rollout.openings.command(order),
                 agents: agents.clone(),
                 expires: after(now, rollout.timing.command_life).min(rollout.package_expires),
             })

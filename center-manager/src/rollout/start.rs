@@ -3,6 +3,7 @@
 use super::compare::Release;
 use super::course::Course;
 use super::membership::Joining;
+use super::opening::Openings;
 use super::plan::{Step, perform};
 use super::terms::{RolloutId, Timing};
 use crate::db::{Db, DbError, audit, rollouts};
@@ -24,6 +25,8 @@ pub struct Draft {
     pub whole: Option<UpdateOrder>,
     /// How long to wait for what.
     pub timing: Timing,
+    /// When the sites may begin.
+    pub openings: Openings,
     /// How often a failed target is tried again by itself.
     pub retries: u32,
     /// In which waves it goes.
@@ -104,10 +107,14 @@ pub fn start(db: &mut Db, draft: &Draft, who: &str, now: Timestamp) -> Result<Ro
     db.write(|tx| {
         let id = rollouts::insert(tx, draft, now)?;
         let detail = format!(
-            "{} to {} appliances, course {}",
+            "{} to {} appliances, course {}{}",
             draft.release.version,
             draft.agents.len(),
-            draft.course.name
+            draft.course.name,
+            match &draft.openings.ordered {
+                conditions if conditions.is_empty() => String::new(),
+                conditions => format!(", {conditions}"),
+            }
         );
         audit::append(tx, now, who, "start", &format!("rollout {id}"), &detail)?;
         Ok(id)

@@ -2,7 +2,10 @@
 
 use super::compare::Release;
 use super::course::{Course, Stand};
+use super::ladder::Progress;
 use super::membership::Joining;
+use super::opening::Openings;
+use super::target::Order;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::message::UpdateOrder;
 
@@ -37,6 +40,8 @@ pub struct Rollout {
     pub whole: Option<UpdateOrder>,
     /// How long to wait for what.
     pub timing: Timing,
+    /// When the sites may begin.
+    pub openings: Openings,
     /// How often a failed target is tried again by itself.
     pub retries: u32,
     /// In which waves it goes.
@@ -51,6 +56,25 @@ pub struct Rollout {
     pub started: Timestamp,
     /// When every target had its verdict and nothing was left to try.
     pub finished: Option<Timestamp>,
+}
+
+impl Rollout {
+    /// By when the target of this order may have begun, wherever it is; `None` while our mail server has not taken it.
+    #[must_use]
+    pub fn begun_by(&self, order: &Order) -> Option<Timestamp> {
+        let handed_in = order.handed_in()?;
+        match order.progress {
+            Progress::Ordered | Progress::Waiting { .. } if order.recalled.is_none() => {
+                Some(self.openings.at_the_latest(handed_in, self.package_expires))
+            }
+            // It has begun, or never will.
+            Progress::Ordered
+            | Progress::Waiting { .. }
+            | Progress::InstalledSaid { .. }
+            | Progress::Refused { .. }
+            | Progress::Undone { .. } => Some(handed_in),
+        }
+    }
 }
 
 /// How long a rollout waits for what.

@@ -10,7 +10,7 @@ use crate::db::outbox::{self, NewMail, Priority};
 use crate::db::{Db, DbError, appliances, audit, rollouts};
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;
-use mailfmt::{AgentId, Command, Message};
+use mailfmt::{AgentId, Message};
 use rusqlite::Transaction;
 use std::collections::BTreeSet;
 
@@ -83,10 +83,7 @@ fn advance(
 }
 
 fn enqueue(tx: &Transaction<'_>, id: RolloutId, post: Post, now: Timestamp) -> Result<(), DbError> {
-    let package = match &post.command {
-        Command::Update(order) => Some(order.package),
-        _ => None,
-    };
+    let package = post.command.update_order().map(|order| order.package);
     let priority = match post.kind {
         PostKind::Order => Priority::Bulk,
         PostKind::Ask | PostKind::Recall => Priority::Command,

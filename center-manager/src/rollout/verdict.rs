@@ -42,6 +42,11 @@ pub enum Failure {
         /// Why, in the appliance's words.
         reason: String,
     },
+    /// At no time before its package expires do the order, the package and the site all allow it to begin.
+    WindowMissed {
+        /// Which hours, in the appliance's words.
+        reason: String,
+    },
     /// Our mail did not get through.
     Undeliverable {
         /// Why, in the mail server's words.
@@ -54,19 +59,22 @@ pub enum Failure {
 impl Failure {
     /// Whether it may be tried again without a person looking at it first.
     ///
-    /// Not after a refusal, an undone installation or a bounce: the same package to the same place ends the same way.
+    /// Not after a refusal, a missed window, an undone installation or a bounce: the same package to the same place ends the same way.
     #[must_use]
     pub fn is_retried_by_itself(&self) -> bool {
         match self {
             Self::Silent | Self::OtherVersion { .. } | Self::MixedModules { .. } | Self::Suspended => true,
-            Self::Refused { .. } | Self::Undone { .. } | Self::Undeliverable { .. } => false,
+            Self::Refused { .. }
+            | Self::Undone { .. }
+            | Self::WindowMissed { .. }
+            | Self::Undeliverable { .. } => false,
         }
     }
 }
 
 impl Failure {
-    /// Whether it counts against the package. A mail that did not get through, and an appliance that the operator shut
-    /// out, say nothing about it.
+    /// Whether it counts against the package. A mail that did not get through, hours that did not come, and an appliance that
+    /// the operator shut out, say nothing about it.
     #[must_use]
     pub fn speaks_of_the_package(&self) -> bool {
         match self {
@@ -75,7 +83,7 @@ impl Failure {
             | Self::MixedModules { .. }
             | Self::Refused { .. }
             | Self::Undone { .. } => true,
-            Self::Undeliverable { .. } | Self::Suspended => false,
+            Self::WindowMissed { .. } | Self::Undeliverable { .. } | Self::Suspended => false,
         }
     }
 }
@@ -89,6 +97,8 @@ impl std::fmt::Display for Failure {
             Self::MixedModules { modules } => write!(f, "mixed modules: {}", Names(modules)),
             Self::Refused { reason } => write!(f, "refused: {reason}"),
             Self::Undone { reason } => write!(f, "undone: {reason}"),
+            // The appliance's words say what this is.
+            Self::WindowMissed { reason } => f.write_str(reason),
             Self::Undeliverable { reason } => write!(f, "undeliverable: {reason}"),
         }
     }

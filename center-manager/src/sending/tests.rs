@@ -4,9 +4,10 @@ use crate::sample::{Numbers, agent, center, credential, later, now};
 use crate::settings::Settings;
 use mailbox::RecipientOutcome;
 use mailbox::smtp::ServerReply;
+use mailfmt::conditions::Conditions;
 use mailfmt::crypto::{ContentKey, Direction};
 use mailfmt::mail::{Classified, Form, Parcel, classify};
-use mailfmt::message::UpdateOrder;
+use mailfmt::message::{ConditionalOrder, UpdateOrder};
 use mailfmt::trust::Role;
 use mailfmt::{MessageId, SoftwareVersion};
 use proptest::prelude::*;
@@ -329,8 +330,15 @@ fn an_order_in_parts_names_them_and_each_part_follows_an_envelope_of_its_own() {
     };
     let order = Message::Command(Command::Update(update.clone()));
     let (said, behind) = write(order, Behind::Cut(parts.cutting()));
-    let told = UpdateOrder { parts: Some(parts.cutting().clone()), ..update };
-    assert_eq!((said, behind.len()), (Message::Command(Command::Update(told)), 0));
+    let told = UpdateOrder { parts: Some(parts.cutting().clone()), ..update.clone() };
+    assert_eq!((said, behind.len()), (Message::Command(Command::Update(told.clone())), 0));
+    let when = |order| {
+        let conditions =
+            Conditions { windows: vec!["20:00-06:00".parse().unwrap()], ..Conditions::default() };
+        Message::Command(Command::UpdateWhen(ConditionalOrder { order, conditions }))
+    };
+    let (said, _) = write(when(update), Behind::Cut(parts.cutting()));
+    assert_eq!(said, when(told), "conditions travel with an order whose package is cut");
     let sha256 = parts.cutting().hash(3).unwrap();
     let third = Message::Command(Command::Part(PackagePart { enclosure: whole, number: 3, of: 3, sha256 }));
     let (said, behind) = write(third.clone(), Behind::Octets(parts.part(&enclosed, 3).unwrap()));

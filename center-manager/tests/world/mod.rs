@@ -3,8 +3,8 @@
 use center_manager::db::rollouts::Known;
 use center_manager::report::Comparison;
 use center_manager::rollout::{
-    Course, Finding, Post, PostKind, Release, Rollout, RolloutId, Stand, Target, TargetEvent, TargetState,
-    Targets, Timing, TransportOutcome, Verdict, next_wake, perform, plan,
+    Course, Finding, Openings, Post, PostKind, Release, Rollout, RolloutId, Stand, Target, TargetEvent,
+    TargetState, Targets, Timing, TransportOutcome, Verdict, next_wake, perform, plan,
 };
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::ContentKey;
@@ -83,6 +83,7 @@ impl World {
                 delivery_limit: Timing::DELIVERY_LIMIT,
                 command_life: SignedDuration::from_hours(7 * 24),
             },
+            openings: Openings::default(),
             course: Course::at_once(),
             stand: Stand::begun(started),
             joining: None,

@@ -253,26 +253,6 @@ fn a_package_that_expires_while_it_waits_is_refused() {
 }
 
 #[test]
-fn an_update_waits_for_the_hours_of_the_day_in_which_it_may_begin() {
-    let mut site = Site::new();
-    let now = site.context.now().to_zoned(jiff::tz::TimeZone::system()).time();
-    let at = |hours: i64| {
-        let time = now.wrapping_add(jiff::Span::new().hours(hours));
-        format!("{:02}:{:02}", time.hour(), time.minute())
-    };
-    let (later, always) = (format!("{}-{}", at(2), at(4)), "00:00-00:00");
-    site.set("update", &format!("window = \"{later}\""));
-    let order = site.order(&site.signed(&site.draft()));
-    assert!(matches!(install(&site.context, order).unwrap(), Turn::Installer { at: Some(_) }));
-    assert_eq!(waits_for(&site, order), format!("updates begin only in the hours {later} here"));
-    assert!(!site.releases().folder(NEW).exists());
-    // A package's own hours go before the site's.
-    let rules = Rules { window: Some(always.parse().unwrap()), ..site.draft().rules };
-    let order = site.order(&site.signed(&PackageDraft { rules, release_counter: 3, ..site.draft() }));
-    assert_eq!(install(&site.context, order).unwrap(), Turn::Supervisor);
-}
-
-#[test]
 fn a_wait_has_an_end() {
     let mut site = Site::new();
     site.set("update", "wait_max_secs = 1");

@@ -6,6 +6,7 @@ mod bad_packages;
 mod by_hand;
 mod differences;
 mod going_back;
+mod hours;
 mod install;
 mod kill;
 #[path = "../mail/post_office.rs"]

@@ -167,6 +167,7 @@ fn center_sends_whole(now: Timestamp) -> anyhow::Result<bool> {
             delivery_limit: Timing::DELIVERY_LIMIT,
             command_life: SignedDuration::from_hours(24),
         },
+        openings: Default::default(),
         retries: 0,
         package_expires: now + SignedDuration::from_hours(24),
         started: now,

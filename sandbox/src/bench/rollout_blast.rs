@@ -169,6 +169,7 @@ fn one(agents: &BTreeSet<AgentId>, fleet: &Fleet, started: Timestamp) -> anyhow:
             delivery_limit: Timing::DELIVERY_LIMIT,
             command_life: SignedDuration::from_hours(7 * 24),
         },
+        openings: Default::default(),
         retries: 0,
         course: course.fitted(FLEET),
         stand: Stand::begun(started),

@@ -219,6 +219,7 @@ fn begin(db: &mut Db, fleet: u32, good: &VersionReportMessage, now: Timestamp) -
             delivery_limit: Timing::DELIVERY_LIMIT,
             command_life: SignedDuration::from_hours(168),
         },
+        openings: Default::default(),
         retries: 0,
         course: Course::at_once(),
         joining: None,

@@ -1,6 +1,7 @@
 //! Starting a rollout: package, targets, preview, and the question whether to begin.
 
 use super::course::{self, CourseArgs};
+use super::hours::{self, HoursArgs};
 use crate::cli::which::Which;
 use crate::cli::{Context, Exit, WrongUse, operator};
 use crate::db::Db;
@@ -64,6 +65,9 @@ pub struct StartArgs {
     /// How many may join in 24 hours.
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub joining_per_day: u32,
+    /// When its sites may begin.
+    #[command(flatten)]
+    pub hours: HoursArgs,
     /// Permit to go back to an older release, made by `package permit`.
     #[arg(long, value_name = "FILE")]
     pub permit: Option<PathBuf>,
@@ -91,9 +95,13 @@ pub(super) fn start(
         true => Some(Joining { selection: meant(args).selection(db)?, per_day: args.joining_per_day }),
         false => None,
     };
+    let openings = args.hours.openings(&package.manifest, now())?;
     let permit = args.permit.as_deref().map(|file| read_permit(file, &package)).transpose()?;
     let settle = args.settle.unwrap_or(package.manifest.rules.settle_secs);
     writeln!(out, "{}", preview(&package, &appliances, settle, args))?;
+    if !openings.is_always() {
+        writeln!(out, "{}", hours::preview(&openings, &package.manifest, now()))?;
+    }
     if let Some(joining) = &joining {
         writeln!(
             out,
@@ -134,6 +142,7 @@ pub(super) fn start(
             delivery_limit: Timing::DELIVERY_LIMIT,
             command_life: context.settings()?.command_expiry,
         },
+        openings,
         retries: args.retries,
         course,
         joining,

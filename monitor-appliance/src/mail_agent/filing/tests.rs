@@ -333,6 +333,7 @@ fn a_mail_for_another_appliance_changes_nothing_but_the_count_of_junk() {
     assert_eq!(ours.store().tally(Tally::Junk).unwrap(), 1);
 }
 
+mod conditions;
 mod large;
 mod parts;
 mod recall;
