@@ -196,6 +196,7 @@ fn failures() -> Vec<Failure> {
         Failure::MixedModules { modules: vec![mailfmt::ModuleName::new("mail-agent").unwrap()] },
         Failure::Refused { reason: reason() },
         Failure::Undone { reason: reason() },
+        Failure::WindowMissed { reason: reason() },
         Failure::Undeliverable { reason: reason() },
         Failure::Suspended,
     ];
@@ -207,6 +208,7 @@ fn failures() -> Vec<Failure> {
             | Failure::Refused { .. }
             | Failure::Undone { .. }
             | Failure::Undeliverable { .. }
+            | Failure::WindowMissed { .. }
             | Failure::Suspended => {}
         }
     }

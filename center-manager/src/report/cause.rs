@@ -48,11 +48,10 @@ pub(super) fn explain(
                 }
                 Failure::MixedModules { .. } => format!("center-manager versions show --agent {agent}"),
                 Failure::Refused { .. } | Failure::Undone { .. } => history(),
+                // Without hours of the order only the package's and the site's count.
                 Failure::WindowMissed { .. } => {
-                    format!(
-                        "center-manager rollout start --package {} --agents {agent} --window HOURS",
-                        rollout.order.package
-                    )
+                    let package = rollout.order.package;
+                    format!("center-manager rollout start --package {package} --agents {agent}")
                 }
                 Failure::Suspended => format!("center-manager appliance readmit {agent}"),
                 Failure::Undeliverable { .. } => format!("center-manager appliance show {agent}"),

@@ -169,6 +169,7 @@ pub(super) fn failure_word(target: &Target) -> Option<&'static str> {
         Failure::MixedModules { .. } => "mixed modules",
         Failure::Refused { .. } => "refused",
         Failure::Undone { .. } => "undone",
+        Failure::WindowMissed { .. } => "window missed",
         Failure::Undeliverable { .. } => "undeliverable",
         Failure::Suspended => "suspended",
     })
