@@ -22,6 +22,7 @@ pub mod outbox;
 pub mod packages;
 pub mod parts;
 pub mod queries;
+pub mod quota;
 pub mod returned;
 pub mod rollouts;
 pub mod rotations;
@@ -65,6 +66,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/target_columns.sql"),
     include_str!("db/showing.sql"),
     include_str!("db/openings.sql"),
+    mailbox::record::quota::TABLE,
 ];
 
 /// What can go wrong with the fleet database.

@@ -10,6 +10,7 @@ use crate::{
     limits::Limits,
     login_error::LoginError,
     pop3::{Authorization, Transaction},
+    quota::Quota,
     sasl::{Credential, Service, Used, Way},
     starttls,
 };
@@ -72,6 +73,8 @@ pub struct LoginReport {
     pub mails: u64,
     /// How the login was made.
     pub login: Way,
+    /// How full the mailbox is, as far as its server tells.
+    pub quota: Quota,
 }
 
 /// A session over POP3 or IMAP.
@@ -240,6 +243,17 @@ impl FetchSession {
         }
     }
 
+    /// How full the mailbox is. By POP3 no server tells.
+    ///
+    /// # Errors
+    /// What ends the session.
+    pub async fn quota(&mut self) -> Result<Quota, FetchError> {
+        match self {
+            Self::Pop3(_) => Ok(Quota::default()),
+            Self::Imap(session) => session.quota().await,
+        }
+    }
+
     /// Ends the session in order. By POP3 the deletions count only now.
     ///
     /// # Errors
@@ -262,7 +276,7 @@ pub async fn check_login(account: &Account, limits: &Limits) -> Result<LoginRepo
         FetchSession::Pop3(session) => (session.capabilities().lines.clone(), session.stat().await?.0),
         FetchSession::Imap(session) => (session.capabilities().to_vec(), session.mails().into()),
     };
-    let login = session.login();
+    let (login, quota) = (session.login(), session.quota().await?);
     session.finish().await?;
     let settings = &account.settings;
     Ok(LoginReport {
@@ -271,6 +285,7 @@ pub async fn check_login(account: &Account, limits: &Limits) -> Result<LoginRepo
         security: settings.fetch_server.security,
         capabilities,
         mails,
+        quota,
     })
 }
 

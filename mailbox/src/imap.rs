@@ -8,6 +8,7 @@ mod greeting;
 mod guard;
 mod large;
 mod login;
+mod quota;
 mod response;
 mod session;
 pub mod tidy;

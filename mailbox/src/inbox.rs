@@ -23,10 +23,14 @@ use crate::{
     imap::ImapSession,
     limits::Limits,
     login_error::LoginError,
+    quota::Quota,
 };
 
 /// A kept session that does not answer so soon is taken for dead: a new one is quicker.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
+
+/// How often a mailbox is asked how full it is.
+const QUOTA_EVERY: Duration = Duration::from_secs(4 * 3600);
 
 /// A server that ends IDLE by itself earlier than this does not want it; many do after half an hour.
 const ENDED_BY_ITSELF_MIN: Duration = Duration::from_secs(60);
@@ -63,6 +67,10 @@ pub struct Inbox {
     untold_logins: u32,
     /// Whether the look at hand was called for by the server, or is the first of its session.
     called: bool,
+    /// When the mailbox was asked how full it is.
+    quota_asked: Option<Instant>,
+    /// What it said, until [`Inbox::take_quota`] has told it.
+    untold_quota: Option<Quota>,
     random: fn() -> u64,
 }
 
@@ -83,7 +91,18 @@ impl Inbox {
         random: fn() -> u64,
     ) -> Self {
         let notice = Notice::new(account.settings.fetch, rules);
-        Self { account, limits, notice, budget, waiting: None, untold_logins: 0, called: false, random }
+        Self {
+            account,
+            limits,
+            notice,
+            budget,
+            waiting: None,
+            untold_logins: 0,
+            called: false,
+            quota_asked: None,
+            untold_quota: None,
+            random,
+        }
     }
 
     /// The account.
@@ -104,6 +123,11 @@ impl Inbox {
     /// Logins that were made since this was asked last.
     pub fn take_logins(&mut self) -> u32 {
         std::mem::take(&mut self.untold_logins)
+    }
+
+    /// How full the mailbox is, each time that it was asked: once in a few hours, over the session that is there.
+    pub fn take_quota(&mut self) -> Option<Quota> {
+        self.untold_quota.take()
     }
 
     /// A session to look for mail with: the kept one if it still answers, else a new one. That a kept one has died is no
@@ -153,8 +177,19 @@ impl Inbox {
     ///
     /// # Errors
     /// Only by POP3, when the server does not confirm: the deletions may not have counted.
-    pub async fn keep(&mut self, session: FetchSession) -> Result<(), FetchError> {
+    pub async fn keep(&mut self, mut session: FetchSession) -> Result<(), FetchError> {
         let called = std::mem::take(&mut self.called);
+        if self.quota_asked.is_none_or(|asked| asked + QUOTA_EVERY <= now()) {
+            self.quota_asked = Some(now());
+            match session.quota().await {
+                Ok(quota) => self.untold_quota = Some(quota),
+                // Everything that the look was for is done.
+                Err(error) => {
+                    self.note_loss(&error);
+                    return Ok(());
+                }
+            }
+        }
         let mut session = match session {
             FetchSession::Pop3(_) => return session.finish().await,
             FetchSession::Imap(session) => session,

@@ -58,6 +58,7 @@ mod login_error;
 pub mod oauth;
 pub mod pop3;
 pub mod provider;
+pub mod quota;
 #[cfg(feature = "record")]
 pub mod record;
 pub mod sasl;
@@ -74,6 +75,7 @@ pub use fetch::{FetchError, FetchSession, Item, Listing, LoginReport, Retrieved,
 pub use inbox::Inbox;
 pub use limits::Limits;
 pub use login_error::LoginError;
+pub use quota::Quota;
 pub use smtp::{OutgoingMail, RecipientOutcome, SendError, Submission};
 pub use tls::{CertificateDates, TlsClock, TlsTime};
 

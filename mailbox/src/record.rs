@@ -1,5 +1,7 @@
 //! What is on record of an account in a program's database: how its new mail is noticed, and when its servers were asked to
-//! let us in. Both programs keep the same tables.
+//! let us in, and how full its mailbox is. Both programs keep the same tables.
+
+pub mod quota;
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Error, Row};
@@ -55,6 +57,7 @@ pub fn noticing(
         logins_to_fetch: count(Purpose::Fetch)?,
         logins_to_send: count(Purpose::Send)?,
         logins_allowed,
+        fullness: quota::fullness(connection, account)?,
     })
 }
 

@@ -7,6 +7,7 @@
 
 mod fetching;
 mod filing;
+mod fullness;
 mod noticing;
 mod reading_order;
 mod sending;

@@ -24,6 +24,7 @@ mod outbox;
 mod presence;
 mod proofs;
 mod prune;
+mod quota;
 mod recalls;
 mod requests;
 mod returned;
@@ -62,7 +63,7 @@ use std::time::{Duration, Instant};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 21] = [
+const MIGRATIONS: [&str; 22] = [
     include_str!("store/schema.sql"),
     include_str!("store/updates.sql"),
     include_str!("store/clock.sql"),
@@ -84,6 +85,7 @@ const MIGRATIONS: [&str; 21] = [
     include_str!("store/returned.sql"),
     include_str!("store/ways.sql"),
     include_str!("store/conditions.sql"),
+    mailbox::record::quota::TABLE,
 ];
 
 /// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It

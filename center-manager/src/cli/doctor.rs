@@ -10,6 +10,7 @@ use crate::settings::Settings;
 use crate::system::now;
 use clap::Args;
 use jiff::Timestamp;
+use mailbox::quota::{ADVICE, Quota};
 use mailbox::{Account, OutgoingMail, Protocol};
 use mailfmt::trust::Root;
 use std::io::Write;
@@ -278,6 +279,9 @@ async fn accounts(args: &DoctorArgs, home: &Home, settings: &Settings, checks: &
             checks.add(&format!("{name}: access token"), found);
         }
         let fetched = mailbox::fetch::check_login(&account, &limits).await;
+        if let Ok(report) = &fetched {
+            fullness(name, report.quota, checks);
+        }
         let found = fetched.map(|report| {
             format!(
                 "{} by {}, {} mails in the mailbox",
@@ -299,6 +303,16 @@ async fn accounts(args: &DoctorArgs, home: &Home, settings: &Settings, checks: &
             send_test(&account, settings).await
         };
         checks.add(&format!("{name}: mail out"), sent);
+    }
+}
+
+/// Nothing where the server tells of no limit.
+fn fullness(account: &str, quota: Quota, checks: &mut Checks) {
+    let what = format!("{account}: mailbox");
+    if quota.is_nearly_full(false) {
+        checks.warn(&what, format!("{quota}; {ADVICE}"));
+    } else if quota.percent().is_some() {
+        checks.add(&what, Ok::<_, String>(quota.to_string()));
     }
 }
 

@@ -74,6 +74,9 @@ fn text(status: &Status) -> String {
     for account in &status.accounts {
         let words = account.words(status.daemon_runs, &or_never(account.since));
         text += &format!("new mail       {words}\n");
+        let full = account.fullness.as_ref().and_then(|known| known.words(&minute(known.at)));
+        text +=
+            &full.map_or_else(String::new, |words| format!("mailbox        {}: {words}\n", account.account));
     }
     text
 }

@@ -89,10 +89,13 @@ impl Daemon {
         self.readers.iter().map(|reader| reader.due).min()
     }
 
-    /// Stores what a look cost, and how mail is noticed after it.
+    /// Stores what a look cost, what the server told of the mailbox, and how mail is noticed after it.
     pub(super) fn note_noticing(&mut self, nth: usize) -> Result<(), ServeError> {
         let Some(reader) = self.readers.get_mut(nth) else { return Ok(()) };
         let (logins, standing) = (reader.inbox.take_logins(), reader.inbox.standing());
+        if let Some(quota) = reader.inbox.take_quota() {
+            self.db.note_quota(&reader.inbox.account().settings.name, quota, now())?;
+        }
         if logins > 0 || reader.noted != Some(standing) {
             let name = &reader.inbox.account().settings.name;
             self.db.note_standing(name, logins, standing, now())?;

@@ -39,6 +39,11 @@ impl<S> Guarded<S> {
             written: 0,
         }
     }
+
+    /// Lines that the parser was not shown: [`Tidy::take_aside`].
+    pub(super) fn take_aside(&mut self) -> Vec<Vec<u8>> {
+        self.tidy.take_aside()
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {

@@ -411,8 +411,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
         Ok(())
     }
 
+    /// QUOTA responses since this was asked last.
+    pub(super) fn take_aside(&mut self) -> Vec<Vec<u8>> {
+        self.session.as_mut().take_aside()
+    }
+
     /// A command whose reply is short: limited as a whole.
-    async fn short(
+    pub(super) async fn short(
         &mut self,
         command: &str,
         during: &'static str,

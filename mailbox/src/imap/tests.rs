@@ -321,3 +321,49 @@ async fn a_large_mail_for_which_there_is_no_room_is_left_in_the_mailbox() {
         .unwrap_err();
     assert!(matches!(full, FetchError::Sink(_)) && !full.session_goes_on());
 }
+
+mod quota {
+    use super::*;
+
+    const LOGIN: (&str, &str) =
+        ("LOGIN \"user\" \"secret\"", "TAG OK [CAPABILITY IMAP4rev1 QUOTA QUOTA=RES-STORAGE] in\r\n");
+    const ASK: &str = "GETQUOTAROOT INBOX";
+
+    async fn open(script: &[(&str, &str)]) -> ImapSession<DuplexStream> {
+        let script: Vec<_> = [LOGIN, SELECT].iter().chain(script).copied().collect();
+        let (stream, _task) = server(HELLO, &script);
+        ImapSession::greet(stream, &secret(), &Limits::default()).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_fullest_of_the_roots_of_the_inbox_is_told_and_the_session_goes_on() {
+        let answer = "* QUOTAROOT INBOX \"\" {4}\r\na (b\r\n* QUOTA \"\" (STORAGE 10 100 MESSAGE 5 0)\r\n\
+            * QUOTA {4}\r\na (b (STORAGE 85 100)\r\n* 3 EXISTS\r\nTAG OK done\r\n";
+        let mut session = open(&[(ASK, answer), ("NOOP", "TAG OK done\r\n")]).await;
+        let quota = session.quota().await.unwrap();
+        assert_eq!((quota.percent(), quota.mails), (Some(85), None));
+        assert_eq!(session.mails(), 3, "what else is told meanwhile counts");
+        session.noop().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_nonsense_costs_neither_memory_nor_the_session() {
+        let line = format!("* QUOTA x (STORAGE {} {})\r\n", "9".repeat(200), "9".repeat(300));
+        let answer =
+            [line.repeat(10_000), format!("* QUOTA {}\r\nTAG OK done\r\n", "(".repeat(5000))].concat();
+        let mut session = open(&[(ASK, answer.as_str()), ("NOOP", "TAG OK done\r\n")]).await;
+        assert_eq!(session.quota().await.unwrap().percent(), Some(100));
+        session.noop().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_refuses_or_has_no_quota_tells_of_no_limit() {
+        let mut refusing = open(&[(ASK, "TAG NO not here\r\n"), ("NOOP", "TAG OK done\r\n")]).await;
+        assert_eq!(refusing.quota().await.unwrap(), crate::Quota::default());
+        refusing.noop().await.unwrap();
+        // This one is not even asked.
+        let mut without = super::open(&[("NOOP", "TAG OK done\r\n")], &Limits::default()).await.unwrap();
+        assert_eq!(without.quota().await.unwrap(), crate::Quota::default());
+        without.noop().await.unwrap();
+    }
+}

@@ -3,9 +3,14 @@
 //! The parser behind us takes any announced literal into memory (up to 512 MiB) and gives up the session at a single
 //! line it does not know. So here: lines and literals are capped, untagged lines that we have no use for are dropped
 //! (RFC 3501 section 2.2.2 asks for that), runs of spaces in status lines become one (seen in capability lists), and
-//! octets over 127 in status lines become `?`. Literals pass untouched.
+//! octets over 127 in status lines become `?`. Literals pass untouched. QUOTA responses are put aside, a few short ones:
+//! a number in them that the parser does not know would end the session.
 
 use std::io::BufRead as _;
+
+/// Most lines that are put aside, and the longest of them in octets.
+const ASIDE_LINES_MAX: usize = 16;
+const ASIDE_OCTETS_MAX: usize = 1024;
 
 /// A cap was exceeded; the connection is of no use afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +41,9 @@ pub struct Tidy {
     continues: bool,
     /// Whether the response at hand is passed on.
     keep: bool,
+    /// Whether the lines of the response at hand are put aside.
+    puts_aside: bool,
+    aside: Vec<Vec<u8>>,
     line_max: usize,
     literal_max: u64,
 }
@@ -49,9 +57,16 @@ impl Tidy {
             literal_sum: 0,
             continues: false,
             keep: true,
+            puts_aside: false,
+            aside: Vec::new(),
             line_max,
             literal_max,
         }
+    }
+
+    /// The lines that were put aside since this was asked last.
+    pub fn take_aside(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.aside)
     }
 
     /// Takes octets from the server and appends what the parser shall see to `out`.
@@ -90,7 +105,13 @@ impl Tidy {
         match kind {
             Kind::Rest => {}
             Kind::Status | Kind::Data => self.keep = true,
-            Kind::Unknown => self.keep = false,
+            Kind::Aside | Kind::Unknown => self.keep = false,
+        }
+        if kind != Kind::Rest {
+            self.puts_aside = kind == Kind::Aside;
+        }
+        if self.puts_aside && self.line.len() <= ASIDE_OCTETS_MAX && self.aside.len() < ASIDE_LINES_MAX {
+            self.aside.push(self.line.clone());
         }
         if kind == Kind::Status {
             tidy_status(&self.line, out);
@@ -120,6 +141,8 @@ enum Kind {
     Status,
     /// Untagged data that we read.
     Data,
+    /// Untagged data that we read ourselves.
+    Aside,
     /// Untagged, of no use to us.
     Unknown,
     /// Behind a literal.
@@ -140,6 +163,8 @@ impl Kind {
         }
         if is(first, &[b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH", b"CAPABILITY"]) {
             Self::Status
+        } else if is(first, &[b"QUOTA"]) {
+            Self::Aside
         } else {
             Self::Unknown
         }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Manner;
+use crate::quota::Fullness;
 
 /// What is known of how one account's mail is noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +25,8 @@ pub struct Noticing {
     pub logins_to_send: usize,
     /// Most logins to fetch within an hour.
     pub logins_allowed: u32,
+    /// How full the mailbox is; none before its server was asked.
+    pub fullness: Option<Fullness>,
 }
 
 impl Noticing {
@@ -71,6 +74,7 @@ mod tests {
             logins_to_fetch: 1,
             logins_to_send: 2,
             logins_allowed: 780,
+            fullness: None,
         };
         for (manner, session_open, runs, words) in [
             (None, false, true, "not looked for yet"),

@@ -62,6 +62,10 @@ async fn the_post_works_with_a_real_server() {
         if site::optional("MAILSERVER_IDLE").is_none_or(|idle| idle != "mute") {
             record.run(&check("IDLE"), new_mail_ends_an_idle_wait(way)).await;
         }
+        if let Some(limit_mb) = site::optional("MAILSERVER_QUOTA_MB") {
+            let limit_mb = limit_mb.parse().unwrap();
+            record.run(&check("quota"), how_full_the_mailbox_is_is_told(way, limit_mb)).await;
+        }
         record
             .run(&check("session kept between looks"), a_kept_session_finds_mail_that_came_since(way))
             .await;
@@ -294,6 +298,23 @@ async fn new_mail_ends_an_idle_wait(way: Way) {
     assert_eq!(woke.unwrap(), Woke::NewMail);
     println!("woken after {:?}", started.elapsed());
     assert_eq!(session.list().await.unwrap().len(), 1);
+    session.finish().await.unwrap();
+    empty(&account).await;
+}
+
+async fn how_full_the_mailbox_is_is_told(way: Way, limit_mb: u64) {
+    let account = account("agent0009", way);
+    empty(&account).await;
+    let quota = fetch::check_login(&account, &Limits::default()).await.unwrap().quota;
+    let octets = quota.octets.expect("a limit of octets");
+    assert_eq!((octets.limit, octets.percent()), (limit_mb << 20, 0));
+    let (limits, mail) = (Limits::default(), to_itself(&account, large_mail("quota", 6_000_000)));
+    smtp::send(&account, &limits, &mail).await.unwrap();
+    wait_for(&account, 1).await;
+    let mut session = FetchSession::open(&account, &limits).await.unwrap();
+    let octets = session.quota().await.unwrap().octets.expect("a limit of octets");
+    assert!((6_000_000..10_000_000).contains(&octets.used), "{octets:?}");
+    assert_eq!(session.list().await.unwrap().len(), 1, "the session goes on");
     session.finish().await.unwrap();
     empty(&account).await;
 }

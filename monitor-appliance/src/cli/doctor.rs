@@ -280,7 +280,12 @@ pub(super) async fn examine_account(
     }
     let login = limited(async {
         let report = mailbox::fetch::check_login(account, limits).await?;
-        Ok(format!("by {}; {} mails in the mailbox", report.login, report.mails))
+        let quota = report.quota;
+        if quota.is_nearly_full(false) {
+            anyhow::bail!("the login works, but the mailbox is {quota}; {}", mailbox::quota::ADVICE);
+        }
+        let full = quota.percent().map(|_| format!(", {quota}")).unwrap_or_default();
+        Ok(format!("by {}; {} mails in the mailbox{full}", report.login, report.mails))
     });
     let protocol = match settings.fetch {
         mailbox::Protocol::Pop3 => "POP3",

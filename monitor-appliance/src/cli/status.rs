@@ -174,6 +174,9 @@ impl Output for Status {
         );
         for account in &self.noticing {
             text += &format!("new mail       {}\n", account.words(true, &time(account.since)));
+            let full = account.fullness.as_ref().and_then(|known| known.words(&time(Some(known.at))));
+            text += &full
+                .map_or_else(String::new, |words| format!("mailbox        {}: {words}\n", account.account));
         }
         text += &ways::text(&self.ways);
         text += &self.clock.text();

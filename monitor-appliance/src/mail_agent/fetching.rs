@@ -98,11 +98,11 @@ impl Agent {
                         Rest::None => Some(now),
                         Rest::More => None,
                     };
-                    let release = self.release.clone();
+                    let (release, context) = (self.release.clone(), self.context.clone());
                     let before = self.fetched_before().await;
                     let noted = self.store.change(move |change| {
                         if let Some(logins) = logins {
-                            logins.note(change, now)?;
+                            logins.note(change, &context)?;
                         }
                         change.note(Moment::LastFetch, now)?;
                         change.prove(Work::MailFetch, &release, now)

@@ -1,14 +1,13 @@
 //! Between two looks for mail: the sessions that are kept, what the servers tell over them, and the logins that they cost.
 
 use super::fetching::BATCH_OCTETS_MAX;
-use super::{Agent, complain};
+use super::{Agent, complain, fullness};
 use crate::context::{Context, system_random};
 use crate::store::{Change, Store, StoreError};
-use jiff::Timestamp;
 use mailbox::backoff::Backoff;
 use mailbox::inbox::{Inbox, LoginBudget, NoticeRules, Standing};
 use mailbox::record::Purpose;
-use mailbox::{Account, Limits};
+use mailbox::{Account, Limits, Quota};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -44,15 +43,20 @@ pub(super) fn inboxes(
     accounts.iter().map(inbox).collect()
 }
 
-/// What a look cost, and how mail is noticed after it: to be stored.
+/// What a look cost, how mail is noticed after it, and how full the mailbox is: to be stored.
 pub(super) struct Logins {
     account: String,
     logins: u32,
     standing: Standing,
+    quota: Option<Quota>,
 }
 
 impl Logins {
-    pub(super) fn note(&self, change: &Change<'_>, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn note(&self, change: &Change<'_>, context: &Context) -> Result<(), StoreError> {
+        let now = context.now();
+        if let Some(quota) = self.quota {
+            fullness::note(change, context, &self.account, quota)?;
+        }
         change.note_logins(&self.account, Purpose::Fetch, self.logins, now)?;
         change.note_standing(&self.account, self.standing, now)
     }
@@ -93,13 +97,15 @@ impl Agent {
             account: inbox.account().settings.name.clone(),
             logins: inbox.take_logins(),
             standing: inbox.standing(),
+            quota: inbox.take_quota(),
         })
     }
 
     /// Stores what a look cost that failed.
     pub(super) async fn note_logins(&self, logins: Option<Logins>) {
-        let now = self.context.now();
-        let noted = self.store.change(move |change| logins.map_or(Ok(()), |logins| logins.note(change, now)));
+        let context = self.context.clone();
+        let noted =
+            self.store.change(move |change| logins.map_or(Ok(()), |logins| logins.note(change, &context)));
         if let Err(error) = noted.await {
             complain("logins could not be counted", &error as &StoreError);
         }

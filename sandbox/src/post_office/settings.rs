@@ -46,6 +46,8 @@ pub struct Settings {
     pub size_limit: usize,
     /// The most recipients of one mail (RFC 5321 section 4.5.3.1.8 asks for 100 at least).
     pub recipient_limit: usize,
+    /// How many octets a mailbox is said to hold (RFC 9208); nothing is refused for it. Not told if not set.
+    pub quota_octets: Option<u64>,
     /// A connection that says nothing for so long is closed.
     pub idle_limit: Duration,
     /// The names and addresses in the server's certificate.
@@ -70,6 +72,7 @@ impl Default for Settings {
             login_required: true,
             size_limit: 35 << 20,
             recipient_limit: 1000,
+            quota_octets: None,
             idle_limit: Duration::from_mins(30),
             certificate_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             ca_file: None,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mailbox::backoff::Backoff;
 use mailbox::inbox::{Inbox, LoginBudget, Manner, News, NoticeRules};
 use mailbox::{Account, AccountSettings, FetchError, Limits, Password, Protocol, Security, Server};
-use sandbox::post_office::{Fault, IdleFault, Outage, PostOffice, Rule, Service};
+use sandbox::post_office::{Fault, IdleFault, Outage, PostOffice, Rule, Service, Settings};
 use tokio::time::timeout;
 
 use super::{BOB, SECRET, SOON, office, office_with};
@@ -60,6 +60,26 @@ async fn look(inbox: &mut Inbox) -> Result<usize, FetchError> {
 
 async fn news(inbox: &mut Inbox) -> News {
     timeout(SOON, inbox.news()).await.expect("news")
+}
+
+#[tokio::test]
+async fn how_full_the_mailbox_is_is_asked_once_over_the_session_that_is_there() {
+    let settings = Settings { quota_octets: Some(100 << 10), ..Settings::default() };
+    let office = PostOffice::start(settings).await.expect("free ports on loopback");
+    office.add_mailbox(BOB, SECRET);
+    assert!(office.inject(BOB, &[MAIL, &[b'x'; 90 << 10]].concat()));
+    let mut inbox = inbox(&office);
+    let session = inbox.open().await.unwrap();
+    inbox.keep(session).await.unwrap();
+    let quota = inbox.take_quota().expect("it was asked");
+    assert!(quota.is_nearly_full(false), "{quota}");
+    assert_eq!(quota.octets.map(|octets| octets.limit), Some(100 << 10));
+    assert_eq!(look(&mut inbox).await.unwrap(), 1);
+    assert_eq!((inbox.take_quota(), inbox.take_logins()), (None, 1), "asked seldom, and without a login");
+    let report = mailbox::fetch::check_login(inbox.account(), &Limits::default()).await.unwrap();
+    assert_eq!(report.quota.percent(), Some(0), "it was emptied");
+    inbox.close().await;
+    office.stop().await;
 }
 
 #[tokio::test]

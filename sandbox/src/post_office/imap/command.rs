@@ -31,6 +31,9 @@ pub(super) enum Command {
     },
     Id,
     Namespace,
+    QuotaRoot {
+        mailbox: String,
+    },
     Enable,
     Select {
         mailbox: String,
@@ -130,6 +133,7 @@ fn command(cursor: &mut Cursor<'_>) -> Result<Command, Wrong> {
         }
         "SELECT" | "EXAMINE" => Command::Select { mailbox: word(cursor)?, read_only: verb == "EXAMINE" },
         "SUBSCRIBE" | "UNSUBSCRIBE" => Command::Subscribe { mailbox: word(cursor)? },
+        "GETQUOTAROOT" => Command::QuotaRoot { mailbox: word(cursor)? },
         "STATUS" => {
             let mailbox = word(cursor)?;
             cursor.space()?;

@@ -48,8 +48,9 @@ impl<'o> Dialog<'o> {
 
     fn capabilities(&self) -> String {
         let starttls = if self.secured || self.mailbox.is_some() { "" } else { " STARTTLS" };
+        let quota = if self.office.settings.quota_octets.is_some() { " QUOTA QUOTA=RES-STORAGE" } else { "" };
         format!(
-            "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR{} IDLE UIDPLUS UNSELECT NAMESPACE ID{starttls}",
+            "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR{} IDLE UIDPLUS UNSELECT NAMESPACE ID{quota}{starttls}",
             self.office.mechanism_names("AUTH=")
         )
     }
@@ -190,6 +191,7 @@ impl<'o> Dialog<'o> {
             | Command::Status { mailbox: name, .. }
             | Command::Subscribe { mailbox: name }
             | Command::Append { mailbox: name, .. }
+            | Command::QuotaRoot { mailbox: name }
                 if !name.eq_ignore_ascii_case("INBOX") =>
             {
                 say(out, &format!("{tag} NO [NONEXISTENT] Only INBOX is here"));
@@ -205,6 +207,16 @@ impl<'o> Dialog<'o> {
                     say(out, &format!("* {verb} () \"/\" \"INBOX\""));
                 }
                 say(out, &format!("{tag} OK {verb} completed"));
+            }
+            Command::QuotaRoot { .. } => {
+                let Some(limit) = self.office.settings.quota_octets else {
+                    say(out, &format!("{tag} BAD Expected a known command"));
+                    return Then::Listen;
+                };
+                let used: usize = mailbox.mails().iter().map(|mail| mail.raw.len()).sum();
+                say(out, "* QUOTAROOT \"INBOX\" \"mailbox\"");
+                say(out, &format!("* QUOTA \"mailbox\" (STORAGE {} {})", used.div_ceil(1024), limit / 1024));
+                say(out, &format!("{tag} OK GETQUOTAROOT completed"));
             }
             Command::Namespace => {
                 say(out, "* NAMESPACE ((\"\" \"/\")) NIL NIL");
