@@ -158,7 +158,7 @@ mod tests {
 
     fn database() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(TABLES).unwrap();
+        connection.execute_batch(&[TABLES, quota::TABLE].concat()).unwrap();
         connection
     }
 
