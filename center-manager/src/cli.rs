@@ -7,6 +7,7 @@ mod alarms;
 mod appliance;
 mod ask;
 mod audit;
+mod certificate;
 mod counters;
 mod devices;
 mod dkim;
@@ -119,6 +120,9 @@ pub enum Command {
     /// Show who did what, and check that nothing of it was changed.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Check what the center certified of a verdict, offline.
+    #[command(subcommand)]
+    Certificate(certificate::CertificateCommand),
     /// Ask appliances for their versions, and show what they run.
     #[command(subcommand)]
     Versions(versions::VersionsCommand),
@@ -229,6 +233,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Rollout(command) => rollout::run(&command, &context, out),
         Command::Query(command) => query::run(&command, &context, out),
         Command::Audit(command) => audit::run(&command, &context, out),
+        Command::Certificate(command) => certificate::run(&command, &context, out),
         Command::Versions(command) => versions::run(&command, &context, out),
         Command::Reports(args) => reports::run(&args, &context, out),
         Command::Account(command) => account::run(&command, &context, out),

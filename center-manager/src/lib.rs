@@ -8,6 +8,7 @@
 //! The command line ([`cli`]) works on the same database whether or not the daemon runs.
 
 pub mod budget;
+pub mod certificate;
 pub mod cli;
 pub mod clones;
 pub mod db;

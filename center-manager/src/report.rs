@@ -7,6 +7,7 @@
 //! Source: JP 2003-435644 [0081-0083].
 
 mod cause;
+mod chart;
 mod csv;
 mod html;
 mod ladders;
@@ -17,7 +18,7 @@ mod versions;
 mod waves;
 
 pub use csv::csv;
-pub use html::html;
+pub use html::{Picture, html};
 pub use ladders::{MailRungs, Rungs, UpdateRungs};
 pub use live::{Errors, Live, MailUse, NextWave, Recent, Watched, frame, in_one_line, lines};
 pub use progress::{Point, Turn, progress};

@@ -4,14 +4,14 @@
 mod hours;
 mod world;
 
-use center_manager::report;
+use center_manager::report::{self, Picture, Point, WaveRow};
 use center_manager::rollout::{Failure, Finding, PostKind, TargetEvent, TransportOutcome, Verdict};
 use jiff::SignedDuration;
 use mailfmt::message::UpdateOrder;
 use mailfmt::message::report::UpdateOutcome;
 use mailfmt::{AgentId, Command, Digest};
 use std::path::Path;
-use world::{World, agent, mixed, other, version};
+use world::{World, agent, mixed, other, time, version};
 
 /// Compares with a checked-in file; `UPDATE_EXPECTED=1` writes it anew, to be read like code.
 fn check(found: &str, file: &str) {
@@ -21,6 +21,30 @@ fn check(found: &str, file: &str) {
         std::fs::write(&path, &found).unwrap();
     }
     assert_eq!(found, std::fs::read_to_string(&path).unwrap_or_default(), "differs from {}", path.display());
+}
+
+/// What the page shows beside the table, with something in every chart.
+fn picture() -> Picture {
+    let point = |minute: i64, sent, updated, failed| Point {
+        at: time("2002-11-04T09:00:00Z") + SignedDuration::from_mins(minute),
+        sent,
+        updated,
+        failed,
+    };
+    let wave = |wave, updated, failed, silent| WaveRow {
+        wave,
+        appliances: updated + failed + silent,
+        updated,
+        failed,
+        silent,
+        released: true,
+        ..WaveRow::default()
+    };
+    Picture {
+        waves: vec![wave(1, 4, 0, 0), wave(2, 9, 2, 2)],
+        points: vec![point(0, 17, 0, 0), point(13, 17, 13, 2), point(43, 17, 13, 4)],
+        before: (1..=16).map(|number| (agent(number), version("1.0.00-1"))).collect(),
+    }
 }
 
 fn failure(world: &World, agent: &AgentId) -> Failure {
@@ -69,7 +93,7 @@ fn silent_and_deviating_appliances_are_marked_failed() {
     check(&report::table(&report), "figure-16.txt");
     check(&report::csv(&report), "figure-16.csv");
     check(&report.json(), "figure-16.json");
-    check(&report::html(&report), "figure-16.html");
+    check(&report::html(&report, &picture()), "figure-16.html");
 }
 
 #[test]
@@ -136,10 +160,11 @@ fn hostile_text_stays_text_in_every_form() {
     fleet[2].customer = "Line\nbreak, \"quotes\" and | bars".to_owned();
     let report = world.report(&fleet);
 
-    let html = report::html(&report);
+    let html = report::html(&report, &picture());
     assert_eq!(html.matches("<script>").count(), 1, "only our own script");
     assert!(!html.contains("<img") && !html.contains("alert('x')"));
     assert!(html.contains("&#60;script&#62;"));
+    assert!(!html.contains("script-src 'unsafe-inline'") && html.contains("script-src 'sha256-"));
     assert!(!html.contains('\u{1b}') && !html.contains('\u{202e}'));
     for outside in ["http:", "https:", "src=", "href=", "url(", "@import"] {
         let ours = html.replace("=HYPERLINK(&#34;http://example.com&#34;)", "").replace("src=x onerror", "");

@@ -1,6 +1,7 @@
 //! Who may sign what, in the sense of The Update Framework (TUF): an offline *root* names the keys of every role,
 //! *release* keys sign packages, *command* keys sign what a center says.
 
+mod attestation;
 mod document;
 mod fingerprint;
 mod keyfile;
@@ -9,6 +10,7 @@ mod permit;
 mod role;
 mod root;
 
+pub use attestation::Attestation;
 pub use document::{DOCUMENT_OCTETS_MAX, DocumentError, MAGIC};
 pub use fingerprint::{FingerprintError, RootFingerprint};
 pub use keyfile::KeyFile;

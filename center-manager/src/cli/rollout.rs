@@ -1,5 +1,6 @@
 //! `center-manager rollout`.
 
+mod certify;
 mod choose;
 mod course;
 mod hours;
@@ -10,7 +11,7 @@ use super::which::Which;
 use super::{Context, Exit, operator};
 use crate::db::Db;
 use crate::home;
-use crate::report::{self, Comparison, Mark, minute};
+use crate::report::{self, Comparison, Mark, Picture, minute};
 use crate::rollout::{self, RolloutId};
 use crate::system::{SystemRandom, now};
 use anyhow::anyhow;
@@ -38,7 +39,15 @@ pub enum RolloutCommand {
     #[command(verbatim_doc_comment)]
     Watch(WatchArgs),
     /// The version comparison report.
+    ///
+    /// Example: center-manager rollout report 7 --format html --output report.html
+    #[command(verbatim_doc_comment)]
     Report(ReportArgs),
+    /// Write what became of one appliance, signed by the center; `certificate check` checks it anywhere, offline.
+    ///
+    /// Example: center-manager rollout certificate 7 --agent AGENT0000004 --output verdict.json
+    #[command(verbatim_doc_comment)]
+    Certificate(certify::CertifyArgs),
     /// Begin again with the failed appliances of a rollout.
     Retry(RetryArgs),
     /// Send no further package for now; what is out is followed to its end.
@@ -149,6 +158,7 @@ pub(super) fn run(command: &RolloutCommand, context: &Context, out: &mut dyn Wri
         RolloutCommand::Status(args) => status(args, &db, out),
         RolloutCommand::Watch(args) => watch::watch(args, context, &db, out),
         RolloutCommand::Report(args) => write_report(args, &db, out),
+        RolloutCommand::Certificate(args) => certify::certify(args, context, &db, out),
         RolloutCommand::Retry(args) => retry(args, &mut db, out),
         RolloutCommand::Pause(args) => course::conduct(Word::Pause, args, &mut db, out),
         RolloutCommand::Resume(args) => course::conduct(Word::Resume, args, &mut db, out),
@@ -177,13 +187,23 @@ fn comparison(db: &Db, id: RolloutId) -> anyhow::Result<Comparison> {
     Ok(Comparison::of(&rollout, &db.rollout_targets(id)?, &db.known_targets(id)?, now()))
 }
 
+/// What the page shows beside the table.
+fn picture(db: &Db, report: &Comparison) -> anyhow::Result<Picture> {
+    let id = report.rollout;
+    Ok(Picture {
+        waves: report::waves(&db.rollout(id)?, &db.rollout_targets(id)?, report.made),
+        points: report::progress(&db.rollout_turns(id)?),
+        before: db.versions_before(id, report.started)?,
+    })
+}
+
 fn write_report(args: &ReportArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let report = comparison(db, number(db, args.rollout)?)?;
     let mut text = match args.format {
         ReportFormat::Text => report::table(&report),
         ReportFormat::Json => report.json(),
         ReportFormat::Csv => report::csv(&report),
-        ReportFormat::Html => report::html(&report),
+        ReportFormat::Html => report::html(&report, &picture(db, &report)?),
     };
     if !text.ends_with('\n') {
         text.push('\n');

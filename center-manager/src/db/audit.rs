@@ -6,10 +6,11 @@ use super::{Db, DbError};
 use jiff::Timestamp;
 use mailfmt::Digest;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One thing that somebody did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Deed {
     /// Its number, from 1 without a gap.
     pub number: i64,

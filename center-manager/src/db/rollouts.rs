@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use mailfmt::package::PackageId;
 use mailfmt::{AgentId, MessageId, SoftwareVersion};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use target::target_columns;
 
@@ -61,7 +61,8 @@ pub struct Known {
 }
 
 /// One line of a target's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HistoryLine {
     /// When, by the center's clock.
     pub at: Timestamp,

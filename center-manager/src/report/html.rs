@@ -1,7 +1,26 @@
 //! The report as one self-contained HTML page.
 
-use super::{Comparison, Mark, Row, minute};
+use super::chart::{Bar, Curve, curve, reasons, versions};
+use super::{Comparison, Mark, Point, Row, WaveRow, minute};
 use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mailfmt::{AgentId, Digest, SoftwareVersion};
+use std::collections::BTreeMap;
+
+/// Sorts and hides rows; the page says all that it says without it. The page names its digest, so that no other script runs.
+const SCRIPT: &str = include_str!("../../templates/comparison.js");
+
+/// What the page shows beside the table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// The waves, the first one first.
+    pub waves: Vec<WaveRow>,
+    /// How the rollout came on, oldest first.
+    pub points: Vec<Point>,
+    /// What each target ran before it, as far as it is known.
+    pub before: BTreeMap<AgentId, SoftwareVersion>,
+}
 
 #[derive(Template)]
 #[template(path = "comparison.html")]
@@ -13,6 +32,12 @@ struct Page<'a> {
     /// `None` while the rollout runs.
     finished: Option<String>,
     made: String,
+    curve: Option<Curve>,
+    versions: Vec<Bar>,
+    reasons: Vec<Bar>,
+    waves: &'a [WaveRow],
+    script: &'static str,
+    script_hash: String,
 }
 
 impl Row {
@@ -30,9 +55,9 @@ impl Row {
 }
 
 /// The page: no outside file, script or font; light and dark by the reader's setting; sortable; made for A4 on paper. All
-/// values are escaped, and a content security policy forbids anything to be loaded.
+/// values are escaped, and a content security policy forbids anything to be loaded and any script but the page's own to run.
 #[must_use]
-pub fn html(report: &Comparison) -> String {
+pub fn html(report: &Comparison, picture: &Picture) -> String {
     let percent =
         (u64::from(report.counts.updated) * 100).checked_div(u64::from(report.counts.total)).unwrap_or(0);
     let page = Page {
@@ -42,6 +67,17 @@ pub fn html(report: &Comparison) -> String {
         started: minute(report.started),
         finished: report.finished.map(minute),
         made: minute(report.made),
+        curve: curve(
+            &picture.points,
+            report.started,
+            report.finished.unwrap_or(report.made),
+            report.counts.total,
+        ),
+        versions: if picture.before.is_empty() { Vec::new() } else { versions(report, &picture.before) },
+        reasons: reasons(report),
+        waves: &picture.waves,
+        script: SCRIPT,
+        script_hash: STANDARD.encode(Digest::of(SCRIPT.as_bytes()).as_bytes()),
     };
     page.render().expect("writing into memory does not fail")
 }

@@ -145,6 +145,62 @@ fn the_report_is_written_in_every_form() {
 }
 
 #[test]
+fn a_rollout_is_watched_once_as_a_picture_or_as_one_json_object() {
+    let center = Center::new();
+    center.start(&["--all"]);
+    center.tick_in(0);
+    let picture = center.text(&["rollout", "watch", "1", "--once"]);
+    for words in ["rollout 1 to 1.0.02-0", "wave 1 [>", "3 queued", "last events", "$ center-manager outbox"]
+    {
+        assert!(picture.contains(words), "{words:?} is missing in\n{picture}");
+    }
+    assert!(!picture.contains('\u{1b}'), "no sequences where no terminal is");
+    let live = center.text(&["rollout", "watch", "1", "--once", "--format", "json"]);
+    assert_eq!(live.lines().count(), 1);
+    let live: Value = serde_json::from_str(&live).unwrap();
+    assert_eq!((&live["waves"][0]["under_way"], &live["state"]), (&Value::from(3), &Value::from("running")));
+    assert_eq!(live["recent"][0]["next"], "center-manager outbox");
+}
+
+#[test]
+fn a_certificate_is_checked_without_the_center_and_a_changed_one_is_refused() {
+    let center = Center::new();
+    center.start(&["--all"]);
+    center.tick_in(0);
+    center.tick_in(25);
+    let path = |name: &str| center.folder.path().join(name).to_str().unwrap().to_owned();
+    let (file, roots, key) = (path("verdict.json"), path("roots.json"), path("command.pub"));
+    fs::copy(center.home().join("keys/roots.json"), &roots).unwrap();
+    fs::copy(center.home().join("keys/command.pub"), &key).unwrap();
+    let told = center.text(&["rollout", "certificate", "1", "--agent", "AGENT0000002", "--output", &file]);
+    assert!(told.contains("certificate check"), "{told}");
+    center.ends(1, &["rollout", "certificate", "1", "--agent", "AGENT0000009"]);
+
+    fs::remove_dir_all(center.home()).unwrap();
+    for believed in [["--root", &roots], ["--key", &key]] {
+        let told = center.text(&[&["certificate", "check", &file][..], &believed].concat());
+        assert!(told.starts_with("VALID: AGENT0000002 in rollout 1"), "{told}");
+        assert!(
+            told.contains("Verdict: failed, undeliverable") && told.contains("start: 1.0.02-0 to 3"),
+            "{told}"
+        );
+    }
+    assert!(center.ends(2, &["certificate", "check", &file]).1.contains("--root"));
+
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("\"attempt\": 1", "\"attempt\": 2", 1)).unwrap();
+    let (_, said) = center.ends(1, &["certificate", "check", &file, "--root", &roots]);
+    assert!(said.contains("NOT VALID: changed after it was signed"), "{said}");
+    let (told, _) = center.ends(1, &["certificate", "check", &file, "--key", &key, "--format", "json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["valid"], false);
+    assert!(
+        told["fields"][0].as_str().is_some_and(|field| field == "attempt" || field.starts_with("history")),
+        "{told}"
+    );
+}
+
+#[test]
 fn versions_are_asked_for_and_shown_also_where_none_is_known() {
     let center = Center::new();
     assert!(center.text(&["versions", "request", "--all"]).contains("3 appliances"));
