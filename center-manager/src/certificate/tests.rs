@@ -11,7 +11,7 @@ fn key(seed: u64) -> SigningKey {
 fn modules(octet: u8) -> BTreeMap<ModuleName, Digest> {
     ["abcd.exe", "bbb.lib"]
         .into_iter()
-        .map(|name| (ModuleName::new(name).unwrap(), Digest::of(&[octet, name.len() as u8])))
+        .map(|name| (ModuleName::new(name).unwrap(), Digest::of(format!("{octet} {name}").as_bytes())))
         .collect()
 }
 

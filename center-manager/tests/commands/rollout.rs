@@ -168,7 +168,7 @@ fn a_certificate_is_checked_without_the_center_and_a_changed_one_is_refused() {
     center.start(&["--all"]);
     center.tick_in(0);
     center.tick_in(25);
-    let path = |name: &str| center.folder.path().join(name).to_str().unwrap().to_owned();
+    let path = |name: &str| center.path(name).to_str().unwrap().to_owned();
     let (file, roots, key) = (path("verdict.json"), path("roots.json"), path("command.pub"));
     fs::copy(center.home().join("keys/roots.json"), &roots).unwrap();
     fs::copy(center.home().join("keys/command.pub"), &key).unwrap();

@@ -97,7 +97,7 @@ enum Paper {
     /// A line whenever something changed, and the last one.
     Log { last: String, noted: bool },
     /// A JSON object whenever something changed, and the last one.
-    Json { last: Option<Live> },
+    Json { last: Option<Box<Live>> },
 }
 
 impl Paper {
@@ -149,11 +149,12 @@ impl Paper {
                 }
             }
             Self::Json { last } => {
-                let same = last.as_ref().is_some_and(|last| Live { at: live.at, ..last.clone() } == *live);
+                let same =
+                    last.as_ref().is_some_and(|last| Live { at: live.at, ..Live::clone(last) } == *live);
                 if !same {
                     serde_json::to_writer(&mut *out, live)?;
                     writeln!(out)?;
-                    *last = Some(live.clone());
+                    *last = Some(Box::new(live.clone()));
                 }
             }
         }
