@@ -1,10 +1,10 @@
 "use strict";
-const body = document.querySelector("tbody");
-document.querySelectorAll("thead th").forEach((head, column) => {
+const body = document.querySelector("#rows tbody");
+document.querySelectorAll("#rows thead th").forEach((head, column) => {
   // Not a real button: browsers leave those out of the heads that they repeat on paper.
   const sort = () => {
     const up = head.getAttribute("aria-sort") !== "ascending";
-    document.querySelectorAll("thead th").forEach(other => other.setAttribute("aria-sort", "none"));
+    document.querySelectorAll("#rows thead th").forEach(other => other.setAttribute("aria-sort", "none"));
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
     const compare = new Intl.Collator("en", { numeric: true }).compare;
     const rows = Array.from(body.rows, row => [row.cells[column].textContent.trim(), row]);
