@@ -21,6 +21,7 @@ mod mangles;
 mod package;
 mod powercut;
 mod rollout_blast;
+mod rollout_mail;
 mod rollout_table;
 mod scrape;
 mod send;
@@ -80,6 +81,9 @@ pub(crate) enum Name {
     Faults,
     /// How many appliances a bad package touches before its rollout stops itself.
     RolloutBlast,
+    /// A package for 10,000 mailboxes into a real Postfix, beside smtp-source, and their version reports out of a real Dovecot, beside a
+    /// bare fetch; `ROLLOUT_MAIL_SITES` names another number.
+    RolloutMail,
     /// How long the operator waits for the version comparison report of up to 100,000 appliances.
     RolloutTable,
     /// Shapes of returned mail: how many are told right, and how many are answered.
@@ -177,6 +181,7 @@ pub(crate) fn run(
             Name::Send => send::run(now, runtime),
             Name::Discovery => discovery::run(now, runtime),
             Name::RolloutBlast => rollout_blast::run(now),
+            Name::RolloutMail => rollout_mail::run(runtime),
             Name::RolloutTable => rollout_table::run(now),
             Name::Accuracy => accuracy::run(&paths),
         };
@@ -217,6 +222,7 @@ impl Name {
             Self::Chaos => "mail that is lost, doubled, late and damaged, and processes that end anywhere",
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
             Self::RolloutBlast => "a thousand rollouts of a bad package, in virtual time",
+            Self::RolloutMail => "a package for 10,000 mailboxes of a real mail server, and their answers",
             Self::RolloutTable => "the operator's table of 100 to 100,000 appliances",
             Self::Accuracy => "recorded devices, each value beside what others read",
             Self::Faults => {

@@ -294,7 +294,7 @@ fn look_at_center(stage: &Stage, peaks: &mut Peaks) -> anyhow::Result<()> {
 }
 
 /// The most that a process has held, as the kernel counts it; `None` when it is gone.
-fn peak_mb(pid: &str) -> Option<f64> {
+pub(super) fn peak_mb(pid: &str) -> Option<f64> {
     let status = std::fs::read_to_string(Path::new("/proc").join(pid).join("status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: usize = line.trim().trim_end_matches(" kB").parse().ok()?;

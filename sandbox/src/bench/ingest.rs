@@ -4,7 +4,7 @@
 //! Every measurement has a mailbox of its own with the same 10,000 mails, and every one of ours a home of its own.
 
 pub(super) mod mails;
-mod peers;
+pub(super) mod peers;
 pub(super) mod site;
 
 use super::{Figure, octets_f64};

@@ -21,6 +21,7 @@ use mailfmt::crypto::Credential;
 use mailfmt::message::report::{Report, UpdateOutcome, UpdateResultReport, VersionReportMessage};
 use mailfmt::package::{ModuleFile, ModuleKind, PackageDraft, build, inspect};
 use mailfmt::{AgentId, CenterId, Limits, Message, MessageId, ModuleName, SoftwareVersion};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -102,7 +103,9 @@ fn make(path: &Path, fleet: u32, now: Timestamp) -> anyhow::Result<RolloutId> {
     let Message::Report(Report::Version(good)) = version_report(&mut random)? else {
         anyhow::bail!("a version report is a report")
     };
-    let id = begin(&mut db, fleet, &good, now)?;
+    let agents = (1..=fleet).map(agent).collect::<anyhow::Result<_>>()?;
+    let contents = Contents { settle: SETTLE, file: &mut |name| name.as_str().as_bytes().to_vec() };
+    let (id, _) = begin(&mut db, agents, &good, contents, now)?;
     tick(&mut db, now, &mut random)?;
     accept_all(&mut db, now)?;
     let mut now = now + SETTLE;
@@ -175,13 +178,32 @@ fn order_package(db: &Db, id: RolloutId) -> anyhow::Result<mailfmt::package::Pac
     Ok(db.rollout(id)?.order.package)
 }
 
-fn begin(db: &mut Db, fleet: u32, good: &VersionReportMessage, now: Timestamp) -> anyhow::Result<RolloutId> {
+/// What is in the package of a rollout, and how long it settles.
+pub(super) struct Contents<'a> {
+    /// From the handing in to the question.
+    pub(super) settle: SignedDuration,
+    /// The file of a module.
+    pub(super) file: &'a mut dyn FnMut(&ModuleName) -> Vec<u8>,
+}
+
+/// Begins a rollout to all of these, of a package after which they say that they run `good`; answers with the package's file.
+///
+/// # Errors
+/// When the package cannot be made, or the database fails.
+pub(super) fn begin(
+    db: &mut Db,
+    agents: BTreeSet<AgentId>,
+    good: &VersionReportMessage,
+    contents: Contents<'_>,
+    now: Timestamp,
+) -> anyhow::Result<(RolloutId, Vec<u8>)> {
+    let Contents { settle, file } = contents;
     let module = |(name, line): (&ModuleName, &mailfmt::version_report::ModuleLine)| ModuleFile {
         name: name.clone(),
         version: line.version.clone(),
         date: line.date,
         kind: ModuleKind::Resident,
-        file: name.as_str().as_bytes().to_vec(),
+        file: file(name),
         carried: true,
     };
     let draft = PackageDraft {
@@ -214,7 +236,7 @@ fn begin(db: &mut Db, fleet: u32, good: &VersionReportMessage, now: Timestamp) -
         order: enclose(&file, inspection.id, target, &mut SystemRandom),
         whole: None,
         timing: Timing {
-            settle: SETTLE,
+            settle,
             answer_timeout: Timing::ANSWER_TIMEOUT,
             delivery_limit: Timing::DELIVERY_LIMIT,
             command_life: SignedDuration::from_hours(168),
@@ -224,9 +246,9 @@ fn begin(db: &mut Db, fleet: u32, good: &VersionReportMessage, now: Timestamp) -
         course: Course::at_once(),
         joining: None,
         package_expires: inspection.manifest.expires,
-        agents: (1..=fleet).map(agent).collect::<anyhow::Result<_>>()?,
+        agents,
     };
-    Ok(start(db, &draft, "bench", now)?)
+    Ok((start(db, &draft, "bench", now)?, file))
 }
 
 /// The mail server takes everything that waits.

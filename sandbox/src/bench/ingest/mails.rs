@@ -3,10 +3,10 @@
 use anyhow::Context as _;
 use center_manager::db::appliances::NewAppliance;
 use jiff::{SignedDuration, Timestamp};
-use mailfmt::crypto::{Credential, Direction};
+use mailfmt::crypto::{ChannelKey, Credential, Direction};
 use mailfmt::envelope::{Addressee, Header, seal};
 use mailfmt::mail::{Letter, compose};
-use mailfmt::{AgentId, CenterId, MessageId};
+use mailfmt::{AgentId, CenterId, Message, MessageId};
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
@@ -25,6 +25,8 @@ pub(in super::super) struct Load {
     /// The ids of the reports, all different.
     pub(super) messages: BTreeSet<MessageId>,
     mails: Vec<Mail>,
+    /// By which the appliances seal, in their order.
+    keys: Vec<ChannelKey>,
 }
 
 struct Mail {
@@ -41,7 +43,22 @@ impl Load {
     /// When a report cannot be sealed.
     pub(in super::super) fn make(reports: usize, appliances: usize, now: Timestamp) -> anyhow::Result<Self> {
         let mut random = sandbox::random();
-        let center = CenterId::new("CENTER")?;
+        let mut load = Self::of(appliances)?;
+        for number in 0..reports {
+            let message = super::super::version_report(&mut random)?;
+            let created = now + SignedDuration::from_millis(i64::try_from(number)?);
+            let sequence = u64::try_from(number / appliances)? + 1;
+            load.add(number % appliances, &message, None, sequence, created)?;
+        }
+        Ok(load)
+    }
+
+    /// So many appliances, and no report yet.
+    ///
+    /// # Errors
+    /// When there are more than numbers for their ids.
+    pub(in super::super) fn of(appliances: usize) -> anyhow::Result<Self> {
+        let mut random = sandbox::random();
         let mut known = Vec::with_capacity(appliances);
         for number in 1..=appliances {
             known.push(NewAppliance {
@@ -52,32 +69,41 @@ impl Load {
                 credential: Credential::generate(&mut random),
             });
         }
-        let keys: Vec<_> = known
-            .iter()
-            .map(|new| new.credential.channel(Direction::ToCenter, &new.agent, &center))
-            .collect();
-        let mut load = Self { center, appliances: known, messages: BTreeSet::new(), mails: Vec::new() };
-        for number in 0..reports {
-            let nth = number % appliances;
-            let (appliance, key) = load.appliances.get(nth).zip(keys.get(nth)).context("an appliance")?;
-            let message = super::super::version_report(&mut random)?;
-            let id = MessageId::generate(&mut random);
-            let created = now + SignedDuration::from_millis(i64::try_from(number)?);
-            let expires = created + SignedDuration::from_hours(24);
-            let header = Header::new(&message, appliance.agent.clone().into(), id, created, expires);
-            let sequence = u64::try_from(number / appliances)? + 1;
-            let sealed = seal(&header, &message, &[Addressee { key, sequence }], &mut random)?;
-            let letter = Letter {
-                from: &appliance.address,
-                to: Some("center@center.example"),
-                header: &header,
-                date: header.created,
-                sending: 1,
-            };
-            load.mails.push(Mail::stored(&appliance.address, &compose(&letter, &sealed)));
-            load.messages.insert(id);
-        }
-        Ok(load)
+        let center = CenterId::new("CENTER")?;
+        let channel = |new: &NewAppliance| new.credential.channel(Direction::ToCenter, &new.agent, &center);
+        let keys = known.iter().map(channel).collect();
+        Ok(Self { center, appliances: known, keys, messages: BTreeSet::new(), mails: Vec::new() })
+    }
+
+    /// Adds a report of the appliance at that place.
+    ///
+    /// # Errors
+    /// When there is none, or the report cannot be sealed.
+    pub(in super::super) fn add(
+        &mut self,
+        nth: usize,
+        message: &Message,
+        in_reply_to: Option<MessageId>,
+        sequence: u64,
+        created: Timestamp,
+    ) -> anyhow::Result<()> {
+        let mut random = sandbox::random();
+        let (appliance, key) = self.appliances.get(nth).zip(self.keys.get(nth)).context("an appliance")?;
+        let id = MessageId::generate(&mut random);
+        let expires = created + SignedDuration::from_hours(24);
+        let header =
+            Header::new(message, appliance.agent.clone().into(), id, created, expires).answering(in_reply_to);
+        let sealed = seal(&header, message, &[Addressee { key, sequence }], &mut random)?;
+        let letter = Letter {
+            from: &appliance.address,
+            to: Some("center@center.example"),
+            header: &header,
+            date: header.created,
+            sending: 1,
+        };
+        self.mails.push(Mail::stored(&appliance.address, &compose(&letter, &sealed)));
+        self.messages.insert(id);
+        Ok(())
     }
 
     /// Octets of one mail on average.

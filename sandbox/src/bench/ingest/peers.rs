@@ -88,7 +88,7 @@ impl Line {
 }
 
 /// Mails in the mailbox, by POP3.
-pub(super) fn waiting(site: &MailSite, mailbox: &Mailbox) -> anyhow::Result<usize> {
+pub(in super::super) fn waiting(site: &MailSite, mailbox: &Mailbox) -> anyhow::Result<usize> {
     let mut line = Line::pop3(site, mailbox)?;
     let reply = line.ask_pop3("STAT\r\n")?;
     line.ask_pop3("QUIT\r\n")?;
@@ -97,7 +97,7 @@ pub(super) fn waiting(site: &MailSite, mailbox: &Mailbox) -> anyhow::Result<usiz
 }
 
 /// Lets Dovecot take up what lies in a mailbox, by both protocols.
-pub(super) fn warm(site: &MailSite, mailbox: &Mailbox) -> anyhow::Result<()> {
+pub(in super::super) fn warm(site: &MailSite, mailbox: &Mailbox) -> anyhow::Result<()> {
     waiting(site, mailbox)?;
     let mut line = Line::imap(site, mailbox)?;
     line.ask_imap("UID FETCH 1:* (UID RFC822.SIZE)")?;
@@ -127,7 +127,11 @@ pub(super) fn bare_pop3(site: &MailSite, mailbox: &Mailbox, mails: usize) -> any
 }
 
 /// Reads all mails by one FETCH and only counts them; from the login to the end of the reply.
-pub(super) fn bare_imap(site: &MailSite, mailbox: &Mailbox, mails: usize) -> anyhow::Result<Duration> {
+pub(in super::super) fn bare_imap(
+    site: &MailSite,
+    mailbox: &Mailbox,
+    mails: usize,
+) -> anyhow::Result<Duration> {
     let start = Instant::now();
     let mut line = Line::imap(site, mailbox)?;
     line.send("f UID FETCH 1:* (UID BODY.PEEK[])\r\n")?;
