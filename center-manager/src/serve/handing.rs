@@ -22,8 +22,9 @@ use tokio::sync::watch;
 /// this goes out twice, under the same message id.
 const NOTE_EVERY: usize = 64;
 
-/// Recipients looked up for every mail that one pass may send: most mails have one, and what is too many is looked up again.
-const RECIPIENTS_LOOKED_UP: usize = 5;
+/// Recipients looked up for every mail that one pass may send: most mails have one, those of a rollout hundreds, and between two
+/// passes the connections stand idle. What is too many is looked up again.
+const RECIPIENTS_LOOKED_UP: usize = 20;
 
 /// So long a pass waits for mail servers that do not answer; what is on its way then is noted by a later one.
 const PATIENCE: Duration = Duration::from_secs(1);

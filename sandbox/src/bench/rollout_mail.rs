@@ -156,6 +156,7 @@ struct Taken {
 
 impl Bench {
     fn start(folder: &Path, sites: usize, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Self> {
+        let programs = Programs::find()?;
         let (main, master) = (folder.join("main.cf"), folder.join("master.cf"));
         // smtp-source puts numbers in front of one name.
         let mut numbered = "agent@site.example OK\n".to_owned();
@@ -194,7 +195,7 @@ impl Bench {
             site,
             _server_folder: server_folder,
             folder: folder.to_owned(),
-            programs: Programs::find()?,
+            programs,
             load,
             inbox,
             good,
