@@ -8,6 +8,7 @@ pub mod appliances;
 pub mod audit;
 pub mod census;
 mod columns;
+pub mod delays;
 pub mod devices;
 pub mod enrolment;
 mod epochs;
@@ -21,6 +22,7 @@ mod noticing;
 pub mod outbox;
 pub mod packages;
 pub mod parts;
+pub mod probes;
 pub mod queries;
 pub mod quota;
 pub mod returned;
@@ -67,6 +69,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/showing.sql"),
     include_str!("db/openings.sql"),
     mailbox::record::quota::TABLE,
+    concat!(include_str!("db/round_trip.sql"), include_str!("db/probe.sql")),
 ];
 
 /// What can go wrong with the fleet database.

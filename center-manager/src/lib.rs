@@ -20,6 +20,7 @@ pub mod intake;
 pub mod keys;
 pub mod latest;
 pub mod ledger;
+pub mod probe;
 pub mod release;
 pub mod report;
 pub mod returned;

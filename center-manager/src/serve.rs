@@ -298,6 +298,12 @@ impl Daemon {
         self.keys.codes_changed |= ended > 0;
         self.db.sweep_rotations(now())?;
         self.db.repeat_rotations(now())?;
+        let mut octets_max = self.settings.mail_out_octets_max;
+        for account in &self.accounts {
+            octets_max =
+                octets_max.min(self.db.account_limit(&account.settings.name, now())?.unwrap_or(u64::MAX));
+        }
+        self.db.advance_probes(octets_max, now(), &mut SystemRandom)?;
         let repeated = self.db.repeat_commands(now())?;
         if repeated > 0 {
             tracing::info!(repeated, "commands that were not answered are sent again");

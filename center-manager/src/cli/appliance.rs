@@ -2,6 +2,7 @@
 
 mod add;
 mod mail_limit;
+mod probe;
 mod standing;
 
 pub(super) use add::check_tags;
@@ -10,6 +11,7 @@ use super::print::{self, Format, TableFormat};
 use super::{Context, Exit};
 use crate::db::alarms::Alarm;
 use crate::db::appliances::Appliance;
+use crate::db::probes::Probe;
 use crate::db::returned::{AutoResponder, ReturnedFilter, ReturnedLine};
 use crate::db::rotations::RotationLine;
 use crate::selection::Selection;
@@ -47,6 +49,8 @@ pub enum ApplianceCommand {
     Move(standing::MoveArgs),
     /// Note the largest mail that gets through to an appliance; larger packages go to it in parts.
     MailLimit(mail_limit::MailLimitArgs),
+    /// Send test mails from small to large, to learn how large a mail gets through and how long mail takes.
+    Probe(probe::ProbeArgs),
     /// Agree on new credentials, by mail.
     Rotate(standing::RotateArgs),
     /// Remove an appliance; its history stays, its id is not used again.
@@ -131,6 +135,12 @@ struct Shown {
     /// The largest mail that gets through to it, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     mail_octets_max: Option<u64>,
+    /// Nineteen of twenty answers came within this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_delay_secs: Option<i64>,
+    /// The newest test mails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<Probe>,
     way: Option<Shape>,
     mangled: Vec<crate::db::ways::MangledMails>,
     /// Somebody's auto-responder that answers our mails.
@@ -159,6 +169,7 @@ pub(super) fn run(
         ApplianceCommand::Readmit(args) => standing::readmit(args, context, out),
         ApplianceCommand::Move(args) => standing::relocate(args, context, out),
         ApplianceCommand::MailLimit(args) => mail_limit::set(args, context, out),
+        ApplianceCommand::Probe(args) => probe::run(args, context, out),
         ApplianceCommand::Rotate(args) => standing::rotate(args, context, out),
         ApplianceCommand::Remove(args) => remove(args, context, out),
         ApplianceCommand::Tag(args) => tag(args, context, out),
@@ -201,6 +212,8 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
         health: db.health(&args.agent)?.map(|(_, health)| health),
         credential_since: db.credential_since(&args.agent)?,
         mail_octets_max: db.mail_limit(&args.agent)?,
+        mail_delay_secs: db.mail_delay(&args.agent, now())?.map(|delay| delay.as_secs()),
+        probe: db.probe(&args.agent)?,
         way: Shape::of(db.way(&args.agent)?),
         mangled: db.mangled(&args.agent)?,
         rotations: db.rotations(&args.agent, ROTATIONS_SHOWN)?,
@@ -230,6 +243,13 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
     line("State", appliance.state.to_string())?;
     if let Some(octets) = shown.mail_octets_max {
         line("Largest mail", format!("{octets} octets; larger packages go out in parts"))?;
+    }
+    if let Some(secs) = shown.mail_delay_secs {
+        line("Mail there and back", format!("within {secs} s, nineteen times of twenty"))?;
+    }
+    if let Some(probe) = &shown.probe {
+        let state = if probe.ended.is_some() { probe.reason.as_str() } else { "going on" };
+        line("Test mails", format!("since {}: {state}", crate::report::minute(probe.begun)))?;
     }
     if let Some(way) = &shown.way {
         let since = print::time(way.since);

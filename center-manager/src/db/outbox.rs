@@ -20,7 +20,7 @@ pub(super) use lost::send_lost_again;
 
 use super::columns::{At, Id, count, maybe_parsed, parsed, time, uncount};
 use super::parts::{self, Cut};
-use super::{Db, DbError, epochs, ways};
+use super::{Db, DbError, delays, epochs, ways};
 use crate::rollout::TransportOutcome;
 use jiff::Timestamp;
 use mailfmt::mail::Form;
@@ -43,6 +43,8 @@ pub enum Priority {
     Command,
     /// Packages: large, and not in a hurry.
     Bulk,
+    /// Test mails.
+    Probe,
 }
 
 impl Priority {
@@ -51,6 +53,7 @@ impl Priority {
             Self::Receipt => 0,
             Self::Command => 1,
             Self::Bulk => 2,
+            Self::Probe => 3,
         }
     }
 }
@@ -370,6 +373,7 @@ pub(super) fn answered(
     now: Timestamp,
 ) -> Result<(), DbError> {
     ways::arrived(transaction, message, agent, now)?;
+    delays::measure(transaction, message, agent, now)?;
     transaction
         .prepare_cached(
             "UPDATE outbox_recipient SET state = 'answered', changed = ?3, detail = ''

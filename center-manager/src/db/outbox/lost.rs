@@ -27,7 +27,8 @@ pub(in crate::db) fn send_lost_again(
         .prepare_cached(
             "SELECT o.id, o.message, r.sequence, r.changed FROM outbox_recipient r JOIN outbox o ON o.id = r.outbox
              WHERE r.agent = ?1 AND r.state IN ('accepted', 'delayed', 'bounced') AND r.sent_again < ?2
-               AND o.family = 'command' AND o.part_of IS NULL AND o.expires > ?3",
+               AND o.family = 'command' AND o.part_of IS NULL AND o.expires > ?3
+               AND NOT EXISTS (SELECT 1 FROM probe_rung p WHERE p.outbox = o.id)",
         )?
         .query_map(params![agent.as_str(), SENT_AGAIN_MAX, At(now)], |row| {
             let message: [u8; 16] = row.get(1)?;

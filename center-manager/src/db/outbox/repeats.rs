@@ -6,7 +6,7 @@ use rusqlite::params;
 
 /// Which recipients' turn it is, at the time `?1`. The first pause is the time that an appliance waits for an answer itself (30 min,
 /// JP 2003-435644 Fig. 4); each is twice the one before, up to 32 h. Packages and their parts are their rollout's matter, and
-/// rotations have pauses of their own. While a mail server says that it still tries, no second mail follows the first: for five days,
+/// rotations and test mails have pauses of their own. While a mail server says that it still tries, no second mail follows the first: for five days,
 /// as long as one tries (RFC 5321, 4.5.4.1). What went in a circle is not sent into it again.
 const LOST: &str = "r.state IN ('accepted', 'delayed', 'bounced') AND r.cause <> 'loop'
     AND r.changed + max(1800000 << min(max(r.attempts - 1, 0), 6), CASE r.state WHEN 'delayed' THEN 432000000 ELSE 0 END) <= ?1
@@ -16,7 +16,8 @@ const LOST: &str = "r.state IN ('accepted', 'delayed', 'bounced') AND r.cause <>
 const COMMANDS: &str =
     "outbox o JOIN outbox_recipient r ON r.outbox = o.id JOIN appliance a ON a.agent = r.agent
     WHERE o.family = 'command' AND o.expires >= ?1 AND o.package IS NULL AND o.part_of IS NULL
-      AND NOT EXISTS (SELECT 1 FROM rotation t WHERE t.message = o.message)";
+      AND NOT EXISTS (SELECT 1 FROM rotation t WHERE t.message = o.message)
+      AND NOT EXISTS (SELECT 1 FROM probe_rung p WHERE p.outbox = o.id)";
 
 impl Db {
     /// Puts commands into the outbox again that were handed in and not answered, under the same id and number: whoever has
