@@ -18,6 +18,7 @@ pub mod filed;
 pub mod inventory;
 pub mod journal;
 pub mod ledger;
+pub(crate) mod measured;
 mod noticing;
 pub mod outbox;
 pub mod packages;
@@ -70,6 +71,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("db/openings.sql"),
     mailbox::record::quota::TABLE,
     concat!(include_str!("db/round_trip.sql"), include_str!("db/probe.sql")),
+    include_str!("db/retrying.sql"),
 ];
 
 /// What can go wrong with the fleet database.

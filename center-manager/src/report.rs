@@ -6,6 +6,7 @@
 //!
 //! Source: JP 2003-435644 [0081-0083].
 
+mod again;
 mod cause;
 mod chart;
 mod csv;
@@ -17,6 +18,7 @@ mod table;
 mod versions;
 mod waves;
 
+pub(crate) use cause::span;
 pub use csv::csv;
 pub use html::{Picture, html};
 pub use ladders::{MailRungs, Rungs, UpdateRungs};
@@ -27,6 +29,7 @@ pub use versions::modules_table;
 pub use waves::{WaveRow, waves};
 
 use crate::db::rollouts::{Counts, Known};
+use crate::rollout::retrying::mails_left;
 use crate::rollout::{Rollout, RolloutId, Targets, Verdict};
 use crate::words::plain;
 use jiff::Timestamp;
@@ -74,6 +77,9 @@ pub struct Row {
     pub remarks: String,
     /// Why there is no success (yet); `None` where there is nothing to say.
     pub reason: Option<Reason>,
+    /// When it is tried again by itself, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<Timestamp>,
     /// Which attempt, from 1.
     pub attempt: u32,
     /// Where our last mail stands, as one word.
@@ -131,6 +137,7 @@ impl Comparison {
     pub fn of(rollout: &Rollout, targets: &Targets, known: &[Known], made: Timestamp) -> Self {
         let mut counts = Counts::default();
         let mut rows = Vec::with_capacity(known.len());
+        let mails_left = mails_left(rollout, targets);
         // Both are in the order of the ids, so the next target is nearly always the one that is looked for.
         let mut ahead = targets.iter().peekable();
         for known in known {
@@ -151,7 +158,13 @@ impl Comparison {
                 version: known.software.clone(),
                 checked: known.checked,
                 remarks: plain(&known.customer),
-                reason: cause::explain(rollout, target, Some(known), made),
+                reason: again::with_outlook(
+                    cause::explain(rollout, target, Some(known), made),
+                    rollout,
+                    target,
+                    mails_left,
+                ),
+                next_try: again::next_try(rollout, target, mails_left),
                 attempt: target.attempt,
                 transport: ladders::transport_word(target),
                 installer: ladders::installer_word(target),

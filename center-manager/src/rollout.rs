@@ -5,7 +5,7 @@
 //!  planned ------------------> ordered ------------------------------------> asked ---------------------------> decided
 //!     ^                           |  unasked report of the target, or bounced                                    |  ^ |
 //!     |                           +-----------------------------------------------------------------------------+  +-+ later word
-//!     +------------------------------------------- retry, attempt + 1 -------------------------------------------+
+//!     +---------------------------- retry, by a person or by itself ([`retrying`]), attempt + 1 ------------------+
 //! ```
 //!
 //! Each target climbs two ladders: [`Transport`] (what became of our mails) and [`Progress`] (what the installer said).
@@ -28,7 +28,10 @@ mod judge;
 mod ladder;
 mod membership;
 mod opening;
+mod perform;
 mod plan;
+pub mod retrying;
+pub mod settling;
 mod start;
 mod target;
 mod terms;
@@ -36,7 +39,7 @@ mod tick;
 mod verdict;
 
 pub use compare::{Composition, Finding, Release, composition};
-pub use conduct::{ConductError, go_on, pause, release_next, stop};
+pub use conduct::{Act, ConductError, Deed, conduct};
 pub use course::{Course, CourseError, Gate, Mode, NAMED, Reach, Stand, Tally, Thresholds, Wave, gate};
 pub use hooks::{
     Origin, on_parts, on_parts_missing, on_refused, on_transport, on_update_result, on_version_report,
@@ -45,7 +48,8 @@ pub use judge::judge;
 pub use ladder::{PartsSent, Progress, Transport, TransportOutcome};
 pub use membership::{Added, Joining, MembershipError, add, joiners, take_out};
 pub use opening::Openings;
-pub use plan::{Post, PostKind, Step, Targets, next_wake, perform, plan, tallies};
+pub use perform::{Post, PostKind, perform};
+pub use plan::{Step, Targets, next_wake, plan, tallies};
 pub use start::{Draft, StartError, enclose, retry, start};
 pub use target::{Answer, Ask, Order, Target, TargetEvent, TargetState};
 pub use terms::{Rollout, RolloutId, Timing};

@@ -232,6 +232,8 @@ fn states() -> Vec<TargetState> {
                     progress: progress.clone(),
                     parts,
                     recalled,
+                    settle_secs: None,
+                    mail_delay_secs: None,
                 };
                 let ask =
                     Ask { message, nonce: Nonce::from_bytes([2; 16]), at, transport: transport.clone() };

@@ -173,7 +173,7 @@ impl Site {
         );
         format!(
             "Try, in another terminal (a package to {TARGET} lies ready):\n  {manager} versions show\n  {manager} faults\n  \
-             {manager} rollout start --package {package} --all --course at-once --answer-timeout 120 --yes\n  {manager} rollout watch\n  \
+             {manager} rollout start --package {package} --all --course at-once --answer-timeout 120 --rounds 0 --yes\n  {manager} rollout watch\n  \
              {manager} rollout report\n  {appliance} --root {root} status\nEnd it with Ctrl-C.",
             package = self.package,
             appliance = self.programs.path("monitor-appliance").display(),

@@ -161,6 +161,8 @@ fn story(world: &mut World) -> anyhow::Result<()> {
         "8",
         "--answer-timeout",
         "6",
+        "--rounds",
+        "0",
         "--yes",
     ];
     world.center.run(&start)?;

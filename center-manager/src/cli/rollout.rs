@@ -4,6 +4,7 @@ mod certify;
 mod choose;
 mod course;
 mod hours;
+mod rounds;
 mod watch;
 
 use super::print::{self, Format};
@@ -12,12 +13,12 @@ use super::{Context, Exit, operator};
 use crate::db::Db;
 use crate::home;
 use crate::report::{self, Comparison, Mark, Picture, minute};
-use crate::rollout::{self, RolloutId};
+use crate::rollout::{self, Act, RolloutId};
 use crate::system::{SystemRandom, now};
 use anyhow::anyhow;
 use choose::StartArgs;
 use clap::{Args, Subcommand, ValueEnum};
-use course::{ConductArgs, Word};
+use course::ConductArgs;
 use mailfmt::AgentId;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -160,10 +161,10 @@ pub(super) fn run(command: &RolloutCommand, context: &Context, out: &mut dyn Wri
         RolloutCommand::Report(args) => write_report(args, &db, out),
         RolloutCommand::Certificate(args) => certify::certify(args, context, &db, out),
         RolloutCommand::Retry(args) => retry(args, &mut db, out),
-        RolloutCommand::Pause(args) => course::conduct(Word::Pause, args, &mut db, out),
-        RolloutCommand::Resume(args) => course::conduct(Word::Resume, args, &mut db, out),
-        RolloutCommand::Next(args) => course::conduct(Word::Next, args, &mut db, out),
-        RolloutCommand::Stop(args) => course::conduct(Word::Stop, args, &mut db, out),
+        RolloutCommand::Pause(args) => course::conduct(Act::Pause, args, &mut db, out),
+        RolloutCommand::Resume(args) => course::conduct(Act::GoOn, args, &mut db, out),
+        RolloutCommand::Next(args) => course::conduct(Act::ReleaseNext, args, &mut db, out),
+        RolloutCommand::Stop(args) => course::conduct(Act::Stop, args, &mut db, out),
         RolloutCommand::Add(args) => add(args, &mut db, out),
         RolloutCommand::TakeOut(args) => take_out(args, &mut db, out),
         RolloutCommand::Courses(args) => course::list(args.format, out),

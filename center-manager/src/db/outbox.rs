@@ -39,6 +39,8 @@ pub struct OutboxId(pub i64);
 pub enum Priority {
     /// Receipts: an appliance waits for them.
     Receipt,
+    /// Commands that were not answered before.
+    Urgent,
     /// Commands.
     Command,
     /// Packages: large, and not in a hurry.
@@ -50,7 +52,7 @@ pub enum Priority {
 impl Priority {
     fn column(self) -> i64 {
         match self {
-            Self::Receipt => 0,
+            Self::Receipt | Self::Urgent => 0,
             Self::Command => 1,
             Self::Bulk => 2,
             Self::Probe => 3,
@@ -363,6 +365,27 @@ pub(crate) fn deliveries(connection: &Connection, outbox: OutboxId) -> Result<Ve
     )?;
     let rows = statement.query_map([outbox.0], read_delivery)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A message is not needed any more by one recipient: as far as it still lies here, it is not sent, and neither are its parts.
+/// One of which copies follow each other is not repeated either, if `repeats` says so.
+pub(crate) fn call_off(
+    transaction: &Connection,
+    message: MessageId,
+    agent: &AgentId,
+    repeats: bool,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    transaction
+        .prepare_cached(
+            "UPDATE outbox_recipient SET state = 'expired', changed = ?3, detail = 'not needed any more'
+             WHERE agent = ?2 AND (state = 'queued' OR ?4 AND state IN ('accepted', 'delayed', 'bounced'))
+               AND outbox IN (SELECT id FROM outbox WHERE message = ?1
+                              UNION SELECT part.id FROM outbox part JOIN outbox whole ON part.part_of = whole.id
+                                    WHERE whole.message = ?1)",
+        )?
+        .execute(params![Id::of(&message), agent.as_str(), At(now), repeats])?;
+    Ok(())
 }
 
 /// An authentic report refers to a message of ours: its sender has it.

@@ -4,6 +4,7 @@ mod target;
 
 use super::columns::{At, Id, json, maybe_json, maybe_parsed, maybe_time, parsed, time};
 use super::{Db, DbError};
+use crate::rollout::retrying::Policy;
 use crate::rollout::{Course, Draft, Joining, PostKind, Rollout, RolloutId, Stand, Target, Targets, Timing};
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::package::PackageId;
@@ -220,8 +221,8 @@ pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) ->
     tx.prepare_cached(
         "INSERT INTO rollout (package, release, update_order, settle_secs, answer_timeout_secs, delivery_limit_secs,
                               command_life_secs, retries, package_expires, started, wake, whole_order, course, stand,
-                              joining, joining_per_day, openings)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                              joining, joining_per_day, openings, mails_per_target, retry_pause_secs)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?
     .execute(params![
         draft.order.package.to_string(),
@@ -231,7 +232,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) ->
         draft.timing.answer_timeout.as_secs(),
         draft.timing.delivery_limit.as_secs(),
         draft.timing.command_life.as_secs(),
-        draft.retries,
+        draft.retrying.rounds,
         At(draft.package_expires),
         At(started),
         draft.whole.as_ref().map(text).transpose()?,
@@ -240,6 +241,8 @@ pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) ->
         draft.joining.as_ref().map(|joining| text(&joining.selection)).transpose()?,
         draft.joining.as_ref().map(|joining| joining.per_day),
         Some(&draft.openings).filter(|openings| !openings.is_always()).map(text).transpose()?,
+        draft.retrying.mails_per_target,
+        draft.retrying.first_pause.as_secs(),
     ])?;
     let id = RolloutId(tx.last_insert_rowid());
     let draw = [id.0.to_be_bytes(), started.as_millisecond().to_be_bytes()].concat();
@@ -261,7 +264,7 @@ pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, Db
     let mut statement = connection.prepare_cached(
         "SELECT release, update_order, settle_secs, answer_timeout_secs, delivery_limit_secs, command_life_secs,
                 retries, package_expires, started, finished, whole_order, course, stand,
-                joining, joining_per_day, openings
+                joining, joining_per_day, openings, mails_per_target, retry_pause_secs
          FROM rollout WHERE id = ?1",
     )?;
     let found = statement.query_row([id.0], |row| {
@@ -278,7 +281,14 @@ pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, Db
                 command_life: seconds(5)?,
             },
             openings: maybe_json(row, 15)?.unwrap_or_default(),
-            retries: row.get(6)?,
+            retrying: Policy {
+                rounds: row.get(6)?,
+                // A rollout from before counts no mails.
+                mails_per_target: row.get::<_, Option<u32>>(16)?.unwrap_or(u32::MAX),
+                first_pause: row
+                    .get::<_, Option<i64>>(17)?
+                    .map_or(Policy::USUAL.first_pause, SignedDuration::from_secs),
+            },
             package_expires: time(row, 7)?,
             started,
             finished: maybe_time(row, 9)?,

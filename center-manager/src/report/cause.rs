@@ -112,8 +112,9 @@ fn ordered(rollout: &Rollout, order: &Order) -> String {
     if let (Some(at), Progress::Ordered | Progress::Waiting { .. }) = (order.recalled, &order.progress) {
         return format!("Its order was called back at {}; what it runs is asked for.", minute(at));
     }
-    let asking =
-        |at: &Timestamp| minute(after(rollout.begun_by(order).unwrap_or(*at), rollout.timing.settle));
+    let asking = |at: &Timestamp| {
+        minute(after(rollout.begun_by(order).unwrap_or(*at), rollout.timing.settle_of(order)))
+    };
     if let (Some(since), Some(parts)) = (order.parts_wait_since(), order.parts)
         && !matches!(order.transport, Transport::Bounced { .. })
     {
@@ -147,7 +148,7 @@ fn ordered(rollout: &Rollout, order: &Order) -> String {
 }
 
 fn asked(rollout: &Rollout, order: &Order, ask: &Ask) -> String {
-    let due = |at: &Timestamp| minute(after(*at, rollout.timing.answer_timeout));
+    let due = |at: &Timestamp| minute(after(*at, rollout.timing.answer_limit(order)));
     match &ask.transport {
         Transport::Queued { since } => {
             format!("The version request waits in our outbox since {}.", minute(*since))
@@ -206,7 +207,8 @@ fn silent(
     order: Option<&Order>,
     ask: Option<&Ask>,
 ) -> String {
-    let limit = span(rollout.timing.answer_timeout);
+    let timing = &rollout.timing;
+    let limit = span(order.map_or(timing.answer_timeout, |order| timing.answer_limit(order)));
     let delay =
         order.map(|order| &order.transport).into_iter().chain(ask.map(|ask| &ask.transport)).find_map(
             |transport| match transport {
@@ -242,7 +244,7 @@ fn sentence(text: &str) -> String {
 }
 
 /// A time span in its largest whole unit.
-fn span(duration: SignedDuration) -> String {
+pub(crate) fn span(duration: SignedDuration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{seconds} s"),

@@ -57,100 +57,88 @@ impl From<rusqlite::Error> for ConductError {
     }
 }
 
-/// No further package is sent until [`go_on`]; what is out is followed to its verdict.
-///
-/// # Errors
-/// [`ConductError`]; then nothing was changed.
-pub fn pause(
-    db: &mut Db,
-    id: RolloutId,
-    who: &str,
-    reason: &str,
-    now: Timestamp,
-) -> Result<(), ConductError> {
-    conduct(db, id, ("pause", who, reason), now, |rollout, _| {
-        running(rollout)?;
-        let mode = Mode::Paused { at: now, reason: reason.to_owned(), between_waves: false };
-        Ok(Stand { mode, ..rollout.stand.clone() })
-    })
+/// What a person does to a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// No further package is sent until it goes on; what is out is followed to its verdict.
+    Pause,
+    /// A paused or stopped rollout goes on. One that waited between two waves releases the next; after a stop, the errors
+    /// so far are forgiven and appliances that were called back get the package again.
+    GoOn,
+    /// The next wave goes out now, whatever the one before has shown.
+    ReleaseNext,
+    /// No further package is sent, and appliances that have not begun are called back by the next tick.
+    Stop,
 }
 
-/// A paused or stopped rollout goes on. One that waited between two waves releases the next; after a stop, the errors so
-/// far are forgiven and appliances that were called back get the package again.
-///
-/// # Errors
-/// [`ConductError`]; then nothing was changed.
-pub fn go_on(
-    db: &mut Db,
-    id: RolloutId,
-    who: &str,
-    reason: &str,
-    now: Timestamp,
-) -> Result<(), ConductError> {
-    conduct(db, id, ("resume", who, reason), now, |rollout, errors| {
-        let mut stand = Stand { mode: Mode::Running, ..rollout.stand.clone() };
-        match &rollout.stand.mode {
-            Mode::Running => return Err(ConductError::Running { rollout: id }),
-            Mode::Paused { between_waves: true, .. } => stand.release(now),
-            Mode::Paused { .. } => {}
-            Mode::Stopped { .. } => stand.forgiven = errors,
+/// What, who and why: for the audit log.
+#[derive(Debug, Clone, Copy)]
+pub struct Deed<'a> {
+    /// What.
+    pub act: Act,
+    /// Who.
+    pub who: &'a str,
+    /// Why, in words; may be empty.
+    pub reason: &'a str,
+}
+
+impl Act {
+    /// The word in the audit log.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::GoOn => "resume",
+            Self::ReleaseNext => "next wave",
+            Self::Stop => "stop",
         }
-        Ok(stand)
-    })
+    }
 }
 
-/// The next wave goes out now, whatever the one before has shown.
-///
-/// # Errors
-/// [`ConductError`]; then nothing was changed.
-pub fn release_next(
-    db: &mut Db,
-    id: RolloutId,
-    who: &str,
-    reason: &str,
+/// How a rollout stands after a deed; `errors` are those so far.
+fn stand_after(
+    deed: &Deed<'_>,
+    rollout: &Rollout,
+    errors: u32,
     now: Timestamp,
-) -> Result<(), ConductError> {
-    conduct(db, id, ("next wave", who, reason), now, |rollout, errors| {
-        if rollout.stand.released as usize >= rollout.course.waves.len() {
-            return Err(ConductError::LastWave { rollout: id });
+) -> Result<Stand, ConductError> {
+    let (id, reason) = (rollout.id, deed.reason.to_owned());
+    let mut stand = rollout.stand.clone();
+    match (deed.act, &rollout.stand.mode) {
+        (Act::Pause, Mode::Paused { .. }) => {
+            return Err(ConductError::Halted { rollout: id, how: "paused" });
         }
-        let mut stand = Stand { mode: Mode::Running, forgiven: errors, ..rollout.stand.clone() };
-        stand.release(now);
-        Ok(stand)
-    })
-}
-
-/// No further package is sent, and appliances that have not begun are called back by the next tick.
-///
-/// # Errors
-/// [`ConductError`]; then nothing was changed.
-pub fn stop(db: &mut Db, id: RolloutId, who: &str, reason: &str, now: Timestamp) -> Result<(), ConductError> {
-    conduct(db, id, ("stop", who, reason), now, |rollout, _| {
-        if rollout.stand.is_stopped() {
+        (Act::Pause | Act::Stop, Mode::Stopped { .. }) => {
             return Err(ConductError::Halted { rollout: id, how: "stopped" });
         }
-        let mode = Mode::Stopped { at: now, reason: reason.to_owned() };
-        Ok(Stand { mode, ..rollout.stand.clone() })
-    })
+        (Act::Pause, Mode::Running) => {
+            stand.mode = Mode::Paused { at: now, reason, between_waves: false };
+        }
+        (Act::Stop, Mode::Running | Mode::Paused { .. }) => stand.mode = Mode::Stopped { at: now, reason },
+        (Act::GoOn, Mode::Running) => return Err(ConductError::Running { rollout: id }),
+        (Act::GoOn, before) => {
+            match before {
+                Mode::Paused { between_waves: true, .. } => stand.release(now),
+                Mode::Stopped { .. } => stand.forgiven = errors,
+                Mode::Paused { .. } | Mode::Running => {}
+            }
+            stand.mode = Mode::Running;
+        }
+        (Act::ReleaseNext, _) => {
+            if rollout.stand.released as usize >= rollout.course.waves.len() {
+                return Err(ConductError::LastWave { rollout: id });
+            }
+            stand.release(now);
+            (stand.mode, stand.forgiven) = (Mode::Running, errors);
+        }
+    }
+    Ok(stand)
 }
 
-fn running(rollout: &Rollout) -> Result<(), ConductError> {
-    let how = match rollout.stand.mode {
-        Mode::Running => return Ok(()),
-        Mode::Paused { .. } => "paused",
-        Mode::Stopped { .. } => "stopped",
-    };
-    Err(ConductError::Halted { rollout: rollout.id, how })
-}
-
-/// `decide` gets the rollout and the errors so far.
-fn conduct(
-    db: &mut Db,
-    id: RolloutId,
-    (what, who, reason): (&str, &str, &str),
-    now: Timestamp,
-    decide: impl FnOnce(&Rollout, u32) -> Result<Stand, ConductError>,
-) -> Result<(), ConductError> {
+/// Does it, and writes into the audit log who did.
+///
+/// # Errors
+/// [`ConductError`]; then nothing was changed.
+pub fn conduct(db: &mut Db, id: RolloutId, deed: &Deed<'_>, now: Timestamp) -> Result<(), ConductError> {
     db.write(|tx| {
         let rollout = rollouts::load(tx, id)?;
         // A rollout that ended because it was stopped may still go on.
@@ -162,10 +150,10 @@ fn conduct(
         }
         let targets = rollouts::targets(tx, id)?;
         let errors = tallies(&rollout, &targets, now).iter().map(|tally| tally.errors).sum();
-        let stand = decide(&rollout, errors)?;
+        let stand = stand_after(deed, &rollout, errors, now)?;
         rollouts::save_stand(tx, id, &stand)?;
         rollouts::save_times(tx, id, None, Some(now))?;
-        audit::append(tx, now, who, what, &format!("rollout {id}"), reason)?;
+        audit::append(tx, now, deed.who, deed.act.as_str(), &format!("rollout {id}"), deed.reason)?;
         Ok(())
     })
 }

@@ -331,13 +331,23 @@ impl Stand {
 pub struct Tally {
     /// Verified at the target version.
     pub updated: u32,
-    /// Failed for good, silent ones included.
+    /// Failed, silent ones included; until there is a success, also those that are tried again by themselves.
     pub errors: u32,
-    /// Without a verdict, or about to be tried again by themselves.
+    /// How many of the errors are tried again by themselves.
+    pub again: u32,
+    /// Without a verdict.
     pub open: u32,
 }
 
 impl Tally {
+    /// One more without an end; it may have failed before.
+    pub(super) fn go_on(&mut self, is_error: bool) {
+        let (errors, open) = (u32::from(is_error), u32::from(!is_error));
+        self.errors = self.errors.saturating_add(errors);
+        self.again = self.again.saturating_add(errors);
+        self.open = self.open.saturating_add(open);
+    }
+
     fn judged(self) -> u32 {
         self.updated.saturating_add(self.errors)
     }
@@ -411,7 +421,8 @@ pub fn gate(course: &Course, stand: &Stand, tallies: &[Tally], now: Timestamp) -
     if u64::from(newest.updated) * 100 >= needed {
         return Gate::Meet;
     }
-    if newest.open > 0 {
+    // So many rounds with so long pauses at most, that a person is not asked too early, but asked.
+    if newest.open > 0 || newest.again > 0 {
         return waiting;
     }
     let (updated, percent) = (newest.updated, course.thresholds.success_percent);

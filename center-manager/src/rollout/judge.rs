@@ -63,7 +63,8 @@ pub fn judge(rollout: &Rollout, target: &Target, now: Timestamp) -> Option<Verdi
     let mails = || order.and_then(by_parts).or_else(|| ask.and_then(|ask| undeliverable(&ask.transport)));
     let silent = || {
         let asked = ask?.transport.accepted_at()?;
-        let silent = decided || over(asked, rollout.timing.answer_timeout);
+        let limit = order.map_or(rollout.timing.answer_timeout, |order| rollout.timing.answer_limit(order));
+        let silent = decided || over(asked, limit);
         silent.then(|| said().unwrap_or(Failure::Silent))
     };
     mails().or_else(silent).map(Verdict::from)

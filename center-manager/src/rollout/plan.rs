@@ -4,14 +4,13 @@ use super::after;
 use super::course::{Gate, Mode, Tally, gate};
 use super::judge::judge;
 use super::ladder::Transport;
+use super::retrying::{self, How, Next};
 use super::target::{Target, TargetState};
 use super::terms::Rollout;
 use super::verdict::{Failure, Verdict};
 use jiff::{SignedDuration, Timestamp};
-use mailfmt::crypto::Random;
-use mailfmt::message::{RecallOrder, VersionRequest};
-use mailfmt::{AgentId, Command, MessageId, Nonce};
-use std::collections::{BTreeMap, BTreeSet};
+use mailfmt::AgentId;
+use std::collections::BTreeMap;
 
 /// The targets of a rollout, in the order of the operator's table.
 pub type Targets = BTreeMap<AgentId, Target>;
@@ -31,9 +30,24 @@ pub enum Step {
         /// Why.
         failure: Failure,
     },
-    /// Failed targets begin a new attempt.
+    /// Failed targets begin a new attempt, since a person wants it.
     Retry {
         /// Which.
+        agents: Vec<AgentId>,
+    },
+    /// Failed targets begin a new attempt by themselves.
+    TryAgain {
+        /// Which.
+        agents: Vec<AgentId>,
+    },
+    /// The same with whole files, where the rollout has some.
+    TryWhole {
+        /// Which.
+        agents: Vec<AgentId>,
+    },
+    /// Silent targets are asked once more by themselves: one mail to all of these, before other commands.
+    AskAgain {
+        /// To whom.
         agents: Vec<AgentId>,
     },
     /// Targets refused the differences: whole files in a new attempt.
@@ -74,32 +88,6 @@ pub enum Step {
     },
     /// Everything is decided and nothing is left to try.
     Finish,
-}
-
-/// A message to write into the outbox.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Post {
-    /// Its id, the same for all recipients.
-    pub message: MessageId,
-    /// What it is.
-    pub kind: PostKind,
-    /// The command.
-    pub command: Command,
-    /// Its recipients.
-    pub agents: Vec<AgentId>,
-    /// After this the appliance ignores it.
-    pub expires: Timestamp,
-}
-
-/// What a rollout's message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PostKind {
-    /// The package.
-    Order,
-    /// The version request.
-    Ask,
-    /// The order called back.
-    Recall,
 }
 
 /// What to do now so that the rollout comes nearer to its end. Looks at nothing but its arguments; an unchanged world
@@ -144,12 +132,14 @@ pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
     if stand.is_stopped() && !called_back.is_empty() {
         steps.push(Step::Recall { agents: called_back });
     }
-    // The failed are retried together, when the last one is known: one mail for many.
-    if !open && !again.is_empty() && now < rollout.package_expires && !stand.is_stopped() {
+    let mut in_whole = Vec::new();
+    if !again.is_empty() && !stand.is_stopped() {
         open = true;
         if stand.sends() {
-            send.clone_from(&again);
-            steps.push(Step::Retry { agents: again });
+            let round = Round::due(rollout, again, retrying::mails_left(rollout, targets), now);
+            send.extend(round.package.iter().cloned());
+            in_whole.extend(round.whole.iter().cloned());
+            steps.extend(round.steps());
         }
     }
     if !fall_back.is_empty() {
@@ -157,7 +147,7 @@ pub fn plan(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Step> {
     }
     let takes_whole = |agent: &AgentId| targets.get(agent).is_some_and(|target| target.whole);
     let (mut whole, send): (Vec<_>, Vec<_>) = send.into_iter().partition(takes_whole);
-    whole.extend(fall_back);
+    whole.extend(fall_back.into_iter().chain(in_whole));
     for (agents, whole) in [(send, false), (whole, true)] {
         if !agents.is_empty() {
             steps.push(Step::SendPackage { agents, whole });
@@ -184,11 +174,12 @@ fn survey(rollout: &Rollout, targets: &Targets, now: Timestamp) -> (Lists, Vec<T
     let mut lists = Lists::default();
     let mut tallies = vec![Tally::default(); rollout.course.waves.len().max(1)];
     let last = tallies.len().saturating_sub(1);
+    let mails_left = retrying::mails_left(rollout, targets);
     for target in targets.values() {
         let due = judge(rollout, target, now);
         let nth = usize::try_from(target.wave).unwrap_or(usize::MAX).min(last);
         if let Some(tally) = tallies.get_mut(nth) {
-            lists.sort_in(rollout, target, due.as_ref(), tally, now);
+            lists.sort_in(rollout, target, due.as_ref(), tally, (mails_left, now));
         }
     }
     (lists, tallies)
@@ -205,7 +196,8 @@ pub fn tallies(rollout: &Rollout, targets: &Targets, now: Timestamp) -> Vec<Tall
 struct Lists {
     send: Vec<AgentId>,
     ask: Vec<AgentId>,
-    again: Vec<AgentId>,
+    /// Who is tried again by itself, and not before when.
+    again: Vec<Again>,
     fall_back: Vec<AgentId>,
     /// Whose order can be called back, should the rollout stop.
     called_back: Vec<AgentId>,
@@ -222,7 +214,7 @@ impl Lists {
         target: &Target,
         due: Option<&Verdict>,
         tally: &mut Tally,
-        now: Timestamp,
+        (mails_left, now): (u32, Timestamp),
     ) {
         let stand = &rollout.stand;
         if falls_back(rollout, target, due, now) {
@@ -245,26 +237,29 @@ impl Lists {
         }
         match due.or(target.verdict()) {
             Some(Verdict::Updated) => tally.updated += 1,
-            Some(Verdict::Failed { failure })
-                if failure.is_retried_by_itself() && !target.removed && !target.suspended =>
-            {
-                if target.asks_again() {
+            Some(Verdict::Failed { failure }) => {
+                let next = retrying::next_for(rollout, target, failure, mails_left, found_at(target, now));
+                let reachable = !target.removed && !target.suspended;
+                if target.asks_again() && reachable && !matches!(failure, Failure::Undeliverable { .. }) {
                     (self.open, tally.open) = (true, tally.open + 1);
                     self.ask.push(target.agent.clone());
-                } else if target.attempt <= rollout.retries.saturating_add(target.whole.into()) {
-                    tally.open += 1;
-                    self.again.push(target.agent.clone());
-                } else {
-                    tally.errors += 1;
+                    return;
                 }
-            }
-            Some(Verdict::Failed { failure }) => {
-                if failure.speaks_of_the_package() && !target.removed {
-                    tally.errors += 1;
+                let is_error = failure.speaks_of_the_package() && !target.removed;
+                match next {
+                    Next::At { at, how } if now < rollout.package_expires => {
+                        // Who did as it was told when it was called back is no error.
+                        let called_back = target.called_back();
+                        tally.go_on(is_error && !called_back);
+                        let mails = if called_back { 0 } else { how.mails() };
+                        self.again.push(Again { at, how, mails, agent: target.agent.clone() });
+                    }
+                    Next::At { .. } | Next::Never { .. } if is_error => tally.errors += 1,
+                    Next::At { .. } | Next::Never { .. } => {}
                 }
             }
             None => {
-                tally.open += 1;
+                tally.go_on(target.tried.counts_as_error());
                 match &target.state {
                     TargetState::Planned if is_sent(rollout, target) => {
                         self.open = true;
@@ -273,7 +268,8 @@ impl Lists {
                     TargetState::Planned => self.waiting = true,
                     TargetState::Ordered { order } => {
                         self.open = true;
-                        let settled = rollout.begun_by(order).map(|at| after(at, rollout.timing.settle));
+                        let settled =
+                            rollout.begun_by(order).map(|at| after(at, rollout.timing.settle_of(order)));
                         if settled.is_some_and(|settled| settled <= now) {
                             self.ask.push(target.agent.clone());
                         }
@@ -282,6 +278,59 @@ impl Lists {
                 }
             }
         }
+    }
+}
+
+/// Since when a target has failed.
+fn found_at(target: &Target, now: Timestamp) -> Timestamp {
+    match target.state {
+        TargetState::Decided { at, .. } => at,
+        TargetState::Planned | TargetState::Ordered { .. } | TargetState::Asked { .. } => now,
+    }
+}
+
+/// A failed target that is tried again by itself.
+struct Again {
+    at: Timestamp,
+    how: How,
+    /// Of those that the rollout has left.
+    mails: u32,
+    agent: AgentId,
+}
+
+/// Those that begin a round now, by how they begin.
+#[derive(Default)]
+struct Round {
+    package: Vec<AgentId>,
+    whole: Vec<AgentId>,
+    question: Vec<AgentId>,
+}
+
+impl Round {
+    /// Everybody who is due, as soon as the first of them has waited for the others; as many as there are mails for.
+    fn due(rollout: &Rollout, again: Vec<Again>, mut mails_left: u32, now: Timestamp) -> Self {
+        let mut round = Self::default();
+        let first = again.iter().map(|again| again.at).min();
+        if first.is_none_or(|at| now < retrying::goes_at(rollout, at)) {
+            return round;
+        }
+        for Again { how, mails, agent, .. } in again.into_iter().filter(|again| again.at <= now) {
+            let Some(left) = mails_left.checked_sub(mails) else { continue };
+            mails_left = left;
+            match how {
+                How::Package { whole: true } if rollout.whole.is_some() => round.whole.push(agent),
+                How::Package { .. } => round.package.push(agent),
+                How::Question => round.question.push(agent),
+            }
+        }
+        round
+    }
+
+    fn steps(self) -> impl Iterator<Item = Step> {
+        let package = (!self.package.is_empty()).then_some(Step::TryAgain { agents: self.package });
+        let whole = (!self.whole.is_empty()).then_some(Step::TryWhole { agents: self.whole });
+        let question = (!self.question.is_empty()).then_some(Step::AskAgain { agents: self.question });
+        [package, whole, question].into_iter().flatten()
     }
 }
 
@@ -294,7 +343,7 @@ fn is_sent(rollout: &Rollout, target: &Target) -> bool {
 fn falls_back(rollout: &Rollout, target: &Target, due: Option<&Verdict>, now: Timestamp) -> bool {
     let reachable = !target.removed && !target.suspended && now < rollout.package_expires;
     let updated = due.or(target.verdict()).is_some_and(Verdict::is_updated);
-    rollout.whole.is_some() && !target.whole && target.refuses() && reachable && !updated
+    rollout.whole.is_some() && !target.whole && target.refuses_the_package() && reachable && !updated
 }
 
 fn mark(target: &Target, verdict: &Verdict) -> Step {
@@ -324,123 +373,20 @@ pub fn next_wake(rollout: &Rollout, targets: &Targets) -> Option<Timestamp> {
         let secs = rollout.course.waves.get(nth).map_or(0, |wave| wave.pause_secs);
         after(met, SignedDuration::from_secs(secs.into()))
     });
+    let mails_left = retrying::mails_left(rollout, targets);
     let due = targets.values().filter_map(|target| match &target.state {
         TargetState::Planned => is_sent(rollout, target).then_some(rollout.started),
         TargetState::Ordered { order } => match (order.parts_wait_since(), rollout.begun_by(order)) {
             (Some(since), _) => Some(after(since, rollout.timing.delivery_limit)),
-            (None, Some(at)) => Some(after(at, rollout.timing.settle)),
-            (None, None) => limit(&order.transport, rollout.timing.settle),
+            (None, Some(at)) => Some(after(at, rollout.timing.settle_of(order))),
+            (None, None) => limit(&order.transport, rollout.timing.settle_of(order)),
         },
-        TargetState::Asked { ask, .. } => limit(&ask.transport, rollout.timing.answer_timeout),
-        TargetState::Decided { .. } => None,
+        TargetState::Asked { order, ask } => limit(&ask.transport, rollout.timing.answer_limit(order)),
+        TargetState::Decided { .. } if !rollout.stand.sends() => None,
+        TargetState::Decided { .. } => match retrying::outlook(rollout, target, mails_left) {
+            Some(Next::At { at, .. }) => Some(retrying::goes_at(rollout, at)),
+            Some(Next::Never { .. }) | None => None,
+        },
     });
     due.chain(pause).min()
-}
-
-/// Carries one step out on values; the message to post, if it needs one.
-///
-/// Agents that are not targets are left out. New ids come from `random`.
-pub fn perform(
-    step: &Step,
-    rollout: &mut Rollout,
-    targets: &mut Targets,
-    now: Timestamp,
-    random: &mut impl Random,
-) -> Option<Post> {
-    match step {
-        Step::MarkUpdated { agent } => {
-            targets.get_mut(agent)?.decide(Verdict::Updated, now);
-            None
-        }
-        Step::MarkFailed { agent, failure } => {
-            targets.get_mut(agent)?.decide(failure.clone().into(), now);
-            None
-        }
-        Step::Retry { agents } => {
-            for agent in agents {
-                if let Some(target) = targets.get_mut(agent) {
-                    target.begin_again();
-                }
-            }
-            rollout.finished = None;
-            None
-        }
-        Step::FallBack { agents } => {
-            for agent in agents {
-                if let Some(target) = targets.get_mut(agent) {
-                    target.begin_whole();
-                }
-            }
-            rollout.finished = None;
-            None
-        }
-        Step::SendPackage { agents, whole } => {
-            let order = rollout.whole.as_ref().filter(|_| *whole).unwrap_or(&rollout.order).clone();
-            let message = MessageId::generate(random);
-            for agent in agents {
-                if let Some(target) = targets.get_mut(agent) {
-                    target.order(message, now);
-                }
-            }
-            Some(Post {
-                message,
-                kind: PostKind::Order,
-                command: rollout.openings.command(order),
-                agents: agents.clone(),
-                expires: after(now, rollout.timing.command_life).min(rollout.package_expires),
-            })
-        }
-        Step::AskVersion { agents } => {
-            let (message, nonce) = (MessageId::generate(random), Nonce::generate(random));
-            rollout.finished = None;
-            for agent in agents {
-                if let Some(target) = targets.get_mut(agent) {
-                    target.ask(message, nonce, now);
-                }
-            }
-            Some(Post {
-                message,
-                kind: PostKind::Ask,
-                command: Command::Version(VersionRequest { nonce }),
-                agents: agents.clone(),
-                expires: after(now, rollout.timing.command_life),
-            })
-        }
-        Step::MeetWave => {
-            rollout.stand.met = Some(now);
-            None
-        }
-        Step::ReleaseWave => {
-            rollout.stand.release(now);
-            None
-        }
-        Step::Recall { agents } => {
-            let mut orders = BTreeSet::new();
-            for agent in agents {
-                if let Some(target) = targets.get_mut(agent) {
-                    orders.extend(target.mails().0.map(|order| order.message));
-                    target.call_back(now);
-                }
-            }
-            Some(Post {
-                message: MessageId::generate(random),
-                kind: PostKind::Recall,
-                command: Command::Recall(RecallOrder { orders: orders.into_iter().collect() }),
-                agents: agents.clone(),
-                expires: after(now, rollout.timing.command_life).min(rollout.package_expires),
-            })
-        }
-        Step::Hold { reason } => {
-            rollout.stand.mode = Mode::Paused { at: now, reason: reason.clone(), between_waves: true };
-            None
-        }
-        Step::Stop { reason } => {
-            rollout.stand.mode = Mode::Stopped { at: now, reason: reason.clone() };
-            None
-        }
-        Step::Finish => {
-            rollout.finished = Some(now);
-            None
-        }
-    }
 }

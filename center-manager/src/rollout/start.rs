@@ -4,7 +4,9 @@ use super::compare::Release;
 use super::course::Course;
 use super::membership::Joining;
 use super::opening::Openings;
-use super::plan::{Step, perform};
+use super::perform::perform;
+use super::plan::Step;
+use super::retrying::Policy;
 use super::terms::{RolloutId, Timing};
 use crate::db::{Db, DbError, audit, rollouts};
 use jiff::Timestamp;
@@ -27,8 +29,8 @@ pub struct Draft {
     pub timing: Timing,
     /// When the sites may begin.
     pub openings: Openings,
-    /// How often a failed target is tried again by itself.
-    pub retries: u32,
+    /// How far it goes by itself with those that fail.
+    pub retrying: Policy,
     /// In which waves it goes.
     pub course: Course,
     /// Who joins while it runs.

@@ -2,8 +2,9 @@
 
 use super::compare::Finding;
 use super::ladder::{PartsSent, Progress, Transport, TransportOutcome};
-use super::verdict::Verdict;
-use jiff::Timestamp;
+use super::retrying::{self, Tried};
+use super::verdict::{Failure, Verdict};
+use jiff::{SignedDuration, Timestamp};
 use mailfmt::message::report::UpdateOutcome;
 use mailfmt::{AgentId, MessageId, Nonce};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ pub struct Target {
     /// Whether it refused the differences, so that it gets whole files from then on.
     #[serde(default)]
     pub whole: bool,
+    /// What was tried with it so far.
+    #[serde(default, skip_serializing_if = "Tried::is_nothing")]
+    pub tried: Tried,
     /// Where this attempt stands.
     pub state: TargetState,
 }
@@ -86,6 +90,12 @@ pub struct Order {
     /// When it was called back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recalled: Option<Timestamp>,
+    /// How long this update probably takes, in seconds, where that was learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_secs: Option<u32>,
+    /// How long mails to it and back take, in seconds, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail_delay_secs: Option<u32>,
 }
 
 impl Order {
@@ -205,6 +215,7 @@ impl Target {
             removed: false,
             suspended: false,
             whole: false,
+            tried: Tried::default(),
             state: TargetState::Planned,
         }
     }
@@ -269,9 +280,21 @@ impl Target {
             progress: Progress::Ordered,
             parts: None,
             recalled: None,
+            settle_secs: None,
+            mail_delay_secs: None,
         };
+        self.tried.mails = self.tried.mails.saturating_add(1);
         self.first_ordered.get_or_insert(now);
         self.state = TargetState::Ordered { order };
+    }
+
+    /// How long this attempt's update and the mails to it and back probably take, where that is known.
+    pub(super) fn expect(&mut self, settle: Option<SignedDuration>, mail_delay: Option<SignedDuration>) {
+        let secs = |duration: SignedDuration| u32::try_from(duration.as_secs()).ok();
+        if let Some(order) = self.mails_mut().0 {
+            order.settle_secs = settle.and_then(secs);
+            order.mail_delay_secs = mail_delay.and_then(secs);
+        }
     }
 
     /// The question of this attempt was written; only an ordered target can be asked. A second question
@@ -281,6 +304,7 @@ impl Target {
         let ask = Ask { message, nonce, at: now, transport: Transport::Queued { since: now } };
         self.state = TargetState::Asked { order: order.clone(), ask };
         self.nonces.push(nonce);
+        self.tried.mails = self.tried.mails.saturating_add(1);
         self.answer = None;
     }
 
@@ -316,24 +340,72 @@ impl Target {
         self.state = TargetState::Decided { order: order.cloned(), ask: ask.cloned(), verdict, at: now };
     }
 
-    /// A failed target begins again; any other stays as it is.
+    /// A person begins again with a failed target; any other stays as it is.
     pub(super) fn begin_again(&mut self) {
-        if self.verdict().is_some_and(|verdict| !verdict.is_updated()) {
-            self.attempt = self.attempt.saturating_add(1);
-            self.answer = None;
-            self.state = TargetState::Planned;
+        if self.failure().is_some() {
+            self.tried.begin_anew();
+            self.begin_attempt();
         }
     }
 
-    /// Whether it said that it does not take the package of this attempt.
-    pub(super) fn refuses(&self) -> bool {
-        self.mails().0.is_some_and(|order| matches!(order.progress, Progress::Refused { .. }))
+    /// A failed target begins again by itself; any other stays as it is.
+    pub(super) fn try_again(&mut self) {
+        if self.failure().is_some() {
+            // Who was called back did as it was told.
+            if !self.called_back() {
+                self.begin_round();
+            }
+            self.begin_attempt();
+        }
+    }
+
+    /// A round of a failed target begins by itself.
+    pub(super) fn begin_round(&mut self) {
+        if let Some(failure) = self.failure().cloned() {
+            self.tried.begin_round(failure);
+        }
+    }
+
+    /// Why it failed, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        match self.verdict()? {
+            Verdict::Updated => None,
+            Verdict::Failed { failure } => Some(failure),
+        }
+    }
+
+    /// Why it said that it does not take the package of this attempt.
+    fn refusal(&self) -> Option<&str> {
+        match &self.mails().0?.progress {
+            Progress::Refused { reason, .. } => Some(reason),
+            Progress::Ordered
+            | Progress::Waiting { .. }
+            | Progress::InstalledSaid { .. }
+            | Progress::Undone { .. } => None,
+        }
+    }
+
+    /// Whether it did not take the package because that was called back.
+    pub(super) fn called_back(&self) -> bool {
+        self.refusal().is_some() && self.mails().0.is_some_and(|order| order.recalled.is_some())
+    }
+
+    /// Whether it does not take the package of this attempt, but another may suit it: it neither distrusts us, nor did it
+    /// only do as it was told.
+    pub(super) fn refuses_the_package(&self) -> bool {
+        let distrusts = |reason: &str| retrying::alarms(&Failure::Refused { reason: reason.to_owned() });
+        !self.called_back() && self.refusal().is_some_and(|reason| !distrusts(reason))
     }
 
     /// It refused the differences: the next attempt brings whole files.
     pub(super) fn begin_whole(&mut self) {
-        self.attempt = self.attempt.saturating_add(1);
         self.whole = true;
+        self.begin_attempt();
+    }
+
+    fn begin_attempt(&mut self) {
+        self.attempt = self.attempt.saturating_add(1);
         self.answer = None;
         self.state = TargetState::Planned;
     }

@@ -5,6 +5,7 @@ use super::course::{Course, Stand};
 use super::ladder::Progress;
 use super::membership::Joining;
 use super::opening::Openings;
+use super::retrying::Policy;
 use super::target::Order;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::message::UpdateOrder;
@@ -42,8 +43,8 @@ pub struct Rollout {
     pub timing: Timing,
     /// When the sites may begin.
     pub openings: Openings,
-    /// How often a failed target is tried again by itself.
-    pub retries: u32,
+    /// How far it goes by itself with those that failed.
+    pub retrying: Policy,
     /// In which waves it goes.
     pub course: Course,
     /// How far it came on its course.
@@ -96,4 +97,21 @@ impl Timing {
     pub const ANSWER_TIMEOUT: SignedDuration = SignedDuration::from_mins(30);
     /// 24 hours: an outage of our own mail server that somebody notices.
     pub const DELIVERY_LIMIT: SignedDuration = SignedDuration::from_hours(24);
+
+    /// From the acceptance of this order until the version is asked for: what was learned, the package's own time at least.
+    #[must_use]
+    pub fn settle_of(&self, order: &Order) -> SignedDuration {
+        self.settle.max(seconds(order.settle_secs))
+    }
+
+    /// From the acceptance of the question behind this order until silence counts as failure: so much more as mails to
+    /// that site take.
+    #[must_use]
+    pub fn answer_limit(&self, order: &Order) -> SignedDuration {
+        self.answer_timeout.saturating_add(seconds(order.mail_delay_secs))
+    }
+}
+
+fn seconds(measured: Option<u32>) -> SignedDuration {
+    SignedDuration::from_secs(measured.unwrap_or(0).into())
 }

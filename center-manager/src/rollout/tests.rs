@@ -1,5 +1,6 @@
-//! Rollouts in the database: what a kill leaves, and what words from outside do there.
+//! Rollouts in the database.
 
+use super::retrying::Policy;
 use super::*;
 use crate::db::appliances::NewAppliance;
 use crate::db::packages::StoredPackage;
@@ -11,7 +12,6 @@ use mailfmt::version_report::ModuleLine;
 use mailfmt::{
     AgentId, Digest, Limits, MessageId, ModuleName, ModuleVersion, Nonce, SoftwareVersion, VersionReport,
 };
-use std::path::Path;
 
 fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -107,7 +107,7 @@ impl Center {
                 command_life: SignedDuration::from_hours(168),
             },
             openings: Openings::default(),
-            retries: 0,
+            retrying: Policy::NOTHING,
             course,
             joining: None,
             package_expires: inspection.manifest.expires,
@@ -135,7 +135,11 @@ impl Center {
     }
 
     fn messages(&self) -> (Option<MessageId>, Option<MessageId>) {
-        let target = &self.targets()[&agent(1)];
+        self.messages_of(1)
+    }
+
+    fn messages_of(&self, number: usize) -> (Option<MessageId>, Option<MessageId>) {
+        let target = &self.targets()[&agent(number)];
         (target.mails().0.map(|order| order.message), target.mails().1.map(|ask| ask.message))
     }
 
@@ -172,6 +176,16 @@ impl Center {
 
     fn good_answer(&mut self, number: usize, nonce: Nonce) {
         self.answer(number, nonce, "1.0.02-0", b"device-watch 1.0.02");
+    }
+
+    fn does(&mut self, act: Act, reason: &str) -> Result<(), ConductError> {
+        conduct(&mut self.db, self.id, &Deed { act, who: "anna", reason }, self.now)
+    }
+
+    /// From now on so many rounds follow by themselves, each without a pause.
+    fn retries(&self, rounds: u32) {
+        let sql = "UPDATE rollout SET retries = ?1, retry_pause_secs = 0, mails_per_target = 1000";
+        self.db.read().execute(sql, [rounds]).unwrap();
     }
 
     /// Up to the moment when all were asked and the mail server took the questions.
@@ -243,291 +257,10 @@ impl Center {
     }
 }
 
-#[test]
-fn a_rollout_is_read_back_as_it_was_written() {
-    let center = Center::in_memory(3);
-    let rollout = center.db.rollout(center.id).unwrap();
-    assert_eq!(rollout.release, Release::of(&center.inspection.manifest));
-    assert_eq!(rollout.timing.settle, SignedDuration::from_mins(10));
-    assert_eq!((rollout.started, rollout.finished), (center.now, None));
-    assert_eq!(
-        rollout.order.enclosure_octets,
-        u64::try_from(mailfmt::package::enclose(&package().0, &rollout.order.content_key).len()).unwrap()
-    );
-    assert!(
-        !format!("{rollout:?}").contains(&rollout.order.content_key.expose_hex()),
-        "a key is never shown"
-    );
-    let targets = center.targets();
-    assert_eq!(
-        targets.into_values().collect::<Vec<_>>(),
-        (1..=3).map(agent).map(|agent| Target::new(agent, 0)).collect::<Vec<_>>()
-    );
-}
-
-#[test]
-fn one_mail_goes_to_all_and_a_second_tick_does_nothing() {
-    let mut center = Center::in_memory(17);
-    assert_eq!(center.tick().unwrap(), 1);
-    assert_eq!(center.recipients(), [("update".to_owned(), 17)]);
-    assert_eq!(center.tick().unwrap(), 0);
-    center.until_asked(17);
-    assert_eq!(center.recipients(), [("update".to_owned(), 17), ("version-request".to_owned(), 17)]);
-}
-
-#[test]
-fn a_kill_at_any_write_leaves_the_rollout_before_or_after_its_steps() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut cuts = 0;
-    for writes in 0.. {
-        let path = folder.path().join(format!("{writes}.db"));
-        let (whole, cut) = live(&path, Some(writes));
-        let (expected, _) = live(&folder.path().join(format!("{writes}-whole.db")), None);
-        assert_eq!(whole, expected, "cut after {writes} writes");
-        cuts += cut;
-        if cut == 0 {
-            break;
-        }
-    }
-    assert!(cuts >= 20, "only {cuts} cuts were tried");
-}
-
-/// A whole rollout; every tick is cut after so many writes, the center begins again and goes on. Returns everything
-/// written and how many ticks were cut.
-fn live(path: &Path, writes: Option<usize>) -> (String, usize) {
-    let mut center = Center::new(Db::create(path).unwrap(), 3);
-    let mut cuts = 0;
-    let mut tick_in_spite_of_a_cut = |center: &mut Center, first_number| {
-        if let Some(writes) = writes {
-            let before = center.dump();
-            center.cut_after(writes);
-            let cut = tick(&mut center.db, center.now, &mut counting(first_number)).is_err();
-            center.db = Db::open(path).unwrap();
-            if !cut {
-                return;
-            }
-            cuts += 1;
-            assert_eq!(center.dump(), before, "half a step was left");
-        }
-        tick(&mut center.db, center.now, &mut counting(first_number)).unwrap();
-    };
-    tick_in_spite_of_a_cut(&mut center, 1000);
-    let order = center.messages().0.unwrap();
-    (1..=3).for_each(|number| center.transport(order, number, &TransportOutcome::Accepted));
-    center.now += SignedDuration::from_mins(10);
-    tick_in_spite_of_a_cut(&mut center, 2000);
-    let ask = center.messages().1.unwrap();
-    (1..=3).for_each(|number| center.transport(ask, number, &TransportOutcome::Accepted));
-    for number in 1..=2 {
-        let nonce = center.nonce(number);
-        center.good_answer(number, nonce);
-    }
-    center.now += SignedDuration::from_mins(30);
-    tick_in_spite_of_a_cut(&mut center, 3000);
-    assert!(center.db.rollout(center.id).unwrap().finished.is_some());
-    (center.dump(), cuts)
-}
-
-#[test]
-fn a_retry_touches_only_the_failed() {
-    let mut center = Center::in_memory(5);
-    center.until_asked(5);
-    for number in [1, 2, 4] {
-        let nonce = center.nonce(number);
-        center.good_answer(number, nonce);
-    }
-    let nonce = center.nonce(3);
-    center.answer(3, nonce, "1.0.01-1", b"device-watch 1.0.01");
-    center.later(30);
-    let before = center.targets();
-    let agents = retry(&mut center.db, center.id, &[], "anna", center.now, &mut center.random).unwrap();
-    assert_eq!(agents, [agent(3), agent(5)]);
-    center.tick().unwrap();
-    assert_eq!(center.recipients().last(), Some(&("update".to_owned(), 2)));
-    let after = center.targets();
-    for number in [1, 2, 4] {
-        assert_eq!(after[&agent(number)], before[&agent(number)]);
-    }
-    let (counts, finished) = center.db.rollout_counts(center.id).unwrap();
-    assert_eq!((counts.updated, counts.failed, counts.pending, finished), (3, 0, 2, None));
-    let foreign = retry(&mut center.db, center.id, &[agent(9)], "anna", center.now, &mut center.random);
-    assert!(matches!(foreign, Err(StartError::NoTarget { .. })));
-}
-
-#[test]
-fn a_late_answer_corrects_a_finished_rollout_and_stands_in_the_history() {
-    let mut center = Center::in_memory(1);
-    center.until_asked(1);
-    let nonce = center.nonce(1);
-    center.later(30);
-    assert_eq!(center.db.rollout_counts(center.id).unwrap().0.failed, 1);
-    center.later(3 * 24 * 60);
-    center.good_answer(1, nonce);
-    center.tick().unwrap();
-    let (counts, finished) = center.db.rollout_counts(center.id).unwrap();
-    assert_eq!((counts.updated, counts.failed), (1, 0));
-    assert!(finished.is_some());
-    let history = center.history(1);
-    assert_eq!(
-        history,
-        [
-            "ordered",
-            "accepted order",
-            "asked",
-            "accepted version request",
-            "failed silent",
-            "version-report asked for",
-            "updated corrected; before: silent"
-        ]
-    );
-}
-
-#[test]
-fn an_old_version_and_the_installers_word_in_one_batch_of_mail_make_the_center_ask_again() {
-    let mut center = Center::in_memory(1);
-    center.until_asked(1);
-    let (nonce, order) = (center.nonce(1), center.messages().0);
-    // Asked before it had installed; both mails are filed in the same moment.
-    center.answer(1, nonce, "1.0.01-1", b"device-watch 1.0.01");
-    let report = UpdateResultReport {
-        package: center.inspection.id,
-        target: center.inspection.manifest.target.clone(),
-        running: center.inspection.manifest.target.clone(),
-        outcome: UpdateOutcome::Installed,
-        output: String::new(),
-    };
-    let said = center.now + SignedDuration::from_secs(2);
-    let origin = Origin { created: said, ..center.origin(1, order) };
-    center.db.write(|tx| on_update_result(tx, &origin, &report)).unwrap();
-    center.later(1);
-    assert_eq!(center.recipients().last(), Some(&("version-request".to_owned(), 1)));
-    assert_eq!(center.recipients().len(), 3, "a second question");
-    center.later(60);
-    let nonce = center.nonce(1);
-    center.answer(1, nonce, "1.0.01-1", b"device-watch 1.0.01");
-    center.later(1);
-    assert_eq!(center.recipients().len(), 3, "but no third: it was made after the installer spoke");
-}
-
-#[test]
-fn the_right_version_line_over_other_modules_is_a_failure() {
-    let mut center = Center::in_memory(1);
-    center.until_asked(1);
-    let nonce = center.nonce(1);
-    center.answer(1, nonce, "1.0.02-0", b"device-watch, but another one");
-    center.tick().unwrap();
-    assert!(matches!(
-        center.targets()[&agent(1)].verdict(),
-        Some(Verdict::Failed { failure: Failure::MixedModules { .. } })
-    ));
-}
-
-#[test]
-fn a_result_finds_its_target_by_the_order_or_by_the_package() {
-    let mut center = Center::in_memory(2);
-    center.until_asked(2);
-    let (order, _) = center.messages();
-    for (number, answers, reason) in [(1, order, "no\u{1b}[2Jspace"), (2, None, "busy")] {
-        let report = UpdateResultReport {
-            package: center.inspection.id,
-            target: center.inspection.manifest.target.clone(),
-            running: SoftwareVersion::new("1.0.00-1").unwrap(),
-            outcome: UpdateOutcome::Refused { reason: reason.to_owned() },
-            output: String::new(),
-        };
-        let origin = center.origin(number, answers);
-        center.db.write(|tx| on_update_result(tx, &origin, &report)).unwrap();
-    }
-    center.later(30);
-    let failure = |number| match center.targets()[&agent(number)].verdict() {
-        Some(Verdict::Failed { failure: Failure::Refused { reason } }) => reason.clone(),
-        verdict => panic!("{verdict:?}"),
-    };
-    assert_eq!(failure(1), "no [2Jspace", "without control characters");
-    assert_eq!(failure(2), "busy");
-}
-
-#[test]
-fn a_removed_appliance_does_not_hold_the_others_up() {
-    let mut center = Center::in_memory(3);
-    center.db.remove_appliance(&agent(2), center.now).unwrap();
-    center.tick().unwrap();
-    assert_eq!(center.recipients(), [("update".to_owned(), 2)]);
-    assert!(matches!(
-        center.targets()[&agent(2)].verdict(),
-        Some(Verdict::Failed { failure: Failure::Undeliverable { .. } })
-    ));
-}
-
-#[test]
-fn a_suspended_appliance_is_left_out_of_a_running_rollout_and_shown_as_suspended() {
-    let mut center = Center::in_memory(3);
-    center.db.suspend_appliance(&agent(2), "stolen", center.now).unwrap();
-    center.tick().unwrap();
-    assert_eq!(center.recipients(), [("update".to_owned(), 2)]);
-    let targets = center.targets();
-    let verdict = targets[&agent(2)].verdict();
-    assert_eq!(verdict, Some(&Verdict::Failed { failure: Failure::Suspended }));
-    assert_eq!(Failure::Suspended.to_string(), "suspended");
-}
-
-#[test]
-fn an_appliance_that_is_suspended_in_the_middle_is_judged_at_once_and_goes_on_when_it_is_readmitted() {
-    let mut center = Center::in_memory(2);
-    center.db.read().execute("UPDATE rollout SET retries = 1", []).unwrap();
-    center.until_asked(2);
-    center.db.suspend_appliance(&agent(1), "stolen", center.now).unwrap();
-    center.tick().unwrap();
-    let suspended = Verdict::Failed { failure: Failure::Suspended };
-    assert_eq!(center.targets()[&agent(1)].verdict(), Some(&suspended), "without waiting for its answer");
-    center.db.readmit_appliance(&agent(1), center.now).unwrap();
-    let nonce = center.nonce(2);
-    center.answer(2, nonce, "1.0.01-1", b"device-watch 1.0.01");
-    center.later(30);
-    assert_eq!(center.recipients().last(), Some(&("update".to_owned(), 2)), "both begin again");
-}
-
-#[test]
-fn an_appliance_that_is_removed_after_it_failed_is_not_retried_and_keeps_its_verdict() {
-    let mut center = Center::in_memory(2);
-    center.db.read().execute("UPDATE rollout SET retries = 1", []).unwrap();
-    center.until_asked(2);
-    let nonce = center.nonce(1);
-    center.answer(1, nonce, "1.0.01-1", b"device-watch 1.0.01");
-    center.tick().unwrap();
-    center.db.remove_appliance(&agent(1), center.now).unwrap();
-    center.later(30);
-    assert_eq!(center.recipients().last(), Some(&("update".to_owned(), 1)), "the other one begins again");
-    let targets = center.targets();
-    let verdict = targets[&agent(1)].verdict();
-    assert!(matches!(verdict, Some(Verdict::Failed { failure: Failure::OtherVersion { .. } })));
-}
-
-#[test]
-fn a_rollout_of_an_expired_package_or_to_nobody_does_not_begin() {
-    let mut center = Center::in_memory(1);
-    let (file, inspection) = package();
-    let mut draft = Draft {
-        release: Release::of(&inspection.manifest),
-        order: enclose(&file, inspection.id, inspection.manifest.target.clone(), &mut center.random),
-        whole: None,
-        timing: center.db.rollout(center.id).unwrap().timing,
-        openings: Openings::default(),
-        retries: 0,
-        course: Course::at_once(),
-        joining: None,
-        package_expires: center.now,
-        agents: [agent(1)].into(),
-    };
-    assert!(matches!(
-        start(&mut center.db, &draft, "anna", center.now),
-        Err(StartError::PackageExpired { .. })
-    ));
-    draft.agents.clear();
-    assert!(matches!(start(&mut center.db, &draft, "anna", center.now), Err(StartError::NoTargets)));
-    assert_eq!(center.db.rollouts().unwrap().len(), 1);
-}
-
+mod durable;
 mod membership;
 mod parts;
+mod rounds;
+mod shut_out;
 mod waves;
+mod words;

@@ -3,11 +3,16 @@
 use super::after;
 use super::course::Stand;
 use super::membership::{self, JOIN_LOOK, joiners};
-use super::plan::{Post, PostKind, Step, Targets, next_wake, perform, plan};
+use super::perform::{Post, PostKind, perform};
+use super::plan::{Step, Targets, next_wake, plan};
+use super::retrying::{self, Next, Why};
+use super::settling;
 use super::terms::{Rollout, RolloutId};
 use super::verdict::Verdict;
+use crate::db::alarms::{self, NewAlarm};
 use crate::db::outbox::{self, NewMail, Priority};
-use crate::db::{Db, DbError, appliances, audit, rollouts};
+use crate::db::{Db, DbError, appliances, audit, measured, rollouts};
+use crate::report::minute;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;
 use mailfmt::{AgentId, Message};
@@ -48,15 +53,38 @@ fn advance(
     }
     let before = rollout.stand.clone();
     let steps = plan(&rollout, &targets, now);
+    let mails_left = retrying::mails_left(&rollout, &targets);
     for step in &steps {
         let corrected = corrected(step, &targets);
+        call_off(tx, step, &targets, now)?;
         let post = perform(step, &mut rollout, &mut targets, now, random);
+        measure(tx, step, &rollout, &mut targets)?;
+        if let Step::MarkFailed { agent, failure } = step
+            && retrying::alarms(failure)
+        {
+            let description = format!(
+                "it does not trust the package of rollout {id}: {failure}; nothing is sent to it by itself any more. See \
+                 `center-manager rollout status {id} --agent {agent}`"
+            );
+            let subject = format!("rollout {id}");
+            let alarm = NewAlarm {
+                agent: Some(agent),
+                kind: "update-distrusted",
+                subject: &subject,
+                description: &description,
+                since: now,
+                reported: false,
+            };
+            alarms::raise(tx, &alarm, now)?;
+        }
         if let Some((what, detail)) = deed(step, &rollout) {
             audit::append(tx, now, "daemon", what, &format!("rollout {id}"), &detail)?;
         }
         for agent in touched(step) {
             if let Some(target) = targets.get(agent) {
-                let (what, detail) = history(step, corrected.as_deref());
+                let round = format!("round {} of {}", target.tried.rounds, rollout.retrying.rounds);
+                let follows = outlook(step, &rollout, &targets, mails_left);
+                let (what, detail) = history(step, corrected.as_deref(), &follows, &round);
                 rollouts::record(tx, id, target, now, what, &detail)?;
                 changed.insert(agent.clone());
             }
@@ -86,6 +114,7 @@ fn enqueue(tx: &Transaction<'_>, id: RolloutId, post: Post, now: Timestamp) -> R
     let package = post.command.update_order().map(|order| order.package);
     let priority = match post.kind {
         PostKind::Order => Priority::Bulk,
+        PostKind::Ask if post.urgent => Priority::Urgent,
         PostKind::Ask | PostKind::Recall => Priority::Command,
     };
     let mail = NewMail {
@@ -107,6 +136,9 @@ pub(super) fn touched(step: &Step) -> &[AgentId] {
     match step {
         Step::MarkUpdated { agent } | Step::MarkFailed { agent, .. } => std::slice::from_ref(agent),
         Step::Retry { agents }
+        | Step::TryAgain { agents }
+        | Step::TryWhole { agents }
+        | Step::AskAgain { agents }
         | Step::FallBack { agents }
         | Step::SendPackage { agents, .. }
         | Step::Recall { agents }
@@ -122,6 +154,9 @@ fn corrected(step: &Step, targets: &Targets) -> Option<String> {
             targets.get(agent)?.verdict().map(|before| format!("corrected; before: {}", words(before)))
         }
         Step::Retry { .. }
+        | Step::TryAgain { .. }
+        | Step::TryWhole { .. }
+        | Step::AskAgain { .. }
         | Step::FallBack { .. }
         | Step::SendPackage { .. }
         | Step::AskVersion { .. }
@@ -162,6 +197,12 @@ fn deed(step: &Step, rollout: &Rollout) -> Option<(&'static str, String)> {
         Step::Hold { reason } => Some(("pause", reason.clone())),
         Step::Stop { reason } => Some(("stop", reason.clone())),
         Step::Finish => Some(("finished", String::new())),
+        Step::TryAgain { agents } | Step::TryWhole { agents } => {
+            Some(("retry", format!("by itself, the package to {} appliances", agents.len())))
+        }
+        Step::AskAgain { agents } => {
+            Some(("retry", format!("by itself, the question to {} appliances", agents.len())))
+        }
         Step::MarkUpdated { .. }
         | Step::MarkFailed { .. }
         | Step::Retry { .. }
@@ -172,15 +213,18 @@ fn deed(step: &Step, rollout: &Rollout) -> Option<(&'static str, String)> {
     }
 }
 
-fn history(step: &Step, corrected: Option<&str>) -> (&'static str, String) {
+fn history(step: &Step, corrected: Option<&str>, outlook: &str, round: &str) -> (&'static str, String) {
     let corrected = corrected.unwrap_or_default();
     match step {
         Step::MarkUpdated { .. } => ("updated", corrected.to_owned()),
         Step::MarkFailed { failure, .. } => {
             let join = if corrected.is_empty() { "" } else { "; " };
-            ("failed", format!("{failure}{join}{corrected}"))
+            ("failed", format!("{failure}{join}{corrected}{outlook}"))
         }
-        Step::Retry { .. } => ("retry", "by itself".to_owned()),
+        Step::Retry { .. } => ("retry", String::new()),
+        Step::TryAgain { .. } => ("retry", format!("by itself; {round}")),
+        Step::TryWhole { .. } => ("retry", format!("by itself, with whole files; {round}")),
+        Step::AskAgain { .. } => ("asked", format!("again by itself; {round}")),
         Step::FallBack { .. } => ("retry", "with whole files: it refused the differences".to_owned()),
         Step::SendPackage { whole: false, .. } => ("ordered", String::new()),
         Step::SendPackage { whole: true, .. } => ("ordered", "with whole files".to_owned()),
@@ -197,4 +241,71 @@ fn words(verdict: &Verdict) -> String {
         Verdict::Updated => "updated".to_owned(),
         Verdict::Failed { failure } => failure.to_string(),
     }
+}
+
+/// What follows a mark by itself; nothing where the operator wants no rounds.
+fn outlook(step: &Step, rollout: &Rollout, targets: &Targets, mails_left: u32) -> String {
+    match step {
+        Step::MarkFailed { agent, .. } => {
+            match targets.get(agent).and_then(|target| retrying::outlook(rollout, target, mails_left)) {
+                Some(Next::At { at, how }) => {
+                    format!("; {how} by itself after {}", minute(retrying::goes_at(rollout, at)))
+                }
+                Some(Next::Never { why: Why::NotWanted | Why::Ended }) | None => String::new(),
+                Some(Next::Never { .. }) if rollout.retrying.rounds == 0 => String::new(),
+                Some(Next::Never { why }) => format!("; not again by itself: {why}"),
+            }
+        }
+        _ => String::new(),
+    }
+}
+
+/// A target that is updated needs no mail any more that still lies in the outbox, and one that is asked again not the
+/// question before.
+fn call_off(tx: &Transaction<'_>, step: &Step, targets: &Targets, now: Timestamp) -> Result<(), DbError> {
+    let (agents, order_too) = match step {
+        Step::MarkUpdated { agent } => (std::slice::from_ref(agent), true),
+        Step::AskAgain { agents } => (agents.as_slice(), false),
+        _ => return Ok(()),
+    };
+    for target in agents.iter().filter_map(|agent| targets.get(agent)) {
+        let (order, ask) = target.mails();
+        if let Some(ask) = ask {
+            outbox::call_off(tx, ask.message, &target.agent, true, now)?;
+        }
+        if let Some(order) = order.filter(|_| order_too) {
+            outbox::call_off(tx, order.message, &target.agent, false, now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes how long updates take, and lets new orders be followed by what was learned.
+fn measure(
+    tx: &Transaction<'_>,
+    step: &Step,
+    rollout: &Rollout,
+    targets: &mut Targets,
+) -> Result<(), DbError> {
+    match step {
+        // Where sites wait for their hours, the time says when those came.
+        Step::MarkUpdated { agent } if rollout.openings.is_always() => {
+            if let Some(took) = targets.get(agent).and_then(settling::took) {
+                measured::took(tx, rollout.id, agent, took)?;
+            }
+        }
+        Step::SendPackage { agents, whole } => {
+            let order = rollout.whole.as_ref().filter(|_| *whole).unwrap_or(&rollout.order);
+            let mut learned = measured::Learned::new(order.package);
+            for agent in agents {
+                let settle = learned.settle(tx, rollout.id, agent)?;
+                let delay = crate::db::ways::mail_delay(tx, agent)?;
+                if let Some(target) = targets.get_mut(agent) {
+                    target.expect(settle, delay);
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }

@@ -57,22 +57,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether it may be tried again without a person looking at it first.
-    ///
-    /// Not after a refusal, a missed window, an undone installation or a bounce: the same package to the same place ends the same way.
-    #[must_use]
-    pub fn is_retried_by_itself(&self) -> bool {
-        match self {
-            Self::Silent | Self::OtherVersion { .. } | Self::MixedModules { .. } | Self::Suspended => true,
-            Self::Refused { .. }
-            | Self::Undone { .. }
-            | Self::WindowMissed { .. }
-            | Self::Undeliverable { .. } => false,
-        }
-    }
-}
-
-impl Failure {
     /// Whether it counts against the package. A mail that did not get through, hours that did not come, and an appliance that
     /// the operator shut out, say nothing about it.
     #[must_use]

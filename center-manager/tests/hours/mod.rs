@@ -69,7 +69,7 @@ fn a_missed_window_is_shown_with_the_next_command_and_not_held_against_the_packa
     world.step();
     let failure = failure(&world, &agent(1));
     assert_eq!(failure, Failure::WindowMissed { reason: reason.clone() });
-    assert!(!failure.speaks_of_the_package() && !failure.is_retried_by_itself());
+    assert!(!failure.speaks_of_the_package());
     let known: Vec<_> = world.fleet().into_values().collect();
     let report = world.report(&known);
     let told = report.rows[0].reason.as_ref().unwrap();

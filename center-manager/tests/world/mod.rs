@@ -2,6 +2,7 @@
 
 use center_manager::db::rollouts::Known;
 use center_manager::report::Comparison;
+use center_manager::rollout::retrying::Policy;
 use center_manager::rollout::{
     Course, Finding, Openings, Post, PostKind, Release, Rollout, RolloutId, Stand, Target, TargetEvent,
     TargetState, Targets, Timing, TransportOutcome, Verdict, next_wake, perform, plan,
@@ -87,7 +88,7 @@ impl World {
             course: Course::at_once(),
             stand: Stand::begun(started),
             joining: None,
-            retries,
+            retrying: Policy { rounds: retries, mails_per_target: 1000, first_pause: SignedDuration::ZERO },
             package_expires: started + SignedDuration::from_hours(24 * 365),
             started,
             finished: None,

@@ -99,8 +99,19 @@ fn rollout(field: &mut Field) -> anyhow::Result<(MessageId, Vec<u8>)> {
     let file = field.stage.folder().join("rollout.mfp");
     std::fs::write(&file, &package)?;
     let file = file.to_string_lossy().into_owned();
-    let start =
-        ["rollout", "start", "--package", &file, "--agents", "AGENT0000001", "--settle", "0", "--yes"];
+    let start = [
+        "rollout",
+        "start",
+        "--package",
+        &file,
+        "--agents",
+        "AGENT0000001",
+        "--settle",
+        "0",
+        "--yes",
+        "--rounds",
+        "0",
+    ];
     field.stage.center.run(&start)?;
     field.center_turn()?;
     let mail = field.office()?.mails(&field.stage.mail.agent_address(1)).pop().context("the order")?;

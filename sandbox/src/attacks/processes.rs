@@ -50,7 +50,18 @@ fn stage() -> anyhow::Result<Stage> {
 }
 
 fn start_rollout(stage: &Stage, package: &str) -> anyhow::Result<()> {
-    let start = ["rollout", "start", "--package", package, "--all", "--answer-timeout", "90", "--yes"];
+    let start = [
+        "rollout",
+        "start",
+        "--package",
+        package,
+        "--all",
+        "--answer-timeout",
+        "90",
+        "--yes",
+        "--rounds",
+        "0",
+    ];
     stage.center.run(&start).map(drop)
 }
 

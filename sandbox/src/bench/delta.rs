@@ -6,6 +6,7 @@
 use super::package::trusted_root;
 use super::{Figure, mb_per_s, median, octets_f64};
 use anyhow::{Context as _, ensure};
+use center_manager::rollout::retrying::Policy;
 use center_manager::rollout::{
     Course, Post, Release, Rollout, RolloutId, Stand, Target, TargetEvent, Targets, Timing, perform, plan,
 };
@@ -168,7 +169,7 @@ fn center_sends_whole(now: Timestamp) -> anyhow::Result<bool> {
             command_life: SignedDuration::from_hours(24),
         },
         openings: Default::default(),
-        retries: 0,
+        retrying: Policy::NOTHING,
         package_expires: now + SignedDuration::from_hours(24),
         started: now,
         course: Course::at_once(),

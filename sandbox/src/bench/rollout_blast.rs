@@ -6,6 +6,7 @@
 
 use super::Figure;
 use anyhow::{Context as _, ensure};
+use center_manager::rollout::retrying::Policy;
 use center_manager::rollout::{
     Course, Finding, Mode, PostKind, Release, Rollout, RolloutId, Stand, Target, TargetEvent, Targets,
     Timing, TransportOutcome, next_wake, perform, plan,
@@ -170,7 +171,7 @@ fn one(agents: &BTreeSet<AgentId>, fleet: &Fleet, started: Timestamp) -> anyhow:
             command_life: SignedDuration::from_hours(7 * 24),
         },
         openings: Default::default(),
-        retries: 0,
+        retrying: Policy::NOTHING,
         course: course.fitted(FLEET),
         stand: Stand::begun(started),
         joining: None,

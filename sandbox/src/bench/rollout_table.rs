@@ -14,6 +14,7 @@ use center_manager::db::packages::StoredPackage;
 use center_manager::enrolment::AdmissionTerms;
 use center_manager::intake::{Arrived, KeyStanding, Verdict};
 use center_manager::report::{Comparison, table};
+use center_manager::rollout::retrying::Policy;
 use center_manager::rollout::{Course, Draft, Release, RolloutId, Timing, enclose, start, tick};
 use center_manager::system::SystemRandom;
 use jiff::{SignedDuration, Timestamp};
@@ -242,7 +243,7 @@ pub(super) fn begin(
             command_life: SignedDuration::from_hours(168),
         },
         openings: Default::default(),
-        retries: 0,
+        retrying: Policy::NOTHING,
         course: Course::at_once(),
         joining: None,
         package_expires: inspection.manifest.expires,

@@ -205,6 +205,8 @@ impl Scene {
             "at-once",
             "--answer-timeout",
             "10",
+            "--rounds",
+            "0",
             "--yes",
         ])?;
         self.compared()

@@ -254,7 +254,8 @@ impl Run {
     /// Orders a rollout to all, as an operator does; tells whether the program said that it has begun.
     fn order(&self, which: usize, under_power: bool) -> anyhow::Result<bool> {
         let package = self.packages.get(which).context("there are two packages")?;
-        let mut command = self.command(&["rollout", "start", "--all", "--yes", "--answer-timeout", "60"]);
+        let mut command =
+            self.command(&["rollout", "start", "--all", "--yes", "--answer-timeout", "60", "--rounds", "0"]);
         command.arg("--package").arg(package);
         if under_power {
             self.circuit.connect(&mut command);

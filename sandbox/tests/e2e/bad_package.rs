@@ -18,8 +18,19 @@ const TARGET: &str = "1.0.02-0";
 /// Starts a rollout of a package to one site.
 fn roll_out(stage: &Stage, package: &str, number: u32) -> anyhow::Result<()> {
     let agent = format!("AGENT{number:07}");
-    let start =
-        ["rollout", "start", "--package", package, "--agents", &agent, "--answer-timeout", "60", "--yes"];
+    let start = [
+        "rollout",
+        "start",
+        "--package",
+        package,
+        "--agents",
+        &agent,
+        "--answer-timeout",
+        "60",
+        "--yes",
+        "--rounds",
+        "0",
+    ];
     stage.center.run(&start).map(|_| ())
 }
 

@@ -173,7 +173,18 @@ fn parity_parts_stand_for_lost_ones_without_a_question() {
         let address = stage.mail.agent_address(1);
         office(stage)?.take_mails(&address);
         let package = text(&built, "id");
-        let start = ["rollout", "start", "--package", package, "--all", "--answer-timeout", "60", "--yes"];
+        let start = [
+            "rollout",
+            "start",
+            "--package",
+            package,
+            "--all",
+            "--answer-timeout",
+            "60",
+            "--yes",
+            "--rounds",
+            "0",
+        ];
         stage.center.run(&start)?;
         eventually("all parts in the mailbox", PATIENCE, || {
             Ok((transport(stage)? == "accepted").then_some(()))

@@ -153,7 +153,18 @@ fn what_is_ordered_once_is_done_once_however_often_the_mail_comes() {
         let script = "#!/bin/sh\nset -eu\necho \"$TO_VERSION\" >> \"$STATE_DIR/install-count\"\n";
         let package =
             stage.build_package("1.0.02-0", script, &["--settle-secs", "20", "--trial-secs", "2"])?;
-        let start = ["rollout", "start", "--package", &package, "--all", "--answer-timeout", "40", "--yes"];
+        let start = [
+            "rollout",
+            "start",
+            "--package",
+            &package,
+            "--all",
+            "--answer-timeout",
+            "40",
+            "--yes",
+            "--rounds",
+            "0",
+        ];
         stage.center.run(&start)?;
         let report = stage.finished("1")?;
         ensure!(report.pointer("/counts/updated").and_then(Value::as_u64) == Some(2), "{report:#}");
@@ -189,7 +200,7 @@ fn a_package_that_the_server_finds_too_large_is_named_in_the_report() {
         let package = stage.build_package("1.0.02-0", "#!/bin/sh\n", &["--settle-secs", "1"])?;
         let limit = Rule::always(Fault::SizeLimit { octets: 1500 }).on(Service::Smtp);
         make_trouble(stage, vec![limit.sent_by(&stage.mail.center_address())])?;
-        stage.center.run(&["rollout", "start", "--package", &package, "--all", "--yes"])?;
+        stage.center.run(&["rollout", "start", "--package", &package, "--all", "--rounds", "0", "--yes"])?;
         let report = stage.finished("1")?;
         let cause = report.pointer("/rows/0/reason/cause").and_then(Value::as_str).unwrap_or_default();
         ensure!(cause.contains("did not reach it") && cause.contains("size"), "{report:#}");

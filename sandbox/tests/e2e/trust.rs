@@ -101,8 +101,19 @@ fn an_appliance_that_was_off_for_twenty_rotations_catches_up_from_one_mail() {
 
 /// Starts a rollout to the site; how it ends and why.
 fn roll_out(stage: &Stage, package: &str, further: &[&str]) -> anyhow::Result<(String, String)> {
-    let start =
-        ["rollout", "start", "--package", package, "--agents", AGENT, "--answer-timeout", "60", "--yes"];
+    let start = [
+        "rollout",
+        "start",
+        "--package",
+        package,
+        "--agents",
+        AGENT,
+        "--answer-timeout",
+        "60",
+        "--yes",
+        "--rounds",
+        "0",
+    ];
     let said = stage.center.run(&[&start[..], further].concat())?;
     let started = said.lines().find_map(|line| line.strip_prefix("rollout "));
     let number = started.and_then(|rest| rest.split(' ').next()).context("the rollout's number")?.to_owned();

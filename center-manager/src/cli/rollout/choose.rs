@@ -2,6 +2,7 @@
 
 use super::course::{self, CourseArgs};
 use super::hours::{self, HoursArgs};
+use super::rounds::RoundsArgs;
 use crate::cli::which::Which;
 use crate::cli::{Context, Exit, WrongUse, operator};
 use crate::db::Db;
@@ -52,9 +53,9 @@ pub struct StartArgs {
     /// Seconds that an appliance has to answer; silence after that is failure.
     #[arg(long, value_name = "SECS", default_value_t = 1800, value_parser = clap::value_parser!(u32).range(1..=604_800))]
     pub answer_timeout: u32,
-    /// How often the failed are tried again by themselves.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
-    pub retries: u32,
+    /// What follows by itself on a failure.
+    #[command(flatten)]
+    pub rounds: RoundsArgs,
     /// In which waves.
     #[command(flatten)]
     pub course: CourseArgs,
@@ -143,7 +144,7 @@ pub(super) fn start(
             command_life: context.settings()?.command_expiry,
         },
         openings,
-        retries: args.retries,
+        retrying: args.rounds.policy(),
         course,
         joining,
         package_expires: manifest.expires,
@@ -238,16 +239,12 @@ fn preview(package: &StoredPackage, appliances: &[Appliance], settle: u32, args:
         *versions.entry(version).or_default() += 1;
     }
     let versions: Vec<_> = versions.iter().map(|(version, count)| format!("{count} at {version}")).collect();
-    let retries = match args.retries {
-        0 => "not again by itself".to_owned(),
-        1 => "the failed once again".to_owned(),
-        n => format!("the failed up to {n} times again"),
-    };
     format!(
         "update to: {target}\n\
          package    {:.12}, {} octets, {carried} of {} modules carried, expires {}\n\
          appliances {}: {}\n\
-         times      version asked for {settle} s after sending, answers within {} s, {retries}",
+         times      version asked for {settle} s after sending, answers within {} s\n\
+         failed     {}",
         package.id.to_string(),
         package.octets,
         modules.len(),
@@ -255,6 +252,7 @@ fn preview(package: &StoredPackage, appliances: &[Appliance], settle: u32, args:
         appliances.len(),
         versions.join(", "),
         args.answer_timeout,
+        args.rounds.in_words(),
     )
 }
 

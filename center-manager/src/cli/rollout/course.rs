@@ -5,7 +5,7 @@ use crate::cli::print::{self, Format};
 use crate::cli::{Exit, WrongUse, operator};
 use crate::db::Db;
 use crate::report::{WaveRow, minute};
-use crate::rollout::{self, Course, Mode, NAMED, Rollout, RolloutId};
+use crate::rollout::{self, Act, Course, Deed, Mode, NAMED, Rollout, RolloutId};
 use crate::system::now;
 use clap::Args;
 use std::io::Write;
@@ -88,43 +88,25 @@ pub struct ConductArgs {
     pub by: Option<String>,
 }
 
-/// What a person may do.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Word {
-    Pause,
-    Resume,
-    Next,
-    Stop,
-}
-
 pub(super) fn conduct(
-    word: Word,
+    act: Act,
     args: &ConductArgs,
     db: &mut Db,
     out: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
     let id = number(db, args.rollout)?;
-    let (who, reason, now) = (operator(args.by.as_deref()), args.reason.as_str(), now());
-    let said = match word {
-        Word::Pause => {
-            rollout::pause(db, id, &who, reason, now)?;
-            format!("pauses; go on with: center-manager rollout resume {id}")
-        }
-        Word::Resume => {
-            rollout::go_on(db, id, &who, reason, now)?;
-            format!("goes on; follow it with: center-manager rollout watch {id}")
-        }
-        Word::Next => {
-            rollout::release_next(db, id, &who, reason, now)?;
+    let who = operator(args.by.as_deref());
+    rollout::conduct(db, id, &Deed { act, who: &who, reason: &args.reason }, now())?;
+    let said = match act {
+        Act::Pause => format!("pauses; go on with: center-manager rollout resume {id}"),
+        Act::GoOn => format!("goes on; follow it with: center-manager rollout watch {id}"),
+        Act::ReleaseNext => {
             format!("releases its next wave; follow it with: center-manager rollout watch {id}")
         }
-        Word::Stop => {
-            rollout::stop(db, id, &who, reason, now)?;
-            format!(
-                "stops: no further package is sent, and appliances that have not begun are called back; \
-                 go on with: center-manager rollout resume {id}"
-            )
-        }
+        Act::Stop => format!(
+            "stops: no further package is sent, and appliances that have not begun are called back; \
+             go on with: center-manager rollout resume {id}"
+        ),
     };
     writeln!(out, "rollout {id} {said}")?;
     Ok(Exit::Done)

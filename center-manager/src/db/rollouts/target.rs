@@ -3,6 +3,7 @@
 
 use crate::db::DbError;
 use crate::db::columns::{At, Id, json, maybe_time, time};
+use crate::rollout::retrying::Tried;
 use crate::rollout::{
     Answer, Ask, Failure, Finding, Order, PartsSent, Progress, RolloutId, Target, TargetState, Transport,
     Verdict,
@@ -20,13 +21,14 @@ macro_rules! state_columns {
          finding, answer_created, answer_received, answer_asked,
          order_message, order_at, order_way, order_accepted, order_heard, order_words,
          progress, progress_at, progress_created, progress_words,
-         ask_message, ask_nonce, ask_at, ask_way, ask_accepted, ask_heard, ask_words, seldom"
+         ask_message, ask_nonce, ask_at, ask_way, ask_accepted, ask_heard, ask_words, seldom,
+         mails, order_settle_secs, order_mail_delay_secs"
     };
 }
 macro_rules! state_values {
     () => {
         "?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25,
-         ?26, ?27, ?28, ?29, ?30, ?31, ?32"
+         ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35"
     };
 }
 /// The columns that [`read`] wants, in their order.
@@ -51,6 +53,9 @@ struct Seldom {
     parts: Option<PartsSent>,
     #[serde(skip_serializing_if = "is_default")]
     recalled: Option<Timestamp>,
+    /// But for its mails, which every target has.
+    #[serde(skip_serializing_if = "is_default")]
+    tried: Tried,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -94,6 +99,7 @@ fn write(connection: &Connection, sql: &str, id: RolloutId, target: &Target) -> 
         removed,
         suspended,
         whole,
+        tried,
         state: _,
     } = target;
     let (order, ask) = target.mails();
@@ -117,12 +123,13 @@ fn write(connection: &Connection, sql: &str, id: RolloutId, target: &Target) -> 
         whole: *whole,
         parts: order.and_then(|order| order.parts),
         recalled: order.and_then(|order| order.recalled),
+        tried: Tried { mails: 0, ..tried.clone() },
     };
     let seldom = if is_default(&seldom) { None } else { Some(super::text(&seldom)?) };
     let order_way = order.map(|order| Way::of(&order.transport));
     let ask_way = ask.map(|ask| Way::of(&ask.transport));
     let said = order.map(|order| Said::of(&order.progress)).unwrap_or_default();
-    let values: [&dyn ToSql; 32] = [
+    let values: [&dyn ToSql; 35] = [
         &id.0,
         &agent.as_str(),
         &mark,
@@ -155,8 +162,11 @@ fn write(connection: &Connection, sql: &str, id: RolloutId, target: &Target) -> 
         &ask_way.and_then(|way| way.heard),
         &ask_way.and_then(|way| way.words),
         &seldom,
+        &tried.mails,
+        &order.and_then(|order| order.settle_secs),
+        &order.and_then(|order| order.mail_delay_secs),
     ];
-    connection.prepare_cached(sql)?.execute(values)?;
+    connection.prepare_cached(sql)?.execute(values.as_slice())?;
     Ok(())
 }
 
@@ -176,6 +186,8 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Target> {
             progress: read_said(row, first + 19)?,
             parts: seldom.parts,
             recalled: seldom.recalled,
+            settle_secs: row.get(first + 32)?,
+            mail_delay_secs: row.get(first + 33)?,
         }),
     };
     let ask = match maybe_id(row, first + 23)? {
@@ -220,6 +232,7 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Target> {
         removed: seldom.removed,
         suspended: seldom.suspended,
         whole: seldom.whole,
+        tried: Tried { mails: row.get(first + 31)?, ..seldom.tried },
         state,
     })
 }

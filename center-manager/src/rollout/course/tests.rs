@@ -6,7 +6,7 @@ fn at(minute: i64) -> Timestamp {
 }
 
 fn tally(updated: u32, errors: u32, open: u32) -> Tally {
-    Tally { updated, errors, open }
+    Tally { updated, errors, again: 0, open }
 }
 
 fn stand(released: u32) -> Stand {

@@ -38,7 +38,7 @@ fn added_appliances_get_the_package_with_the_last_wave() {
     center.later(1);
     assert_eq!(center.targets()[&agent(5)].wave, 1);
     assert_eq!(center.targets().values().filter(|target| target.mails().0.is_some()).count(), 2);
-    release_next(&mut center.db, center.id, "anna", "", center.now).unwrap();
+    center.does(Act::ReleaseNext, "").unwrap();
     center.later(1);
     assert_eq!(center.recipients().last(), Some(&("update".to_owned(), 4)));
 }
@@ -108,7 +108,7 @@ fn nobody_joins_a_rollout_that_was_stopped() {
     let mut center = Center::in_memory(1);
     joining(&center, 9);
     center.tick().unwrap();
-    stop(&mut center.db, center.id, "anna", "", center.now).unwrap();
+    center.does(Act::Stop, "").unwrap();
     enrol(&mut center, 2..=4, Some("1.0.01-0"));
     center.later(20);
     assert_eq!(center.targets().len(), 1);

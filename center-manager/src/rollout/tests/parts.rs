@@ -8,6 +8,7 @@ use crate::sending::{Carriage, order as order_in};
 use mailfmt::message::report::PartsMissingReport;
 use mailfmt::parts::{Parity, Parts};
 use mailfmt::{Command, Message};
+use std::path::Path;
 
 const PART_OCTETS: u32 = 1_024;
 

@@ -108,13 +108,13 @@ fn a_rollout_that_stopped_itself_goes_on_when_a_person_forgives_the_errors() {
     let first = center.wave(0);
     center.play(&first, 3);
     center.later(30);
-    go_on(&mut center.db, center.id, "anna", "three sites are closed", center.now).unwrap();
+    center.does(Act::GoOn, "three sites are closed").unwrap();
     for _ in 0..3 {
         center.later(1);
     }
     assert_eq!(center.ordered(), 20, "17 of 20 are fewer than 90 %");
     assert!(matches!(center.stand().mode, Mode::Paused { between_waves: true, .. }));
-    go_on(&mut center.db, center.id, "anna", "", center.now).unwrap();
+    center.does(Act::GoOn, "").unwrap();
     center.later(1);
     assert_eq!(center.ordered(), 40);
     assert!(center.deeds().contains(&"anna resume three sites are closed".to_owned()));
@@ -139,15 +139,15 @@ fn a_mail_that_came_back_says_nothing_about_the_package() {
 fn a_paused_rollout_follows_what_is_out_and_sends_nothing_more() {
     let mut center = center(4, course("2,100%", 0));
     center.tick().unwrap();
-    pause(&mut center.db, center.id, "anna", "stock-taking", center.now).unwrap();
+    center.does(Act::Pause, "stock-taking").unwrap();
     let first = center.wave(0);
     center.play(&first, 0);
     center.later(600);
     assert_eq!((center.ordered(), center.db.rollout_counts(center.id).unwrap().0.updated), (2, 2));
     assert!(center.db.rollout(center.id).unwrap().finished.is_none());
-    let again = pause(&mut center.db, center.id, "anna", "", center.now);
+    let again = center.does(Act::Pause, "");
     assert!(matches!(again, Err(ConductError::Halted { how: "paused", .. })));
-    go_on(&mut center.db, center.id, "anna", "", center.now).unwrap();
+    center.does(Act::GoOn, "").unwrap();
     for _ in 0..3 {
         center.later(1);
     }
@@ -158,11 +158,11 @@ fn a_paused_rollout_follows_what_is_out_and_sends_nothing_more() {
 fn a_person_releases_the_next_wave_before_its_time() {
     let mut center = center(4, course("2,3,100%", 600));
     center.tick().unwrap();
-    release_next(&mut center.db, center.id, "anna", "", center.now).unwrap();
+    center.does(Act::ReleaseNext, "").unwrap();
     center.tick().unwrap();
     assert_eq!((center.ordered(), center.stand().released), (3, 2));
-    release_next(&mut center.db, center.id, "anna", "", center.now).unwrap();
-    let third = release_next(&mut center.db, center.id, "anna", "", center.now);
+    center.does(Act::ReleaseNext, "").unwrap();
+    let third = center.does(Act::ReleaseNext, "");
     assert!(matches!(third, Err(ConductError::LastWave { .. })));
 }
 
@@ -177,25 +177,66 @@ fn a_wave_with_a_hold_waits_for_a_look() {
         panic!("{:?}", center.stand())
     };
     assert_eq!(reason, "a look at wave 1 was asked for");
-    go_on(&mut center.db, center.id, "anna", "looks good", center.now).unwrap();
+    center.does(Act::GoOn, "looks good").unwrap();
     center.later(1);
     assert_eq!(center.ordered(), 4);
 }
 
 #[test]
-fn the_failed_of_a_wave_are_tried_again_before_the_wave_is_judged() {
-    let mut center = center(8, course("4,100%", 0));
-    center.db.write(|tx| tx.execute("UPDATE rollout SET retries = 1", []).map_err(DbError::from)).unwrap();
+fn the_failed_of_a_wave_are_tried_again_before_a_person_is_asked() {
+    let mut center = center(20, course("10,100%", 0));
+    center.retries(1);
     center.tick().unwrap();
     let first = center.wave(0);
-    center.play(&first, 4);
+    center.play(&first, 2);
     center.later(30);
-    assert!(center.stand().sends(), "four silent ones of four would stop it, but they get a second attempt");
-    assert!(first.iter().all(|number| center.targets()[&agent(*number)].attempt == 2));
-    center.play(&first, 0);
+    assert!(center.stand().sends(), "8 of 10 are fewer than 90 %, but the silent two are asked once more");
+    let rollout = center.db.rollout(center.id).unwrap();
+    let tally = tallies(&rollout, &center.targets(), center.now)[0];
+    assert_eq!(tally, Tally { updated: 8, errors: 2, again: 2, open: 0 }, "they count as errors meanwhile");
+    for number in &first[..2] {
+        let nonce = center.nonce(*number);
+        center.good_answer(*number, nonce);
+    }
     center.later(1);
     center.later(1);
-    assert_eq!(center.ordered(), 8);
+    center.later(1);
+    assert_eq!(center.ordered(), 20);
+}
+
+#[test]
+fn rounds_under_way_count_as_errors_and_stop_the_rollout() {
+    let mut center = center(20, course("10,100%", 0));
+    center.retries(3);
+    center.tick().unwrap();
+    let first = center.wave(0);
+    center.play(&first, 3);
+    center.later(30);
+    assert!(center.stand().is_stopped(), "{:?}", center.stand());
+    let mails = center.recipients().len();
+    center.later(24 * 60);
+    assert_eq!(center.recipients().len(), mails, "and in a stopped rollout nothing follows by itself");
+}
+
+#[test]
+fn a_wave_does_not_wait_for_ever_for_those_that_stay_silent() {
+    let mut center = center(20, course("10,100%", 0));
+    center.retries(2);
+    center.tick().unwrap();
+    let first = center.wave(0);
+    center.play(&first, 2);
+    for _ in 0..6 {
+        center.later(30);
+        for number in &first[..2] {
+            for message in [center.order_of(*number)].into_iter().chain(center.messages_of(*number).1) {
+                center.transport(message, *number, &TransportOutcome::Accepted);
+            }
+        }
+    }
+    let Mode::Paused { reason, between_waves: true, .. } = center.stand().mode else {
+        panic!("{:?}", center.stand())
+    };
+    assert_eq!(reason, "8 of 10 appliances of wave 1 are updated, fewer than 90 %");
 }
 
 #[test]
@@ -216,7 +257,7 @@ fn a_stop_calls_back_what_has_not_begun_and_only_that() {
     };
     let origin = center.origin(1, Some(order));
     center.db.write(|tx| on_update_result(tx, &origin, &said)).unwrap();
-    stop(&mut center.db, center.id, "anna", "it eats paper", center.now).unwrap();
+    center.does(Act::Stop, "it eats paper").unwrap();
     center.later(1);
     assert_eq!(center.recipients().last(), Some(&("recall".to_owned(), 3)));
     center.later(1);

@@ -16,7 +16,16 @@ fn message(octet: u8) -> MessageId {
 }
 
 fn order(transport: Transport, progress: Progress) -> Order {
-    Order { message: message(1), at: at(1), transport, progress, parts: None, recalled: None }
+    Order {
+        message: message(1),
+        at: at(1),
+        transport,
+        progress,
+        parts: None,
+        recalled: None,
+        settle_secs: None,
+        mail_delay_secs: None,
+    }
 }
 
 fn ask(transport: Transport) -> Ask {
@@ -116,7 +125,14 @@ fn read_back(db: &Db) -> Vec<Target> {
 
 #[test]
 fn a_target_in_any_state_is_read_as_it_was_written() {
-    let targets = targets();
+    let mut targets = targets();
+    for (target, number) in targets.iter_mut().zip(0..) {
+        let because = (number % 3 == 0).then_some(Failure::Silent);
+        target.tried = Tried { rounds: number % 4, mails: number, reformed: number % 5 == 0, because };
+        if let TargetState::Ordered { order } | TargetState::Asked { order, .. } = &mut target.state {
+            (order.settle_secs, order.mail_delay_secs) = (Some(700), (number % 2 == 0).then_some(60));
+        }
+    }
     let db = fleet(40);
     db.read().execute_batch(ROLLOUT).unwrap();
     for target in &targets {
