@@ -28,7 +28,7 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum RolloutCommand {
     /// Mail a package to many appliances, ask all for their version and compare.
-    Start(StartArgs),
+    Start(Box<StartArgs>),
     /// Say how far a rollout came; with --agent, everything that happened to one appliance.
     Status(StatusArgs),
     /// Follow a rollout to its end. Exit code 0 when all were updated, 3 when some were, 1 when none was.

@@ -56,6 +56,18 @@ pub(super) fn measure(
     Ok(())
 }
 
+/// As [`Db::mail_delay`], within a transaction.
+pub(crate) fn mail_delay(
+    connection: &Connection,
+    agent: &AgentId,
+    now: Timestamp,
+) -> Result<Option<SignedDuration>, DbError> {
+    let mut statement =
+        connection.prepare_cached("SELECT millis FROM round_trip WHERE agent = ?1 AND at >= ?2")?;
+    let rows = statement.query_map(params![agent.as_str(), At(after(now, -LASTS))], |row| row.get(0))?;
+    Ok(p95(rows.collect::<Result<_, _>>()?))
+}
+
 impl Db {
     /// How long mail takes to an appliance and back: nineteen of twenty answers came within this time. `None` where none was
     /// measured within the last 90 days.
@@ -63,10 +75,7 @@ impl Db {
     /// # Errors
     /// [`DbError::Sql`].
     pub fn mail_delay(&self, agent: &AgentId, now: Timestamp) -> Result<Option<SignedDuration>, DbError> {
-        let mut statement =
-            self.read().prepare_cached("SELECT millis FROM round_trip WHERE agent = ?1 AND at >= ?2")?;
-        let rows = statement.query_map(params![agent.as_str(), At(after(now, -LASTS))], |row| row.get(0))?;
-        Ok(p95(rows.collect::<Result<_, _>>()?))
+        mail_delay(self.read(), agent, now)
     }
 }
 

@@ -287,7 +287,7 @@ mod tests {
         let mut sizes = Vec::new();
         for hour in 0..100 {
             let at = later(begun + hour * 3_600);
-            db.advance_probes(u64::MAX, at, &mut Numbers::new(begun as u64 + hour as u64)).unwrap();
+            db.advance_probes(u64::MAX, at, &mut Numbers::new(u64::try_from(begun + hour).unwrap())).unwrap();
             db.repeat_commands(at).unwrap();
             sizes.extend(post(db, most, at));
             if db.probe(&agent(1)).unwrap().unwrap().ended.is_some() {

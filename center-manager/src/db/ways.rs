@@ -3,17 +3,12 @@
 use super::columns::{At, Id, maybe_time, time, uncount};
 use super::outbox::OutboxId;
 use super::{Db, DbError};
-use crate::rollout::settling::quantile;
 use crate::words::plain;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use mailfmt::mail::{Form, Mangling, Sign, Tried, Way};
 use mailfmt::{AgentId, MessageId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::collections::BTreeMap;
-
-/// Answered commands from which the time of a mail is measured: at least, and at most.
-const TRIPS_MIN: usize = 3;
-const TRIPS_MAX: i64 = 40;
 
 /// Kinds of mangling that one health report may tell of.
 const KINDS_MAX: usize = 16;
@@ -96,29 +91,6 @@ pub(super) fn learn(
             .execute(params![agent.as_str(), At(now), Form::Opaque.as_str()])?;
     }
     Ok(is_news)
-}
-
-/// How long a mail to an appliance and its answer take: of the last commands that were sent once and answered, 95 of 100
-/// took no longer. `None` while too few were answered.
-pub(crate) fn mail_delay(
-    connection: &Connection,
-    agent: &AgentId,
-) -> Result<Option<SignedDuration>, DbError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT max(r.changed - o.created, 0) / 1000 FROM outbox_recipient r JOIN outbox o ON o.id = r.outbox
-         WHERE r.agent = ?1 AND r.state = 'answered' AND r.attempts <= 1 AND o.family = 'command' AND o.package IS NULL
-           AND o.part_of IS NULL
-         ORDER BY o.id DESC LIMIT ?2",
-    )?;
-    let took: Vec<u32> = statement
-        .query_map(params![agent.as_str(), TRIPS_MAX], |row| {
-            Ok(u32::try_from(row.get::<_, i64>(0)?).unwrap_or(u32::MAX))
-        })?
-        .collect::<Result<_, _>>()?;
-    if took.len() < TRIPS_MIN {
-        return Ok(None);
-    }
-    Ok(quantile(&took, 95).map(|secs| SignedDuration::from_secs(secs.into())))
 }
 
 /// An authentic report refers to a message of ours: it got there as it was sent last.

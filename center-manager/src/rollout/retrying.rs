@@ -325,7 +325,7 @@ pub fn next(cause: &Failure, history: &History, policy: &Policy, now: Timestamp)
     let (how, wait) = match Cause::of(cause) {
         Cause::Never(why) => return never(why),
         Cause::Form if history.reformed => return never(Why::FormTried),
-        Cause::Silent if history.order_heard || history.rounds % 2 == 0 => (How::Question, pause),
+        Cause::Silent if history.order_heard || history.rounds.is_multiple_of(2) => (How::Question, pause),
         Cause::Silent => (How::Package { whole: false }, pause),
         Cause::OtherVersion => (How::Package { whole: true }, pause),
         Cause::ForNow => (How::Package { whole: false }, pause.max(NEXT_WINDOW)),

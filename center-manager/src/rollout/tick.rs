@@ -11,7 +11,7 @@ use super::terms::{Rollout, RolloutId};
 use super::verdict::Verdict;
 use crate::db::alarms::{self, NewAlarm};
 use crate::db::outbox::{self, NewMail, Priority};
-use crate::db::{Db, DbError, appliances, audit, measured, rollouts};
+use crate::db::{Db, DbError, appliances, audit, delays, measured, rollouts};
 use crate::report::minute;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::Random;
@@ -58,7 +58,7 @@ fn advance(
         let corrected = corrected(step, &targets);
         call_off(tx, step, &targets, now)?;
         let post = perform(step, &mut rollout, &mut targets, now, random);
-        measure(tx, step, &rollout, &mut targets)?;
+        measure(tx, step, &rollout, &mut targets, now)?;
         if let Step::MarkFailed { agent, failure } = step
             && retrying::alarms(failure)
         {
@@ -286,6 +286,7 @@ fn measure(
     step: &Step,
     rollout: &Rollout,
     targets: &mut Targets,
+    now: Timestamp,
 ) -> Result<(), DbError> {
     match step {
         // Where sites wait for their hours, the time says when those came.
@@ -299,7 +300,7 @@ fn measure(
             let mut learned = measured::Learned::new(order.package);
             for agent in agents {
                 let settle = learned.settle(tx, rollout.id, agent)?;
-                let delay = crate::db::ways::mail_delay(tx, agent)?;
+                let delay = delays::mail_delay(tx, agent, now)?;
                 if let Some(target) = targets.get_mut(agent) {
                     target.expect(settle, delay);
                 }

@@ -1,7 +1,6 @@
 //! Rounds that follow by themselves, in the database: what is sent, called off, noted and learned.
 
 use super::*;
-use crate::db::ways;
 
 impl Center {
     /// The states of a message for one appliance, with those of its parts.
@@ -188,29 +187,16 @@ fn a_later_rollout_of_the_package_waits_as_long_as_the_measured_updates_took() {
 #[test]
 fn silence_is_judged_later_where_mails_are_slow() {
     let mut center = Center::in_memory(1);
-    let created = center.now.as_millisecond();
-    for number in 0..5_u8 {
-        let (outbox, took) = (1000 + i64::from(number), 600_000);
-        center
-            .db
-            .read()
-            .execute(
-                "INSERT INTO outbox (id, message, family, kind, payload, priority, created, expires)
-                 VALUES (?1, ?2, 'command', 'ping', '', 1, ?3, ?3)",
-                rusqlite::params![outbox, [number; 16], created],
-            )
-            .unwrap();
-        center
-            .db
-            .read()
-            .execute(
-                "INSERT INTO outbox_recipient (outbox, agent, sequence, state, attempts, next_try, changed)
-                 VALUES (?1, ?2, 1, 'answered', 1, ?3, ?3 + ?4)",
-                rusqlite::params![outbox, agent(1).as_str(), created, took],
-            )
-            .unwrap();
-    }
-    assert_eq!(ways::mail_delay(center.db.read(), &agent(1)).unwrap(), Some(SignedDuration::from_mins(10)));
+    let (now, ten_minutes) = (center.now, SignedDuration::from_mins(10));
+    center
+        .db
+        .read()
+        .execute(
+            "INSERT INTO round_trip (agent, at, millis) VALUES (?1, ?2, ?3)",
+            (agent(1).as_str(), now.as_millisecond(), i64::try_from(ten_minutes.as_millis()).unwrap()),
+        )
+        .unwrap();
+    assert_eq!(center.db.mail_delay(&agent(1), now).unwrap(), Some(ten_minutes));
     center.until_asked(1);
     center.later(39);
     assert_eq!(center.targets()[&agent(1)].verdict(), None);
