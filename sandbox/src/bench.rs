@@ -22,6 +22,7 @@ mod package;
 mod powercut;
 mod rollout_blast;
 mod rollout_mail;
+mod rollout_sim;
 mod rollout_table;
 mod scrape;
 mod send;
@@ -84,6 +85,9 @@ pub(crate) enum Name {
     /// A package for 10,000 mailboxes into a real Postfix, beside smtp-source, and their version reports out of a real Dovecot, beside a
     /// bare fetch; `ROLLOUT_MAIL_SITES` names another number.
     RolloutMail,
+    /// A rollout to ten thousand appliances over a post office that loses a fifth of all mails, in virtual time; `ROLLOUT_SIM_SITES`
+    /// names another number, `ROLLOUT_SIM_SEED` a seed. Takes some minutes.
+    RolloutSim,
     /// How long the operator waits for the version comparison report of up to 100,000 appliances.
     RolloutTable,
     /// Shapes of returned mail: how many are told right, and how many are answered.
@@ -182,6 +186,7 @@ pub(crate) fn run(
             Name::Discovery => discovery::run(now, runtime),
             Name::RolloutBlast => rollout_blast::run(now),
             Name::RolloutMail => rollout_mail::run(runtime),
+            Name::RolloutSim => rollout_sim::run(),
             Name::RolloutTable => rollout_table::run(now),
             Name::Accuracy => accuracy::run(&paths),
         };
@@ -223,6 +228,7 @@ impl Name {
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
             Self::RolloutBlast => "a thousand rollouts of a bad package, in virtual time",
             Self::RolloutMail => "a package for 10,000 mailboxes of a real mail server, and their answers",
+            Self::RolloutSim => "ten thousand appliances behind the worst mail, in virtual time",
             Self::RolloutTable => "the operator's table of 100 to 100,000 appliances",
             Self::Accuracy => "recorded devices, each value beside what others read",
             Self::Faults => {
@@ -239,6 +245,24 @@ impl Name {
 #[expect(clippy::disallowed_methods, reason = "the edge of the bench: one reading for all messages made")]
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
+}
+
+/// The seed in this variable, else one of today; printed, so that it can be played again.
+pub(crate) fn seed(variable: &str) -> u64 {
+    let given = std::env::var(variable).ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| {
+        let mut octets = [0; 8];
+        mailfmt::crypto::Random::fill(&mut sandbox::random(), &mut octets);
+        u64::from_ne_bytes(octets)
+    });
+    eprintln!("  {variable}={seed}");
+    seed
+}
+
+/// A folder in memory where there is such a place: the disk of this machine is not what is measured.
+pub(crate) fn in_memory() -> PathBuf {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
 }
 
 /// One measured figure, printed as one line of JSON.

@@ -9,13 +9,13 @@
 //! written what was made durable is compared with what stands in the tables ([`Findings`]). Every decision follows from
 //! one seed; ids and keys do not, and nothing depends on them.
 
-mod book;
-mod center;
+pub(crate) mod book;
+pub(crate) mod center;
 mod check;
-mod dice;
-mod orders;
-mod post;
-mod site;
+pub(crate) mod dice;
+pub(crate) mod orders;
+pub(crate) mod post;
+pub(crate) mod site;
 
 use anyhow::{Context as _, ensure};
 use book::Book;
@@ -24,7 +24,7 @@ use center_manager::db::appliances::NewAppliance;
 use dice::Dice;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::AgentId;
-use mailfmt::crypto::Credential;
+use mailfmt::crypto::{Credential, Random};
 use post::{PostOffice, Weather};
 use site::Site;
 use std::cmp::Reverse;
@@ -34,10 +34,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// When the play begins.
-const BEGIN: Timestamp = Timestamp::constant(1_796_083_200, 0);
+pub(crate) const BEGIN: Timestamp = Timestamp::constant(1_796_083_200, 0);
 
 /// The center's mailbox; those of the appliances have their places.
-const CENTER_BOX: usize = usize::MAX >> 1;
+pub(crate) const CENTER_BOX: usize = usize::MAX >> 1;
 
 /// After so long in calm weather everything must have drained: longer than a command is valid.
 const DRAIN_MAX: SignedDuration = SignedDuration::from_hours(24 * 12);
@@ -89,17 +89,22 @@ pub struct Findings {
 }
 
 /// The clock of the play, and the count of deliveries.
-struct Clockwork {
+pub(crate) struct Clockwork {
     millis: AtomicI64,
     deliveries: AtomicU64,
 }
 
 impl Clockwork {
-    fn now(&self) -> Timestamp {
+    /// At the beginning of a play.
+    pub(crate) fn begin() -> Self {
+        Self { millis: AtomicI64::new(BEGIN.as_millisecond()), deliveries: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_millisecond(self.millis.load(Ordering::Relaxed)).unwrap_or(Timestamp::MAX)
     }
 
-    fn set(&self, now: Timestamp) {
+    pub(crate) fn set(&self, now: Timestamp) {
         self.millis.store(now.as_millisecond(), Ordering::Relaxed);
     }
 
@@ -107,7 +112,7 @@ impl Clockwork {
         self.deliveries.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn deliveries(&self) -> u64 {
+    pub(crate) fn deliveries(&self) -> u64 {
         self.deliveries.load(Ordering::Relaxed)
     }
 }
@@ -116,8 +121,19 @@ fn center_address() -> &'static str {
     "center@center.example"
 }
 
-fn site_address(place: usize) -> String {
+pub(crate) fn site_address(place: usize) -> String {
     format!("agent{:04}@site.example", place + 1)
+}
+
+/// The appliance at a place, as the center introduces it.
+pub(crate) fn new_appliance(place: usize, random: &mut impl Random) -> anyhow::Result<NewAppliance> {
+    Ok(NewAppliance {
+        agent: AgentId::new(&format!("AGENT{:07}", place + 1))?,
+        address: site_address(place),
+        customer: String::new(),
+        tags: Vec::new(),
+        credential: Credential::generate(random),
+    })
 }
 
 /// Whose turn it is.
@@ -176,23 +192,14 @@ impl Play {
 impl Stage {
     fn set(play: &Play, folder: &Path) -> anyhow::Result<Self> {
         ensure!(play.appliances > 0, "there is no play without appliances");
-        let clock = Arc::new(Clockwork {
-            millis: AtomicI64::new(BEGIN.as_millisecond()),
-            deliveries: AtomicU64::new(0),
-        });
+        let clock = Arc::new(Clockwork::begin());
         let mut dice = Dice::new(play.seed);
         let mut random = crate::random();
         let mut appliances = Vec::with_capacity(play.appliances);
         for place in 0..play.appliances {
-            appliances.push(NewAppliance {
-                agent: AgentId::new(&format!("AGENT{:07}", place + 1))?,
-                address: site_address(place),
-                customer: String::new(),
-                tags: Vec::new(),
-                credential: Credential::generate(&mut random),
-            });
+            appliances.push(new_appliance(place, &mut random)?);
         }
-        let center = Center::set_up(folder, Arc::clone(&clock), &appliances, dice.fork(1))?;
+        let center = Center::set_up(folder, Arc::clone(&clock), &appliances, dice.fork(1), "")?;
         let mut sites = Vec::with_capacity(play.appliances);
         for (place, new) in appliances.iter().enumerate() {
             let own = dice.fork(100 + u64::try_from(place)?);

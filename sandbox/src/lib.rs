@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod post_office;
 pub mod powercut;
 pub mod printers;
+pub mod rollout_sim;
 pub mod token_server;
 pub mod world;
 

@@ -3,11 +3,9 @@
 //!
 //! `--deliveries` plays another number; `CHAOS_SEED` plays a seed again.
 
-use super::Figure;
+use super::{Figure, in_memory, seed};
 use indicatif::{ProgressBar, ProgressStyle};
-use mailfmt::crypto::Random as _;
 use sandbox::chaos::{Findings, Play};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Deliveries without another number.
@@ -21,16 +19,9 @@ const APPLIANCES: usize = 40;
 /// # Errors
 /// When something does not drain in calm weather, or a database fails by itself. What is doubled or lost is a figure.
 pub(super) fn run(deliveries: Option<u64>) -> anyhow::Result<Vec<Figure>> {
-    let given = std::env::var("CHAOS_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| {
-        let mut octets = [0; 8];
-        sandbox::random().fill(&mut octets);
-        u64::from_ne_bytes(octets)
-    });
-    eprintln!("  CHAOS_SEED={seed}");
+    let seed = seed("CHAOS_SEED");
     let play = Play { seed, deliveries: deliveries.unwrap_or(DELIVERIES), appliances: APPLIANCES };
-    let memory = Path::new("/dev/shm");
-    let room = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    let room = in_memory();
     let bar = ProgressBar::new(play.deliveries).with_style(ProgressStyle::with_template(
         "  {bar:30} {human_pos} of {human_len} deliveries, {eta} left",
     )?);

@@ -4,11 +4,11 @@
 use super::post::Mail;
 use jiff::Timestamp;
 use mailfmt::MessageId;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+pub(crate) enum What {
     /// From an appliance to the center.
     Report,
     /// From the center to one appliance.
@@ -17,7 +17,7 @@ pub(super) enum What {
 
 /// One thing that happened to a message, for its story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Durable,
     Taken,
     Refused,
@@ -66,27 +66,27 @@ struct Note {
 
 /// What is known of one message.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) what: What,
-    pub(super) message: MessageId,
+pub(crate) struct Entry {
+    pub(crate) what: What,
+    pub(crate) message: MessageId,
     /// The appliance, by its place.
-    pub(super) site: usize,
+    pub(crate) site: usize,
     /// Its kind on the wire.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// Of a report: the command that it answers.
-    pub(super) command: Option<u32>,
+    pub(crate) command: Option<u32>,
     /// Of a command: when it expires.
-    pub(super) expires: Timestamp,
+    pub(crate) expires: Timestamp,
     /// Of a command: answers that stand, or stood, in the appliance's outbox; what a restored disk forgot is not counted.
-    pub(super) answers: u32,
+    pub(crate) answers: u32,
     /// Of a command: answers that a restored disk forgot.
-    pub(super) answers_forgotten: u32,
+    pub(crate) answers_forgotten: u32,
     /// Given up as the policy says, and counted by the code under test.
-    pub(super) given_up: bool,
+    pub(crate) given_up: bool,
     /// It stood only on an appliance's disk that was put back to before it.
-    pub(super) forgotten_by_site: bool,
+    pub(crate) forgotten_by_site: bool,
     /// It was filed, or stood, in a center's database that was put back to before it.
-    pub(super) forgotten_by_center: bool,
+    pub(crate) forgotten_by_center: bool,
     /// Whether it was handed in at all, once.
     handed_in: bool,
     /// Whole copies of its first sending that were read: what a peer without a journal would have done.
@@ -95,7 +95,7 @@ pub(super) struct Entry {
 
 /// The book.
 #[derive(Debug)]
-pub(super) struct Book {
+pub(crate) struct Book {
     begin: Timestamp,
     entries: Vec<Entry>,
     known: HashMap<(MessageId, usize), u32>,
@@ -103,12 +103,12 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(begin: Timestamp) -> Self {
+    pub(crate) fn new(begin: Timestamp) -> Self {
         Self { begin, entries: Vec::new(), known: HashMap::new(), notes: Vec::new() }
     }
 
     /// A message became durable with its sender; gives its number.
-    pub(super) fn enter(
+    pub(crate) fn enter(
         &mut self,
         what: What,
         message: MessageId,
@@ -138,35 +138,64 @@ impl Book {
         serial
     }
 
+    /// The number of a message; it is entered now if it is not in the book. `times`: when it expires, and now.
+    pub(crate) fn enter_once(
+        &mut self,
+        what: What,
+        message: MessageId,
+        site: usize,
+        kind: &str,
+        times: (Timestamp, Timestamp),
+    ) -> u32 {
+        match self.serial(message, site) {
+            Some(serial) => serial,
+            None => self.enter(what, message, site, kind, times.0, times.1),
+        }
+    }
+
+    /// How often mails of each kind were taken by a server; receipts are a kind of their own.
+    pub(crate) fn sendings(&self) -> BTreeMap<&str, u64> {
+        let mut sendings = BTreeMap::new();
+        for note in &self.notes {
+            let kind = match note.step {
+                Step::ReceiptTaken => "receipt",
+                Step::Taken => self.entry(note.serial).map_or("", |entry| entry.kind.as_str()),
+                _ => continue,
+            };
+            *sendings.entry(kind).or_default() += 1;
+        }
+        sendings
+    }
+
     /// The number of a message of, or for, an appliance.
-    pub(super) fn serial(&self, message: MessageId, site: usize) -> Option<u32> {
+    pub(crate) fn serial(&self, message: MessageId, site: usize) -> Option<u32> {
         self.known.get(&(message, site)).copied()
     }
 
-    pub(super) fn entry_mut(&mut self, serial: u32) -> Option<&mut Entry> {
+    pub(crate) fn entry_mut(&mut self, serial: u32) -> Option<&mut Entry> {
         self.entries.get_mut(usize::try_from(serial).ok()?)
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = (u32, &Entry)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (u32, &Entry)> {
         (0..).zip(&self.entries)
     }
 
-    pub(super) fn entry(&self, serial: u32) -> Option<&Entry> {
+    pub(crate) fn entry(&self, serial: u32) -> Option<&Entry> {
         self.entries.get(usize::try_from(serial).ok()?)
     }
 
-    pub(super) fn note(&mut self, serial: u32, step: Step, now: Timestamp) {
+    pub(crate) fn note(&mut self, serial: u32, step: Step, now: Timestamp) {
         let at_secs = u32::try_from(now.as_second() - self.begin.as_second()).unwrap_or(u32::MAX);
         self.notes.push(Note { serial, at_secs, step });
     }
 
     /// A mail goes to the server. True if it is the first time that its message does.
-    pub(super) fn first_sending(&mut self, serial: u32) -> bool {
+    pub(crate) fn first_sending(&mut self, serial: u32) -> bool {
         self.entry_mut(serial).is_some_and(|entry| !std::mem::replace(&mut entry.handed_in, true))
     }
 
     /// A copy was read by its recipient.
-    pub(super) fn read(&mut self, mail: &Mail, now: Timestamp) {
+    pub(crate) fn read(&mut self, mail: &Mail, now: Timestamp) {
         if let Some(entry) = self.entry_mut(mail.serial).filter(|_| mail.first_sending && mail.whole) {
             entry.naive += 1;
         }
@@ -175,7 +204,7 @@ impl Book {
     }
 
     /// An answer to a command became durable on an appliance.
-    pub(super) fn answered(&mut self, command: MessageId, by: u32, site: usize, now: Timestamp) {
+    pub(crate) fn answered(&mut self, command: MessageId, by: u32, site: usize, now: Timestamp) {
         if let Some(serial) = self.serial(command, site) {
             if let Some(report) = self.entry_mut(by) {
                 report.command = Some(serial);
@@ -188,7 +217,7 @@ impl Book {
     }
 
     /// An appliance's disk was put back to before this message of its outbox.
-    pub(super) fn forget_at_site(
+    pub(crate) fn forget_at_site(
         &mut self,
         message: MessageId,
         in_reply_to: Option<MessageId>,
@@ -209,7 +238,7 @@ impl Book {
     }
 
     /// The center's database was put back to before this message.
-    pub(super) fn forget_at_center(&mut self, message: MessageId, site: usize, now: Timestamp) {
+    pub(crate) fn forget_at_center(&mut self, message: MessageId, site: usize, now: Timestamp) {
         if let Some(serial) = self.serial(message, site) {
             if let Some(entry) = self.entry_mut(serial) {
                 entry.forgotten_by_center = true;
@@ -219,7 +248,7 @@ impl Book {
     }
 
     /// What a peer would have done that sends everything once and counts every copy that it reads: doubled and lost.
-    pub(super) fn naive(&self) -> (u64, u64) {
+    pub(crate) fn naive(&self) -> (u64, u64) {
         let handed_in = self.entries.iter().filter(|entry| entry.handed_in);
         handed_in.fold((0, 0), |(double, lost), entry| {
             (double + u64::from(entry.naive.saturating_sub(1)), lost + u64::from(entry.naive == 0))
@@ -227,7 +256,7 @@ impl Book {
     }
 
     /// All that happened to a message and its answers, in words.
-    pub(super) fn story(&self, serial: u32) -> String {
+    pub(crate) fn story(&self, serial: u32) -> String {
         let answers = self.entries().filter(|(_, entry)| entry.command == Some(serial));
         let all = std::iter::once(serial).chain(answers.map(|(answer, _)| answer));
         all.map(|serial| self.story_of(serial)).collect::<Vec<_>>().join("\nanswered by ")

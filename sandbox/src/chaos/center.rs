@@ -1,10 +1,15 @@
 //! The center: its real intake, database and sending, with the play in place of sockets and of the operator's hand.
 
+mod backup;
+mod rollouts;
+
+pub(crate) use rollouts::Mark;
+
 use super::book::{Book, Step, What};
 use super::dice::Dice;
 use super::orders::Package;
 use super::post::{Answer, Mail, PostOffice};
-use super::site::{Crashed, copy_database, step_of};
+use super::site::{Crashed, step_of};
 use super::{CENTER_BOX, Clockwork, center_address};
 use anyhow::Context as _;
 use center_manager::db::Db;
@@ -13,6 +18,7 @@ use center_manager::db::filed::{Filed, Rules};
 use center_manager::db::outbox::{NewMail, Priority};
 use center_manager::enrolment::AdmissionTerms;
 use center_manager::intake::{Keyring, judge};
+use center_manager::rollout;
 use center_manager::sending::{self, Behind, MailPlan};
 use center_manager::settings::Settings;
 use center_manager::system::SystemRandom;
@@ -32,6 +38,9 @@ const CRASHES: u32 = 3_000;
 
 /// The same for a transaction of filing, which is one for many mails.
 const FILING_CRASHES: u32 = 15_000;
+
+/// Between two looks at the rollouts; each looks at every target, which would take most of a play's time.
+const TICK_PAUSE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What a transaction may be broken off at.
 const BREAKING_POINTS: [&str; 9] = [
@@ -55,14 +64,8 @@ struct Live {
     outgoing: HashMap<AgentId, ChannelKey>,
 }
 
-struct Backup {
-    file: PathBuf,
-    reports: i64,
-    outbox: i64,
-}
-
 /// The center.
-pub(super) struct Center {
+pub(crate) struct Center {
     file: PathBuf,
     settings: Settings,
     rules: Rules,
@@ -70,22 +73,25 @@ pub(super) struct Center {
     clock: Arc<Clockwork>,
     live: Option<Live>,
     watch: Option<Connection>,
-    backup: Option<Backup>,
+    backup: Option<backup::Backup>,
     /// Where each appliance stands.
-    places: HashMap<AgentId, usize>,
+    places: Arc<HashMap<AgentId, usize>>,
     agents: Vec<AgentId>,
     dice: Dice,
     unsteady: bool,
     /// Crashes so far.
-    pub(super) crashes: u64,
+    pub(crate) crashes: u64,
     swept: Option<Timestamp>,
+    ticked: Option<Timestamp>,
 }
 
-fn settings() -> anyhow::Result<Settings> {
+/// `further`: lines of the settings that a play needs besides.
+fn settings(further: &str) -> anyhow::Result<Settings> {
     let text = format!(
         r#"
 center = "CENTER"
 address = "{address}"
+{further}
 [[account]]
 name = "main"
 address = "{address}"
@@ -100,13 +106,14 @@ fetch_server = {{ host = "localhost", port = 993, security = "tls" }}
 }
 
 impl Center {
-    pub(super) fn set_up(
+    pub(crate) fn set_up(
         folder: &Path,
         clock: Arc<Clockwork>,
         appliances: &[NewAppliance],
         dice: Dice,
+        further: &str,
     ) -> anyhow::Result<Self> {
-        let (file, settings) = (folder.join("fleet.db"), settings()?);
+        let (file, settings) = (folder.join("fleet.db"), settings(further)?);
         Db::create(&file)?.add_appliances(appliances, clock.now())?;
         let admission = AdmissionTerms {
             center: settings.center.clone(),
@@ -124,17 +131,18 @@ impl Center {
             live: None,
             watch: None,
             backup: None,
-            places: agents.iter().cloned().zip(0..).collect(),
+            places: Arc::new(agents.iter().cloned().zip(0..).collect()),
             agents,
             dice,
             unsteady: true,
             crashes: 0,
             swept: None,
+            ticked: None,
         })
     }
 
     /// No crashes from now on.
-    pub(super) fn calm(&mut self) {
+    pub(crate) fn calm(&mut self) {
         self.unsteady = false;
     }
 
@@ -153,7 +161,7 @@ impl Center {
     }
 
     /// A connection of the play's own.
-    pub(super) fn watch(&mut self) -> anyhow::Result<&Connection> {
+    pub(crate) fn watch(&mut self) -> anyhow::Result<&Connection> {
         if self.watch.is_none() {
             self.watch = Some(Connection::open(&self.file)?);
         }
@@ -193,8 +201,8 @@ impl Center {
     }
 
     /// One pass of the daemon. What is broken off goes on in the next one.
-    pub(super) fn turn(&mut self, post: &mut PostOffice, book: &mut Book) -> anyhow::Result<()> {
-        if self.read(post, book)?.is_err() || self.sweep()?.is_err() {
+    pub(crate) fn turn(&mut self, post: &mut PostOffice, book: &mut Book) -> anyhow::Result<()> {
+        if self.read(post, book)?.is_err() || self.sweep()?.is_err() || self.tick()?.is_err() {
             return Ok(());
         }
         self.send(post, book).map(drop)
@@ -255,6 +263,19 @@ impl Center {
         })
     }
 
+    /// The rollouts are brought as far as they can come.
+    fn tick(&mut self) -> anyhow::Result<Result<(), Crashed>> {
+        let now = self.clock.now();
+        if self.ticked.is_some_and(|at| now.duration_since(at) < TICK_PAUSE) {
+            return Ok(Ok(()));
+        }
+        self.ticked = Some(now);
+        self.endangered(CRASHES, |live| {
+            rollout::tick(&mut live.db, now, &mut SystemRandom)?;
+            Ok(())
+        })
+    }
+
     fn send(&mut self, post: &mut PostOffice, book: &mut Book) -> anyhow::Result<Result<(), Crashed>> {
         let now = self.clock.now();
         let (recipients, mails) = (self.settings.recipients_per_mail, self.settings.sends_per_pass);
@@ -309,8 +330,8 @@ impl Center {
         book: &mut Book,
     ) -> anyhow::Result<Result<Vec<(String, RecipientOutcome)>, SendError>> {
         let now = self.clock.now();
-        let (center, places) = (self.settings.center.clone(), self.places.clone());
-        let enclosure = self.package.enclosure.clone();
+        let (center, places) = (self.settings.center.clone(), Arc::clone(&self.places));
+        let enclosure = Arc::clone(&self.package.enclosure);
         let live = self.live()?;
         let outgoing = live.db.outgoing(plan.outbox)?.context("what is due is in the outbox")?;
         let keyed: Vec<_> = plan
@@ -332,12 +353,14 @@ impl Center {
         let is_order = outgoing.payload.contains("\"content_key\"");
         let behind = if is_order { Behind::Octets(&enclosure) } else { Behind::Nothing };
         let mail = sending::write_mail(&outgoing, sending, &keyed, from, behind, &mut SystemRandom)?;
+        let kind = Message::parse(outgoing.family, outgoing.payload.as_bytes())?.kind().to_owned();
         let mut outcomes = Vec::with_capacity(plan.recipients.len());
         for due in &plan.recipients {
             let place = *places.get(&due.agent).context("it is in the fleet")?;
             let about = match outgoing.family {
                 Family::Receipt => outgoing.in_reply_to.and_then(|report| book.serial(report, place)),
-                _ => Some(known(book, outgoing.id, place, &outgoing, now)),
+                // One that the center gave by itself is entered when it first goes out.
+                _ => Some(book.enter_once(What::Command, outgoing.id, place, &kind, (outgoing.expires, now))),
             };
             let serial = about.context("a receipt is for a report of the book")?;
             let is_receipt = outgoing.family == Family::Receipt;
@@ -359,7 +382,7 @@ impl Center {
     }
 
     /// The operator gives a command to some appliances.
-    pub(super) fn command(&mut self, book: &mut Book) -> anyhow::Result<()> {
+    pub(crate) fn command(&mut self, book: &mut Book) -> anyhow::Result<()> {
         let now = self.clock.now();
         let command = self.package.any_command(&mut self.dice);
         let mut recipients = Vec::new();
@@ -385,54 +408,8 @@ impl Center {
         Ok(())
     }
 
-    /// Keeps a copy of the database, as a backup would.
-    pub(super) fn back_up(&mut self) -> anyhow::Result<()> {
-        let last = |watch: &Connection, table: &str, column: &str| -> anyhow::Result<i64> {
-            let text = format!("SELECT ifnull(max({column}), 0) FROM {table}");
-            Ok(watch.query_row(&text, (), |row| row.get(0))?)
-        };
-        let watch = self.watch()?;
-        let (reports, outbox) = (last(watch, "report", "number")?, last(watch, "outbox", "id")?);
-        self.live = None;
-        self.watch = None;
-        let file = self.file.with_extension("backup");
-        copy_database(&self.file, &file)?;
-        self.backup = Some(Backup { file, reports, outbox });
-        Ok(())
-    }
-
-    /// The database is put back to the last backup. False if there is none.
-    pub(super) fn restore(&mut self, book: &mut Book) -> anyhow::Result<bool> {
-        let Some(backup) = self.backup.take() else { return Ok(false) };
-        let (now, places) = (self.clock.now(), self.places.clone());
-        let watch = self.watch()?;
-        let mut forgotten: Vec<([u8; 16], String)> = Vec::new();
-        for (text, since) in [
-            ("SELECT message, agent FROM report WHERE number > ?1", backup.reports),
-            (
-                "SELECT o.message, r.agent FROM outbox o JOIN outbox_recipient r ON r.outbox = o.id
-                 WHERE o.id > ?1 AND o.family = 'command'",
-                backup.outbox,
-            ),
-        ] {
-            let mut statement = watch.prepare(text)?;
-            let rows = statement.query_map((since,), |row| Ok((row.get(0)?, row.get(1)?)))?;
-            for row in rows {
-                forgotten.push(row?);
-            }
-        }
-        for (message, agent) in forgotten {
-            let place = *places.get(&AgentId::new(&agent)?).context("it is in the fleet")?;
-            book.forget_at_center(MessageId::from_bytes(message), place, now);
-        }
-        self.crash();
-        self.watch = None;
-        copy_database(&backup.file, &self.file)?;
-        Ok(true)
-    }
-
     /// What waits to be sent, or for an answer that may still come.
-    pub(super) fn waiting(&mut self) -> anyhow::Result<u32> {
+    pub(crate) fn waiting(&mut self) -> anyhow::Result<u32> {
         let now = self.clock.now().as_millisecond();
         Ok(self
             .watch()?
@@ -444,8 +421,8 @@ impl Center {
     }
 
     /// The stories of some commands that wait for an answer.
-    pub(super) fn unanswered(&mut self, book: &Book) -> anyhow::Result<String> {
-        let (now, places) = (self.clock.now().as_millisecond(), self.places.clone());
+    pub(crate) fn unanswered(&mut self, book: &Book) -> anyhow::Result<String> {
+        let (now, places) = (self.clock.now().as_millisecond(), Arc::clone(&self.places));
         let mut statement = self.watch()?.prepare(
             "SELECT o.message, r.agent, r.state, r.attempts FROM outbox_recipient r JOIN outbox o ON o.id = r.outbox
              WHERE r.state = 'queued' OR (o.family = 'command' AND r.state <> 'answered' AND o.expires >= ?1) LIMIT 3",
@@ -464,23 +441,8 @@ impl Center {
     }
 
     /// The appliances, in their places.
-    pub(super) fn places(&self) -> &HashMap<AgentId, usize> {
+    pub(crate) fn places(&self) -> &HashMap<AgentId, usize> {
         &self.places
-    }
-}
-
-/// The number of a command in the book. One that the center gave by itself, such as the first question for a version, is
-/// entered when it first goes out.
-fn known(
-    book: &mut Book,
-    id: MessageId,
-    place: usize,
-    outgoing: &center_manager::db::outbox::Outgoing,
-    now: Timestamp,
-) -> u32 {
-    match book.serial(id, place) {
-        Some(serial) => serial,
-        None => book.enter(What::Command, id, place, "of the center's own", outgoing.expires, now),
     }
 }
 

@@ -4,15 +4,15 @@ use jiff::SignedDuration;
 
 /// A stream of random numbers from a seed (splitmix64; the quality of a die is enough).
 #[derive(Debug, Clone)]
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Dice of their own for the `number`th of several, so that one throw more here changes nothing there.
-    pub(super) fn fork(&mut self, number: u64) -> Self {
+    pub(crate) fn fork(&mut self, number: u64) -> Self {
         Self(self.next() ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93))
     }
 
@@ -24,22 +24,22 @@ impl Dice {
     }
 
     /// A number below `bound`; 0 where that is 0.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next().checked_rem(bound).unwrap_or(0)
     }
 
     /// A place in something of that length.
-    pub(super) fn place(&mut self, length: usize) -> usize {
+    pub(crate) fn place(&mut self, length: usize) -> usize {
         usize::try_from(self.below(u64::try_from(length).unwrap_or(u64::MAX))).unwrap_or(0)
     }
 
     /// Whether something happens that happens so often in a million.
-    pub(super) fn hits(&mut self, per_million: u32) -> bool {
+    pub(crate) fn hits(&mut self, per_million: u32) -> bool {
         self.below(1_000_000) < u64::from(per_million)
     }
 
     /// A time from `least` on, shorter than `most`.
-    pub(super) fn time(&mut self, least: SignedDuration, most: SignedDuration) -> SignedDuration {
+    pub(crate) fn time(&mut self, least: SignedDuration, most: SignedDuration) -> SignedDuration {
         let spread = u64::try_from((most - least).as_millis()).unwrap_or(0);
         let more = i64::try_from(self.below(spread)).unwrap_or(0);
         least.saturating_add(SignedDuration::from_millis(more))

@@ -6,18 +6,27 @@ use jiff::{SignedDuration, Timestamp};
 use mailfmt::crypto::ContentKey;
 use mailfmt::message::command::PingRequest;
 use mailfmt::message::{CounterRequest, UpdateOrder, VersionRequest};
-use mailfmt::package::{ModuleFile, ModuleKind, PackageDraft, SigningKey, build, enclose, inspect, sign};
+use mailfmt::package::{
+    Manifest, ModuleFile, ModuleKind, PackageDraft, SigningKey, build, enclose, inspect, sign,
+};
 use mailfmt::{Command, Digest, Limits, Nonce};
+use std::sync::Arc;
+
+/// The file of its one module.
+pub(crate) const MODULE: &[u8] = b"#!/bin/sh\n";
 
 /// A package with the octets that follow its orders.
-pub(super) struct Package {
-    order: UpdateOrder,
+pub(crate) struct Package {
+    /// The order to install it.
+    pub(crate) order: UpdateOrder,
+    /// What it brings.
+    pub(crate) manifest: Manifest,
     /// What follows the envelope of an order.
-    pub(super) enclosure: Vec<u8>,
+    pub(crate) enclosure: Arc<[u8]>,
 }
 
 impl Package {
-    pub(super) fn make(now: Timestamp) -> anyhow::Result<Self> {
+    pub(crate) fn make(now: Timestamp) -> anyhow::Result<Self> {
         let (mut random, limits) = (crate::random(), Limits::default());
         let draft = PackageDraft {
             target: "1.0.02-0".parse()?,
@@ -32,7 +41,7 @@ impl Package {
                 version: "1.0.00".parse()?,
                 date: jiff::civil::date(2026, 1, 1),
                 kind: ModuleKind::Script,
-                file: b"#!/bin/sh\n".to_vec(),
+                file: MODULE.to_vec(),
                 carried: true,
             }],
             applies: Default::default(),
@@ -41,9 +50,10 @@ impl Package {
         let key = SigningKey::generate(&mut random);
         let package = sign(&build(&draft, &limits)?, &key, &limits)?;
         let content_key = ContentKey::generate(&mut random);
+        let inspection = inspect(&package, &limits)?;
         let enclosure = enclose(&package, &content_key);
         let order = UpdateOrder {
-            package: inspect(&package, &limits)?.id,
+            package: inspection.id,
             target: draft.target,
             enclosure: Digest::of(&enclosure),
             enclosure_octets: u64::try_from(enclosure.len()).context("a small package")?,
@@ -51,11 +61,11 @@ impl Package {
             permit: None,
             parts: None,
         };
-        Ok(Self { order, enclosure })
+        Ok(Self { order, manifest: inspection.manifest, enclosure: enclosure.into() })
     }
 
     /// Any command.
-    pub(super) fn any_command(&self, dice: &mut Dice) -> Command {
+    pub(crate) fn any_command(&self, dice: &mut Dice) -> Command {
         match dice.below(20) {
             0..=7 => Command::Counters(CounterRequest::default()),
             8..=12 => Command::Ping(PingRequest::default()),

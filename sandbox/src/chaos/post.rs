@@ -8,34 +8,36 @@ use std::sync::Arc;
 
 /// What goes wrong, each as a chance in a million.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Weather {
+pub(crate) struct Weather {
     /// The server lets nobody in for this session.
-    pub(super) closed: u32,
+    pub(crate) closed: u32,
     /// The server refuses one mail for now.
-    pub(super) refused: u32,
+    pub(crate) refused: u32,
     /// The connection dies after the final dot, and the mail was not taken.
-    pub(super) dies_untaken: u32,
+    pub(crate) dies_untaken: u32,
     /// The connection dies after the final dot, but the mail was taken.
-    pub(super) dies_taken: u32,
+    pub(crate) dies_taken: u32,
     /// Taken and lost.
-    pub(super) lost: u32,
+    pub(crate) lost: u32,
     /// Taken and delivered several times.
-    pub(super) doubled: u32,
+    pub(crate) doubled: u32,
     /// One copy is changed or cut on its way.
-    pub(super) damaged: u32,
+    pub(crate) damaged: u32,
     /// One copy takes up to hours.
-    pub(super) late: u32,
+    pub(crate) late: u32,
     /// One copy takes up to days.
-    pub(super) very_late: u32,
+    pub(crate) very_late: u32,
     /// A mail of long ago is delivered once more.
-    pub(super) replayed: u32,
+    pub(crate) replayed: u32,
     /// A session of reading breaks before its deletions count.
-    pub(super) undeleted: u32,
+    pub(crate) undeleted: u32,
+    /// The longest of the days.
+    pub(crate) days_max: i64,
 }
 
 impl Weather {
     /// As bad as a post office can be that still delivers most of what it is given.
-    pub(super) const STORM: Self = Self {
+    pub(crate) const STORM: Self = Self {
         closed: 50_000,
         refused: 30_000,
         dies_untaken: 15_000,
@@ -47,10 +49,21 @@ impl Weather {
         very_late: 8_000,
         replayed: 4_000,
         undeleted: 60_000,
+        days_max: 4,
     };
 
+    /// The chance that a mail that was taken arrives whole at least once.
+    #[expect(clippy::cast_precision_loss, clippy::cast_lossless, reason = "chances in a million")]
+    pub(crate) fn arrives(&self) -> f64 {
+        let chance = |per_million: u32| per_million as f64 / 1e6;
+        let whole = |copies: i32| 1.0 - chance(self.damaged).powi(copies);
+        let doubled = COPIES.map(whole).sum::<f64>() / COPIES.count() as f64;
+        let once = chance(self.doubled).mul_add(doubled, (1.0 - chance(self.doubled)) * whole(1));
+        (1.0 - chance(self.lost)) * once
+    }
+
     /// Nothing goes wrong.
-    pub(super) const CALM: Self = Self {
+    pub(crate) const CALM: Self = Self {
         closed: 0,
         refused: 0,
         dies_untaken: 0,
@@ -62,28 +75,32 @@ impl Weather {
         very_late: 0,
         replayed: 0,
         undeleted: 0,
+        days_max: 0,
     };
 }
+
+/// How many times a mail that is doubled is delivered; each number is as likely.
+const COPIES: std::ops::RangeInclusive<i32> = 2..=4;
 
 /// Mails of long ago that may come back.
 const REMEMBERED: usize = 400;
 
 /// One mail on its way or in a mailbox.
 #[derive(Debug, Clone)]
-pub(super) struct Mail {
+pub(crate) struct Mail {
     /// Which message it carries, by its number in the oracle's book.
-    pub(super) serial: u32,
+    pub(crate) serial: u32,
     /// Whether it was sent when its message was sent for the first time.
-    pub(super) first_sending: bool,
+    pub(crate) first_sending: bool,
     /// Whether nothing was changed on its way.
-    pub(super) whole: bool,
+    pub(crate) whole: bool,
     /// Its octets.
-    pub(super) raw: Arc<[u8]>,
+    pub(crate) raw: Arc<[u8]>,
 }
 
 /// What the server said to who handed a mail in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Taken.
     Taken,
     /// Not now.
@@ -102,32 +119,35 @@ struct Mailbox {
 
 /// The post office with a mailbox for everybody who gets mail, by number.
 #[derive(Debug)]
-pub(super) struct PostOffice {
-    pub(super) weather: Weather,
+pub(crate) struct PostOffice {
+    pub(crate) weather: Weather,
     dice: Dice,
     mailboxes: BTreeMap<usize, Mailbox>,
     remembered: VecDeque<(usize, Mail)>,
+    /// Mailboxes that mails were sent off to since this was last taken.
+    addressed: BTreeSet<usize>,
     uid: u64,
 }
 
 impl PostOffice {
-    pub(super) fn new(dice: Dice) -> Self {
+    pub(crate) fn new(dice: Dice) -> Self {
         Self {
             weather: Weather::STORM,
             dice,
             mailboxes: BTreeMap::new(),
             remembered: VecDeque::with_capacity(REMEMBERED),
+            addressed: BTreeSet::new(),
             uid: 0,
         }
     }
 
     /// Whether the server lets anybody in just now.
-    pub(super) fn lets_in(&mut self) -> bool {
+    pub(crate) fn lets_in(&mut self) -> bool {
         !self.dice.hits(self.weather.closed)
     }
 
     /// A mail is handed in for a mailbox.
-    pub(super) fn hand_in(&mut self, to: usize, mail: Mail, now: Timestamp) -> Answer {
+    pub(crate) fn hand_in(&mut self, to: usize, mail: Mail, now: Timestamp) -> Answer {
         let weather = self.weather;
         if self.dice.hits(weather.refused) {
             return Answer::Refused;
@@ -137,7 +157,7 @@ impl PostOffice {
         }
         let answer = if self.dice.hits(weather.dies_taken) { Answer::Died } else { Answer::Taken };
         if !self.dice.hits(weather.lost) {
-            let copies = if self.dice.hits(weather.doubled) { 2 + self.dice.below(3) } else { 1 };
+            let copies = if self.dice.hits(weather.doubled) { self.copies() } else { 1 };
             for _ in 0..copies {
                 self.send_off(to, &mail, now);
             }
@@ -150,6 +170,11 @@ impl PostOffice {
             }
         }
         answer
+    }
+
+    fn copies(&mut self) -> i32 {
+        let more = i32::try_from(self.dice.place(COPIES.count())).unwrap_or(0);
+        COPIES.start() + more
     }
 
     fn remember(&mut self, to: usize, mail: Mail) {
@@ -165,13 +190,16 @@ impl PostOffice {
     fn send_off(&mut self, to: usize, mail: &Mail, now: Timestamp) {
         let secs = SignedDuration::from_secs;
         let (least, most) = match () {
-            () if self.dice.hits(self.weather.very_late) => (secs(3600), secs(4 * 86_400)),
+            () if self.dice.hits(self.weather.very_late) => {
+                (secs(3600), secs(self.weather.days_max * 86_400))
+            }
             () if self.dice.hits(self.weather.late) => (secs(60), secs(3 * 3600)),
             () => (secs(1), secs(30)),
         };
         let arrives = now + self.dice.time(least, most);
         let mail = if self.dice.hits(self.weather.damaged) { self.damage(mail) } else { mail.clone() };
         self.uid += 1;
+        self.addressed.insert(to);
         let mailbox = self.mailboxes.entry(to).or_default();
         mailbox.flying.insert((Reverse(arrives.as_millisecond()), self.uid));
         mailbox.mails.insert(self.uid, mail);
@@ -194,7 +222,7 @@ impl PostOffice {
     }
 
     /// The mails of a mailbox in the order in which they arrived, with their ids.
-    pub(super) fn list(&mut self, of: usize, now: Timestamp) -> Vec<(u64, Mail)> {
+    pub(crate) fn list(&mut self, of: usize, now: Timestamp) -> Vec<(u64, Mail)> {
         let mailbox = self.mailboxes.entry(of).or_default();
         while let Some((Reverse(arrives), uid)) = mailbox.flying.last().copied() {
             if arrives > now.as_millisecond() {
@@ -211,12 +239,12 @@ impl PostOffice {
     }
 
     /// Whether a session of reading breaks before its deletions count.
-    pub(super) fn breaks(&mut self) -> bool {
+    pub(crate) fn breaks(&mut self) -> bool {
         self.dice.hits(self.weather.undeleted)
     }
 
     /// Mails are deleted.
-    pub(super) fn delete(&mut self, of: usize, uids: &[u64]) {
+    pub(crate) fn delete(&mut self, of: usize, uids: &[u64]) {
         if let Some(mailbox) = self.mailboxes.get_mut(&of) {
             for uid in uids {
                 mailbox.here.remove(uid);
@@ -224,8 +252,22 @@ impl PostOffice {
         }
     }
 
+    /// The mailboxes that mails were sent off to since the last time.
+    pub(crate) fn take_addressed(&mut self) -> BTreeSet<usize> {
+        std::mem::take(&mut self.addressed)
+    }
+
+    /// When the next mail comes into a mailbox, or came into it.
+    pub(crate) fn next_mail(&self, of: usize, now: Timestamp) -> Option<Timestamp> {
+        let mailbox = self.mailboxes.get(&of)?;
+        if !mailbox.here.is_empty() {
+            return Some(now);
+        }
+        mailbox.flying.last().and_then(|(at, _)| Timestamp::from_millisecond(at.0).ok())
+    }
+
     /// Whether a mail waits in the mailbox already.
-    pub(super) fn has_mail(&self, of: usize, now: Timestamp) -> bool {
+    pub(crate) fn has_mail(&self, of: usize, now: Timestamp) -> bool {
         self.mailboxes.get(&of).is_some_and(|mailbox| {
             let arrived = mailbox.flying.last().is_some_and(|(at, _)| at.0 <= now.as_millisecond());
             arrived || !mailbox.here.is_empty()
@@ -233,7 +275,7 @@ impl PostOffice {
     }
 
     /// Mails in all mailboxes and on their way.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.mailboxes.values().map(|mailbox| mailbox.here.len() + mailbox.flying.len()).sum()
     }
 }

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 impl Site {
-    pub(super) fn send_due(
+    pub(crate) fn send_due(
         &mut self,
         post: &mut PostOffice,
         book: &mut Book,
@@ -116,7 +116,7 @@ impl Site {
         if let Err(crashed) = self.fate() {
             return Ok(Err(crashed));
         }
-        let serial = book.serial(row.message, place).context("what is sent is in the book")?;
+        let serial = book.enter_once(What::Report, row.message, place, &row.kind, (row.expires, now));
         let first_sending = book.first_sending(serial);
         let answer = post.hand_in(CENTER_BOX, Mail { serial, first_sending, whole: true, raw }, now);
         book.note(serial, step_of(answer), now);
@@ -147,7 +147,7 @@ impl Site {
     }
 
     /// Looks for mail: each is filed and then deleted, as far as the session lasts.
-    pub(super) fn look(
+    pub(crate) fn look(
         &mut self,
         post: &mut PostOffice,
         book: &mut Book,
