@@ -301,6 +301,15 @@ fn file_verdict(
                 store.change(|change| observe(change, context, &authentic))?;
                 return parts::file_part(store, context, &authentic, part, enclosed, junk);
             }
+            if let Command::Update(order) = &command
+                && order.parts.is_none()
+                && let Some(reason) = enclosed::damage(order, enclosed)?
+            {
+                accepting::await_whole(store, context, &authentic, order, reason)?;
+                junk.seen.remove(&authentic.message);
+                junk.note("damaged on its way");
+                return Ok(Filed::Junk);
+            }
             tracing::info!(message = %authentic.message, kind = command.kind(), "command accepted");
             // Its answer may tell how much junk there was.
             junk.write(store)?;

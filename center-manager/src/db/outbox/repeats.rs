@@ -5,11 +5,15 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 /// Which recipients' turn it is, at the time `?1`. The first pause is the time that an appliance waits for an answer itself (30 min,
-/// JP 2003-435644 Fig. 4); each is twice the one before, up to 32 h. Packages and their parts are their rollout's matter, and
+/// JP 2003-435644 Fig. 4); each is twice the one before, up to 32 h. A rollout's question first waits two hours: nobody sits before it,
+/// and by then an appliance that has it has sent its answer three times by itself. Packages and their parts are their rollout's matter, and
 /// rotations and test mails have pauses of their own. While a mail server says that it still tries, no second mail follows the first: for five days,
 /// as long as one tries (RFC 5321, 4.5.4.1). What went in a circle is not sent into it again.
 const LOST: &str = "r.state IN ('accepted', 'delayed', 'bounced') AND r.cause <> 'loop'
-    AND r.changed + max(1800000 << min(max(r.attempts - 1, 0), 6), CASE r.state WHEN 'delayed' THEN 432000000 ELSE 0 END) <= ?1
+    AND r.changed + max(
+        CASE WHEN EXISTS (SELECT 1 FROM rollout_mail m WHERE m.message = o.message)
+             THEN 7200000 << min(max(r.attempts - 1, 0), 4) ELSE 1800000 << min(max(r.attempts - 1, 0), 6) END,
+        CASE r.state WHEN 'delayed' THEN 432000000 ELSE 0 END) <= ?1
     AND a.state <> 'removed' AND a.suspended IS NULL";
 
 /// The commands that may still be answered.

@@ -217,12 +217,38 @@ pub(super) fn put_permit(context: &Context, order: &UpdateOrder) -> Result<(), R
 }
 
 pub(super) fn refused_order(context: &Context, order: &UpdateOrder, reason: String) -> Report {
+    about(context, order, UpdateOutcome::Refused { reason })
+}
+
+fn about(context: &Context, order: &UpdateOrder, outcome: UpdateOutcome) -> Report {
     Report::UpdateResult(UpdateResultReport {
         package: order.package,
         target: order.target.clone(),
         running: health::running_version(context),
-        outcome: UpdateOutcome::Refused { reason },
+        outcome,
         output: String::new(),
+    })
+}
+
+/// An order whose package was damaged on its way is as good as lost: it is not journaled, so that a whole copy of it, or the
+/// same once more, is carried out. The center is told what is waited for, once however many such copies come.
+pub(super) fn await_whole(
+    store: &mut Store,
+    context: &Context,
+    authentic: &Authentic,
+    order: &UpdateOrder,
+    damage: String,
+) -> Result<(), FilingError> {
+    tracing::warn!(package = %order.package, damage, "an order came damaged; a whole copy is waited for");
+    let reason = format!("a whole copy of the order: {damage}");
+    let answer =
+        context.outgoing(about(context, order, UpdateOutcome::Waiting { reason }), Some(authentic.message));
+    let pause = i64::try_from(context.settings.timers.answer_wait.as_millis()).unwrap_or(i64::MAX);
+    store.change(|change| {
+        if change.answer_again(authentic.message, context.now(), pause)? == 0 {
+            change.enqueue(&answer)?;
+        }
+        Ok(())
     })
 }
 

@@ -105,6 +105,20 @@ impl Enclosed<'_> {
     }
 }
 
+/// What shows that these are not the octets that the order names, for a person; `None` where they are. The order itself is
+/// authentic then, so that these were changed on their way.
+///
+/// # Errors
+/// [`ReleaseError::Io`]: the disk. It may be tried again.
+pub(super) fn damage(order: &UpdateOrder, enclosed: &Enclosed<'_>) -> Result<Option<String>, ReleaseError> {
+    let (octets, ordered) = (enclosed.octets()?, order.enclosure_octets);
+    if octets != ordered {
+        return Ok(Some(format!("the package came with {octets} octets, ordered were {ordered}")));
+    }
+    let is_another = enclosed.digest()? != order.enclosure;
+    Ok(is_another.then(|| "the package that came is not the one that was ordered".to_owned()))
+}
+
 /// Decrypts the package that an order brings along, compares it with the order, and puts it in its place. Whether it may be
 /// installed is decided later, over its signature. `Ok(Err)`: why it is not the package that was ordered, for a person.
 ///
@@ -116,14 +130,10 @@ pub(super) fn store_package(
     enclosed: &Enclosed<'_>,
 ) -> Result<Result<(), String>, ReleaseError> {
     let limits = &context.settings.limits;
-    let octets = enclosed.octets()?;
-    if octets != order.enclosure_octets {
-        let ordered = order.enclosure_octets;
-        return Ok(Err(format!("the package came with {octets} octets, ordered were {ordered}")));
+    if let Some(reason) = damage(order, enclosed)? {
+        return Ok(Err(reason));
     }
-    if enclosed.digest()? != order.enclosure {
-        return Ok(Err("the package that came is not the one that was ordered".to_owned()));
-    }
+    let octets = order.enclosure_octets;
     create_folder(&context.layout.packages_dir())?;
     let path = context.layout.package_file(&order.package);
     let mut fresh = Fresh::begin(&path)?;

@@ -291,17 +291,24 @@ fn the_permit_of_an_order_lies_beside_its_package_and_only_of_the_newest_order()
 }
 
 #[test]
-fn an_order_whose_package_was_cut_on_the_way_is_refused_with_the_reason_and_writes_nothing() {
+fn an_order_whose_package_was_cut_on_the_way_waits_for_a_whole_copy_and_writes_nothing() {
     let mut site = Site::new();
     let (enclosure, _, order) = package();
-    let cut = &enclosure[..enclosure.len() - 10];
-    let mail = site.mail(&Message::Command(Command::Update(order)), cut);
-    assert_eq!(site.file(&mail), Filed::Accepted);
+    let message = Message::Command(Command::Update(order));
+    let cut = site.mail(&message, &enclosure[..enclosure.len() - 10]);
+    site.sent -= 1;
+    let whole = site.mail(&message, &enclosure);
+    for _ in 0..3 {
+        assert_eq!(site.file(&cut), Filed::Junk);
+    }
     let answers = site.answers();
-    let [Report::UpdateResult(result)] = answers.as_slice() else { panic!("{answers:?}") };
-    assert!(matches!(&result.outcome, UpdateOutcome::Refused { reason } if reason.contains("octets")));
+    let [Report::UpdateResult(result)] = answers.as_slice() else { panic!("one for all copies: {answers:?}") };
+    assert!(matches!(&result.outcome, UpdateOutcome::Waiting { reason } if reason.contains("octets")));
     assert!(!site.context.layout.packages_dir().exists());
     assert!(site.store().update_orders_open().unwrap().is_empty());
+    assert_eq!(site.file(&whole), Filed::Accepted);
+    assert_eq!(site.store().update_orders_open().unwrap().len(), 1);
+    assert_eq!(site.file(&cut), Filed::Repeat, "too late to matter");
 }
 
 #[test]

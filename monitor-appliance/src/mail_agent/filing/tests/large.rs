@@ -41,15 +41,15 @@ fn a_large_order_to_update_leaves_the_same_package_and_nothing_in_the_spool() {
 }
 
 #[test]
-fn a_large_order_whose_package_is_another_one_is_refused_with_the_reason() {
+fn a_large_order_whose_package_is_another_one_waits_for_a_whole_copy() {
     let mut site = Site::new();
     let (mut enclosure, _, order) = package_of(noise(300_000));
     enclosure[200_000] ^= 1;
     let mail = site.mail(&Message::Command(Command::Update(order.clone())), &enclosure);
-    assert_eq!(site.file_in_pieces(&mail), Filed::Accepted);
+    assert_eq!(site.file_in_pieces(&mail), Filed::Junk);
     let answers = site.answers();
     let [Report::UpdateResult(result)] = answers.as_slice() else { panic!("{answers:?}") };
-    assert!(matches!(&result.outcome, UpdateOutcome::Refused { reason } if reason.contains("not the one")));
+    assert!(matches!(&result.outcome, UpdateOutcome::Waiting { reason } if reason.contains("not the one")));
     assert!(!site.context.layout.package_file(&order.package).exists());
 }
 
