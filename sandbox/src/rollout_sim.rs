@@ -80,7 +80,8 @@ pub struct Findings {
     /// Appliances that stand as failed at the end, six days after the rollout has ended, although they have run the target for
     /// the last two days or longer and are not off for ever: their result, the question that it leads to and the answer could arrive.
     pub false_failure: u64,
-    /// Appliances with a verdict at the deadline: four rounds of settling and waiting for the answer.
+    /// Appliances with a verdict at the deadline: four rounds of settling and waiting for the answer to two questions, since an
+    /// installation that ends late is asked for once more.
     pub decided: u64,
     /// Appliances.
     pub sites: u64,
@@ -132,7 +133,7 @@ impl Play {
     pub fn run(&self, folder: &Path, mut tell: impl FnMut(SignedDuration, u64)) -> anyhow::Result<Findings> {
         let room = tempfile::Builder::new().prefix("rollout.").tempdir_in(folder)?;
         let mut stage = Stage::set(self, room.path())?;
-        let deadline = BEGIN + (SETTLE + ANSWER_TIMEOUT + LOOKS) * i32::try_from(ROUNDS + 1)?;
+        let deadline = BEGIN + (SETTLE + ANSWER_TIMEOUT * 2 + LOOKS) * i32::try_from(ROUNDS + 1)?;
         let mut findings = Findings { sites: u64::try_from(self.sites)?, ..Findings::default() };
         let (mut ended, mut told, mut met_deadline) = (None, BEGIN, false);
         loop {

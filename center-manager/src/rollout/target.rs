@@ -434,8 +434,13 @@ impl Target {
         now: Timestamp,
     ) {
         let Some(order) = self.mails_mut().0 else { return };
-        // What an earlier attempt's installer said must not explain this one.
+        // What an earlier attempt's installer said must not explain this one. But that an order came late and was installed all
+        // the same is a reason to ask again.
         if answers != Some(order.message) && (answers.is_some() || created < order.at) {
+            let open = matches!(order.progress, Progress::Ordered | Progress::Waiting { .. });
+            if answers.is_some() && *outcome == UpdateOutcome::Installed && open {
+                order.progress = Progress::InstalledSaid { at: now, created };
+            }
             return;
         }
         order.transport.heard(now);
@@ -524,5 +529,53 @@ impl Target {
         if counts && !known {
             self.answer = Some(Answer { finding: finding.clone(), created, received: now, asked });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{agent, later};
+
+    fn id(number: u8) -> MessageId {
+        MessageId::from_bytes([number; 16])
+    }
+
+    /// Asked in its second attempt, and found at the version before.
+    fn in_vain() -> Target {
+        let mut target = Target::new(agent(1), 0);
+        target.order(id(1), later(0));
+        target.order(id(2), later(1000));
+        let nonce = Nonce::generate(&mut |octets: &mut [u8]| octets.fill(7));
+        target.ask(id(3), nonce, later(1500));
+        let finding = Finding::OtherVersion { version: "1.0.00".parse().unwrap() };
+        target.hear(&TargetEvent::Version { nonce: Some(nonce), created: later(1600), finding }, later(1700));
+        target
+    }
+
+    fn said(answers: Option<MessageId>, created: i64, outcome: UpdateOutcome) -> TargetEvent {
+        TargetEvent::Result { answers, created: later(created), outcome }
+    }
+
+    #[test]
+    fn an_earlier_order_that_came_late_and_was_installed_is_a_reason_to_ask_again() {
+        let mut target = in_vain();
+        assert!(!target.asks_again());
+        assert!(target.hear(&said(Some(id(1)), 5000, UpdateOutcome::Installed), later(6000)));
+        assert!(target.asks_again());
+    }
+
+    #[test]
+    fn what_else_an_earlier_attempt_has_to_say_explains_nothing() {
+        let refused = UpdateOutcome::Refused { reason: "full".to_owned() };
+        let mut target = in_vain();
+        assert!(!target.hear(&said(Some(id(1)), 5000, refused.clone()), later(6000)));
+        assert!(
+            !target.hear(&said(None, 500, UpdateOutcome::Installed), later(6000)),
+            "made before the order"
+        );
+        // Its own refusal stays the reason, whatever an earlier order came to.
+        target.hear(&said(Some(id(2)), 5500, refused), later(6000));
+        assert!(!target.hear(&said(Some(id(1)), 5000, UpdateOutcome::Installed), later(6000)));
     }
 }

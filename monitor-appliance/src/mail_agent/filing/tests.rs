@@ -302,7 +302,9 @@ fn an_order_whose_package_was_cut_on_the_way_waits_for_a_whole_copy_and_writes_n
         assert_eq!(site.file(&cut), Filed::Junk);
     }
     let answers = site.answers();
-    let [Report::UpdateResult(result)] = answers.as_slice() else { panic!("one for all copies: {answers:?}") };
+    let [Report::UpdateResult(result)] = answers.as_slice() else {
+        panic!("one for all copies: {answers:?}")
+    };
     assert!(matches!(&result.outcome, UpdateOutcome::Waiting { reason } if reason.contains("octets")));
     assert!(!site.context.layout.packages_dir().exists());
     assert!(site.store().update_orders_open().unwrap().is_empty());
