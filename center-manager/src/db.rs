@@ -72,6 +72,7 @@ const LAYOUTS: &[&str] = &[
     mailbox::record::quota::TABLE,
     concat!(include_str!("db/round_trip.sql"), include_str!("db/probe.sql")),
     include_str!("db/retrying.sql"),
+    include_str!("db/approvals.sql"),
 ];
 
 /// What can go wrong with the fleet database.

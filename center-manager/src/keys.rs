@@ -1,4 +1,4 @@
-//! Key files of root, release and command keys: a private half (`NAME.pem`, mode 0600, perhaps under a passphrase) and
+//! Key files of root, release, command and approval keys: a private half (`NAME.pem`, mode 0600, perhaps under a passphrase) and
 //! beside it the public half (`NAME.pub`, 64 hex digits), which is what roots are made from.
 
 use crate::home::{HomeError, write_secret, write_whole};
@@ -20,35 +20,45 @@ pub enum RoleName {
     Release,
     /// Signs what the center says every day. Lies on the center.
     Command,
+    /// Approves rollouts. Each belongs to one person, who keeps it; a root need not name any.
+    Approval,
 }
 
 impl RoleName {
     /// All roles.
-    pub const ALL: [Self; 3] = [Self::Root, Self::Release, Self::Command];
+    pub const ALL: [Self; 4] = [Self::Root, Self::Release, Self::Command, Self::Approval];
 
-    /// The role in a root.
+    /// The role in a root; none where nobody has to approve anything.
     #[must_use]
-    pub fn of(self, root: &Root) -> &Role {
+    pub fn of(self, root: &Root) -> Option<&Role> {
         match self {
-            Self::Root => &root.root,
-            Self::Release => &root.release,
-            Self::Command => &root.command,
+            Self::Root => Some(&root.root),
+            Self::Release => Some(&root.release),
+            Self::Command => Some(&root.command),
+            Self::Approval => root.approval.as_ref(),
         }
     }
 
-    /// The same, to be changed.
+    /// Its keys in a root.
+    #[must_use]
+    pub fn keys_in(self, root: &Root) -> &[PublicKey] {
+        self.of(root).map_or(&[], |role| &role.keys)
+    }
+
+    /// The role, to be changed; one that is not there yet has no keys.
     pub fn of_mut(self, root: &mut Root) -> &mut Role {
         match self {
             Self::Root => &mut root.root,
             Self::Release => &mut root.release,
             Self::Command => &mut root.command,
+            Self::Approval => root.approval.get_or_insert_with(|| Role { threshold: 1, keys: Vec::new() }),
         }
     }
 
     /// The roles that a key has in a root.
     #[must_use]
     pub fn held_by(key: &PublicKey, root: &Root) -> Vec<Self> {
-        Self::ALL.into_iter().filter(|role| role.of(root).keys.contains(key)).collect()
+        Self::ALL.into_iter().filter(|role| role.keys_in(root).contains(key)).collect()
     }
 }
 
@@ -58,13 +68,14 @@ impl std::fmt::Display for RoleName {
             Self::Root => "root",
             Self::Release => "release",
             Self::Command => "command",
+            Self::Approval => "approval",
         })
     }
 }
 
 /// Not the name of a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no role; there are root, release and command")]
+#[error("{0:?} is no role; there are root, release, command and approval")]
 pub struct RoleNameError(String);
 
 impl std::str::FromStr for RoleName {
@@ -174,8 +185,8 @@ pub fn private_files(folder: &Path) -> Result<Vec<PathBuf>, KeysError> {
     Ok(files)
 }
 
-/// Private keys that lie in `folder` and may sign roots or packages under `root`: with them, whoever steals the center has
-/// the fleet. By the public halves, so that no passphrase is needed.
+/// Private keys that lie in `folder` and may sign roots or packages or approve rollouts under `root`: with them, whoever steals
+/// the center has the fleet. By the public halves, so that no passphrase is needed.
 ///
 /// # Errors
 /// [`KeysError`].

@@ -20,6 +20,8 @@
 //!
 //! Source: JP 2003-435644 [0075-0083], Fig. 14.
 
+mod approval;
+mod approving;
 mod compare;
 mod conduct;
 mod course;
@@ -38,6 +40,8 @@ mod terms;
 mod tick;
 mod verdict;
 
+pub use approval::{ApproveError, Consent, ConsentError, Denied, Given, sign, to_sign};
+pub use approving::{ApprovingError, approve, deny};
 pub use compare::{Composition, Finding, Release, composition};
 pub use conduct::{Act, ConductError, Deed, conduct};
 pub use course::{Course, CourseError, Gate, Mode, NAMED, Reach, Stand, Tally, Thresholds, Wave, gate};

@@ -44,6 +44,7 @@ static ROOT: LazyLock<TrustedRoot> = LazyLock::new(|| {
         command: Role::of(key(3).public()),
         revoked_packages: Default::default(),
         release_counter_reset: None,
+        approval: None,
     };
     TrustedRoot::first(&[SignedRoot::unsigned(&root).unwrap().sign(&key(2)).unwrap()]).unwrap()
 });

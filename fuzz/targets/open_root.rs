@@ -24,6 +24,7 @@ static FIRST: LazyLock<TrustedRoot> = LazyLock::new(|| {
         command: Role::of(command.public()),
         revoked_packages: Default::default(),
         release_counter_reset: None,
+        approval: None,
     };
     TrustedRoot::first(&[SignedRoot::unsigned(&first).unwrap().sign(root).unwrap()]).unwrap()
 });

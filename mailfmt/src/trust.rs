@@ -1,6 +1,8 @@
 //! Who may sign what, in the sense of The Update Framework (TUF): an offline *root* names the keys of every role,
-//! *release* keys sign packages, *command* keys sign what a center says.
+//! *release* keys sign packages, *command* keys sign what a center says, and where a root asks for it, *approval* keys sign
+//! what may be ordered.
 
+mod approval;
 mod attestation;
 mod document;
 mod fingerprint;
@@ -10,6 +12,7 @@ mod permit;
 mod role;
 mod root;
 
+pub use approval::{Approval, ApprovalError, OrderTerms};
 pub use attestation::Attestation;
 pub use document::{DOCUMENT_OCTETS_MAX, DocumentError, MAGIC};
 pub use fingerprint::{FingerprintError, RootFingerprint};
@@ -66,6 +69,10 @@ signed_document!(
 signed_document!(
     /// A permit to go back to an older release, with its signatures; base64 in JSON.
     SignedPermit
+);
+signed_document!(
+    /// An approval of a rollout, with its signatures; base64 in JSON.
+    SignedApproval
 );
 
 #[cfg(test)]

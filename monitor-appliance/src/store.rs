@@ -7,6 +7,7 @@
 //! one transaction. Times are whole milliseconds since 1970 (columns `*_ms`); ids are lower-case hex.
 
 mod acquaintance;
+mod approvals;
 mod clock;
 mod collections;
 mod computers;
@@ -63,7 +64,7 @@ use std::time::{Duration, Instant};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 22] = [
+const MIGRATIONS: [&str; 23] = [
     include_str!("store/schema.sql"),
     include_str!("store/updates.sql"),
     include_str!("store/clock.sql"),
@@ -86,6 +87,7 @@ const MIGRATIONS: [&str; 22] = [
     include_str!("store/ways.sql"),
     include_str!("store/conditions.sql"),
     mailbox::record::quota::TABLE,
+    include_str!("store/approvals.sql"),
 ];
 
 /// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It

@@ -17,6 +17,7 @@ mod processes;
 mod provider;
 mod reader;
 mod returned;
+mod unapproved;
 mod writer;
 
 pub use returned::answered;
@@ -145,6 +146,7 @@ pub fn all() -> Vec<Attack> {
         key_stolen::ATTACKS,
         paper::ATTACKS,
         mishaps::ATTACKS,
+        unapproved::ATTACKS,
         processes::ATTACKS,
     ]
     .concat()

@@ -39,3 +39,8 @@ fn no_attack_of_the_first_half_achieves_anything() {
 fn no_attack_of_the_second_half_achieves_anything() {
     all_hold(|place, attack| !attack.is_slow() && place % 2 == 1);
 }
+
+#[test]
+fn what_nobody_approved_is_not_installed() {
+    all_hold(|_, attack| attack.threat == "orders that nobody approved");
+}

@@ -103,6 +103,7 @@ fn root(version: u64, command: u64, before: &[SigningKey]) -> SignedRoot {
         command: Role::of(key(command).public()),
         revoked_packages: Default::default(),
         release_counter_reset: None,
+        approval: None,
     };
     before.iter().fold(SignedRoot::unsigned(&root).unwrap(), |root, key| root.sign(key).unwrap())
 }

@@ -175,6 +175,15 @@ fn database(context: &Context, checks: &mut Checks) {
         "database",
         whole.and(known).map(|known| format!("whole, writable, {} appliances", known.len())),
     );
+    for rollout in db.rollouts().into_iter().flatten().filter(|line| line.waits_for_approval) {
+        checks.warn(
+            "rollouts",
+            format!(
+                "rollout {0} to {1} waits for approval: center-manager rollout approve {0} --key FILE",
+                rollout.id, rollout.target
+            ),
+        );
+    }
     let newest = db.journal(&JournalFilter { limit: Some(1), ..JournalFilter::default() });
     let newest = newest.ok().and_then(|entries| entries.first().map(|entry| entry.received));
     checks.add("clock", clock(now(), newest));
@@ -193,6 +202,9 @@ fn clock(now: Timestamp, newest: Option<Timestamp>) -> Result<String, String> {
 
 /// Below so many days a root is called about to expire.
 const ROOT_DAYS_MIN: i64 = 60;
+
+/// Keys that do not belong on a center.
+const OFFLINE_KEYS: &str = "root, release and approval keys";
 
 fn roots(home: &Home, checks: &mut Checks) {
     let trusted = match home.roots() {
@@ -214,14 +226,14 @@ fn roots(home: &Home, checks: &mut Checks) {
     }
     checks.add("command key", command_key(home, root));
     match keys::dangerous(&home.keys(), root) {
-        Err(error) => checks.add("root and release keys", Err::<String, _>(chain(&error))),
+        Err(error) => checks.add(OFFLINE_KEYS, Err::<String, _>(chain(&error))),
         Ok(found) if found.is_empty() => {
-            checks.add("root and release keys", Ok::<_, String>("kept elsewhere".to_owned()));
+            checks.add(OFFLINE_KEYS, Ok::<_, String>("kept elsewhere".to_owned()));
         }
         Ok(found) => {
             let files: Vec<_> = found.iter().map(|(path, _)| path.display().to_string()).collect();
             checks.warn(
-                "root and release keys",
+                OFFLINE_KEYS,
                 format!(
                     "{} on this center: whoever breaks into it can put programs on the whole fleet; `center-manager key \
                      move-out FOLDER` moves them to a stick",

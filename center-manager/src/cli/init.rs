@@ -307,6 +307,7 @@ fn first_root(
         command: Role::of(command.public()),
         revoked_packages: Default::default(),
         release_counter_reset: None,
+        approval: None,
     };
     Ok(SignedRoot::unsigned(&root)?.sign(root_key)?)
 }

@@ -1,5 +1,7 @@
 //! `center-manager key`: making, looking at, encrypting and taking away key files.
 
+mod approve;
+
 use super::passphrase::{Passphrases, new_passphrase};
 use super::print::{self, Format};
 use super::{Context, Exit, WrongUse};
@@ -17,13 +19,15 @@ use std::path::{Path, PathBuf};
 pub enum KeyCommand {
     /// Make a key: FILE with the private half, and beside it the public half, NAME.pub. Needs no home.
     New(NewArgs),
+    /// Approve a rollout with a key that never comes near the center: sign what `rollout approve --write` wrote. Needs no home.
+    Approve(approve::ApproveArgs),
     /// List the keys of this center and those that its newest root names.
     List(ListArgs),
     /// Show the public half of a key file and what it may do.
     Show(ShowArgs),
     /// Give a key file another passphrase, or take it away. Needs no home.
     ChangePassphrase(ChangeArgs),
-    /// Copy the private root and release keys to a folder, such as a stick, and remove them from the center.
+    /// Copy the private root, release and approval keys to a folder, such as a stick, and remove them from the center.
     MoveOut(MoveArgs),
 }
 
@@ -113,6 +117,7 @@ struct Shown {
 pub(super) fn run(command: &KeyCommand, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     match command {
         KeyCommand::New(args) => new(args, out),
+        KeyCommand::Approve(args) => approve::run(args, out),
         KeyCommand::List(args) => list(args, context, out),
         KeyCommand::Show(args) => show(args, context, out),
         KeyCommand::ChangePassphrase(args) => change_passphrase(args, out),
@@ -167,7 +172,7 @@ fn list(args: &ListArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
         shown.push(describe(&path, root.as_ref())?);
     }
     let named = root.iter().flat_map(|root| RoleName::ALL.map(|role| (root, role)));
-    for (root, key) in named.flat_map(|(root, role)| role.of(root).keys.iter().map(move |key| (root, key))) {
+    for (root, key) in named.flat_map(|(root, role)| role.keys_in(root).iter().map(move |key| (root, key))) {
         let id = key.id().to_string();
         if !shown.iter().any(|shown| shown.id == id) {
             let roles = RoleName::held_by(key, root);
@@ -241,7 +246,11 @@ struct Moved {
 fn move_out(args: &MoveArgs, context: &Context, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let (_, trusted) = context.home.roots()?;
     let found = keys::dangerous(&context.home.keys(), trusted.root())?;
-    ensure!(!found.is_empty(), "no private root or release key lies in {}", context.home.keys().display());
+    ensure!(
+        !found.is_empty(),
+        "no private root, release or approval key lies in {}",
+        context.home.keys().display()
+    );
     ensure!(args.folder.is_dir(), "{} is no folder", args.folder.display());
     let here = std::fs::canonicalize(context.home.root())?;
     if std::fs::canonicalize(&args.folder)?.starts_with(&here) {

@@ -1,5 +1,6 @@
 //! `center-manager rollout`.
 
+mod approve;
 mod certify;
 mod choose;
 mod course;
@@ -16,6 +17,7 @@ use crate::report::{self, Comparison, Mark, Picture, minute};
 use crate::rollout::{self, Act, RolloutId};
 use crate::system::{SystemRandom, now};
 use anyhow::anyhow;
+use approve::{ApproveArgs, DenyArgs};
 use choose::StartArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use course::ConductArgs;
@@ -29,7 +31,11 @@ use std::path::PathBuf;
 pub enum RolloutCommand {
     /// Mail a package to many appliances, ask all for their version and compare.
     Start(Box<StartArgs>),
-    /// Say how far a rollout came; with --agent, everything that happened to one appliance.
+    /// Approve a rollout that somebody else started, with a key of your own.
+    Approve(ApproveArgs),
+    /// Let a rollout that waits for approval never begin.
+    Deny(DenyArgs),
+    /// Say how far a rollout came, and who approved it; with --agent, everything that happened to one appliance.
     Status(StatusArgs),
     /// Follow a rollout to its end. Exit code 0 when all were updated, 3 when some were, 1 when none was.
     ///
@@ -156,6 +162,8 @@ pub(super) fn run(command: &RolloutCommand, context: &Context, out: &mut dyn Wri
     let mut db = context.db()?;
     match command {
         RolloutCommand::Start(args) => choose::start(args, context, &mut db, out),
+        RolloutCommand::Approve(args) => approve::approve(args, context, &mut db, out),
+        RolloutCommand::Deny(args) => approve::deny(args, &mut db, out),
         RolloutCommand::Status(args) => status(args, &db, out),
         RolloutCommand::Watch(args) => watch::watch(args, context, &db, out),
         RolloutCommand::Report(args) => write_report(args, &db, out),
@@ -224,13 +232,13 @@ fn status(args: &StatusArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exi
     if let Some(agent) = &args.agent {
         return history(id, agent, args.format, db, out);
     }
+    let rollout = db.rollout(id)?;
     let mut report = comparison(db, id)?;
     report.rows.retain(|row| row.mark != Mark::Updated || row.reason.is_some());
     if args.format == Format::Json {
-        print::json(out, &report)?;
+        print::json(out, &approve::Standing::of(&report, &rollout))?;
         return Ok(Exit::Done);
     }
-    let rollout = db.rollout(id)?;
     let state = course::standing(&rollout);
     writeln!(
         out,
@@ -238,6 +246,9 @@ fn status(args: &StatusArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exi
         report.update_to,
         minute(report.started)
     )?;
+    if let Some(consent) = &rollout.consent {
+        approve::write_consent(consent, out)?;
+    }
     writeln!(out, "{}", report.summary())?;
     if rollout.course.waves.len() > 1 {
         course::write_waves(&report::waves(&rollout, &db.rollout_targets(id)?, now()), out)?;
@@ -335,7 +346,10 @@ fn list(args: &ListArgs, db: &Db, out: &mut dyn Write) -> anyhow::Result<Exit> {
                     line.id.to_string(),
                     line.target.to_string(),
                     minute(line.started),
-                    print::time(line.finished),
+                    match line.waits_for_approval {
+                        true => "waits for approval".to_owned(),
+                        false => print::time(line.finished),
+                    },
                     counts.total.to_string(),
                     counts.updated.to_string(),
                     counts.failed.to_string(),

@@ -138,8 +138,9 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
         Format::Text => {
             let rows = shown.roots.iter().map(|shown| {
                 let role = |role: RoleName| {
-                    let role = role.of(&shown.root);
-                    format!("{} of {}", role.threshold, role.keys.len())
+                    let of =
+                        |role: &mailfmt::trust::Role| format!("{} of {}", role.threshold, role.keys.len());
+                    role.of(&shown.root).map_or_else(|| "-".to_owned(), of)
                 };
                 vec![
                     shown.root.version.to_string(),
@@ -148,12 +149,22 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> anyhow::Resu
                     role(RoleName::Root),
                     role(RoleName::Release),
                     role(RoleName::Command),
+                    role(RoleName::Approval),
                     shown.root.revoked_packages.len().to_string(),
                 ]
             });
             print::table(
                 out,
-                &["root", "made", "expires", "root keys", "release keys", "command keys", "revoked packages"],
+                &[
+                    "root",
+                    "made",
+                    "expires",
+                    "root keys",
+                    "release keys",
+                    "command keys",
+                    "approval keys",
+                    "revoked packages",
+                ],
                 rows,
             )?;
             if let Some(newest) = shown.roots.last() {
@@ -177,8 +188,7 @@ fn write_newest(shown: &Shown, out: &mut dyn Write) -> anyhow::Result<()> {
         root.center,
         if *expired { ", EXPIRED" } else { "" }
     )?;
-    for name in RoleName::ALL {
-        let role = name.of(root);
+    for (name, role) in RoleName::ALL.iter().filter_map(|name| Some((name, name.of(root)?))) {
         let keys: Vec<_> = role.keys.iter().map(|key| key.id().to_string()).collect();
         writeln!(out, "  {name:8} {} of  {}", role.threshold, keys.join(" "))?;
     }

@@ -4,6 +4,7 @@ use super::print::{self, Format};
 use super::{Context, Exit};
 use crate::db::journal::JournalFilter;
 use crate::report::minute;
+use crate::rollout::RolloutId;
 use crate::serve::{Lock, LockError};
 use crate::system::now;
 use clap::Args;
@@ -28,6 +29,8 @@ struct Status {
     appliances: usize,
     last_report: Option<Timestamp>,
     next_sending: Option<Timestamp>,
+    /// Rollouts of which nothing is sent before other people approve them.
+    waiting_rollouts: Vec<RolloutId>,
     accounts: Vec<Noticing>,
 }
 
@@ -56,6 +59,12 @@ fn look(context: &Context) -> anyhow::Result<Status> {
         appliances: db.appliances()?.len(),
         last_report: newest.first().map(|entry| entry.received),
         next_sending: db.next_due()?,
+        waiting_rollouts: db
+            .rollouts()?
+            .iter()
+            .filter(|line| line.waits_for_approval)
+            .map(|line| line.id)
+            .collect(),
         accounts: settings.accounts.iter().map(noticing).collect::<Result<_, _>>()?,
     })
 }
@@ -71,6 +80,10 @@ fn text(status: &Status) -> String {
         or_never(status.last_report),
         or_never(status.next_sending),
     );
+    for id in &status.waiting_rollouts {
+        text +=
+            &format!("rollout {id:<6} waits for approval; center-manager rollout approve {id} --key FILE\n");
+    }
     for account in &status.accounts {
         let words = account.words(status.daemon_runs, &or_never(account.since));
         text += &format!("new mail       {words}\n");

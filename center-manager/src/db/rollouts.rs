@@ -5,7 +5,9 @@ mod target;
 use super::columns::{At, Id, json, maybe_json, maybe_parsed, maybe_time, parsed, time};
 use super::{Db, DbError};
 use crate::rollout::retrying::Policy;
-use crate::rollout::{Course, Draft, Joining, PostKind, Rollout, RolloutId, Stand, Target, Targets, Timing};
+use crate::rollout::{
+    Consent, Course, Draft, Joining, PostKind, Rollout, RolloutId, Stand, Target, Targets, Timing,
+};
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::package::PackageId;
 use mailfmt::{AgentId, MessageId, SoftwareVersion};
@@ -29,6 +31,8 @@ pub struct RolloutLine {
     pub started: Timestamp,
     /// When it ended; `None` while it runs.
     pub finished: Option<Timestamp>,
+    /// Whether nothing of it is sent before other people approve it.
+    pub waits_for_approval: bool,
     /// How many targets stand where.
     pub counts: Counts,
 }
@@ -110,7 +114,8 @@ impl Db {
     pub fn rollouts(&self) -> Result<Vec<RolloutLine>, DbError> {
         let mut statement = self.read().prepare_cached(
             "SELECT id, json_extract(release, '$.version'), started, finished,
-                    count(agent), sum(mark = 'updated'), sum(mark = 'failed'), sum(mark = 'pending')
+                    count(agent), sum(mark = 'updated'), sum(mark = 'failed'), sum(mark = 'pending'),
+                    consent
              FROM rollout JOIN rollout_target ON rollout = id GROUP BY id ORDER BY id DESC",
         )?;
         let lines = statement.query_map([], |row| {
@@ -119,6 +124,7 @@ impl Db {
                 target: parsed(row, 1)?,
                 started: time(row, 2)?,
                 finished: maybe_time(row, 3)?,
+                waits_for_approval: maybe_json::<Consent>(row, 8)?.is_some_and(|consent| consent.waits()),
                 counts: counts(row, 4)?,
             })
         })?;
@@ -216,13 +222,19 @@ impl Db {
 }
 
 /// Writes a new rollout and its targets; it begins with the next tick.
-pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) -> Result<RolloutId, DbError> {
+pub(crate) fn insert(
+    tx: &Transaction<'_>,
+    draft: &Draft,
+    who: &str,
+    started: Timestamp,
+) -> Result<RolloutId, DbError> {
+    let (stand, consent) = draft.begin(who, started);
     let total = u32::try_from(draft.agents.len()).unwrap_or(u32::MAX);
     tx.prepare_cached(
         "INSERT INTO rollout (package, release, update_order, settle_secs, answer_timeout_secs, delivery_limit_secs,
                               command_life_secs, retries, package_expires, started, wake, whole_order, course, stand,
-                              joining, joining_per_day, openings, mails_per_target, retry_pause_secs)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                              joining, joining_per_day, openings, mails_per_target, retry_pause_secs, consent)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?
     .execute(params![
         draft.order.package.to_string(),
@@ -237,12 +249,13 @@ pub(crate) fn insert(tx: &Transaction<'_>, draft: &Draft, started: Timestamp) ->
         At(started),
         draft.whole.as_ref().map(text).transpose()?,
         text(&draft.course.fitted(total))?,
-        text(&Stand::begun(started))?,
+        text(&stand)?,
         draft.joining.as_ref().map(|joining| text(&joining.selection)).transpose()?,
         draft.joining.as_ref().map(|joining| joining.per_day),
         Some(&draft.openings).filter(|openings| !openings.is_always()).map(text).transpose()?,
         draft.retrying.mails_per_target,
         draft.retrying.first_pause.as_secs(),
+        consent.as_ref().map(text).transpose()?,
     ])?;
     let id = RolloutId(tx.last_insert_rowid());
     let draw = [id.0.to_be_bytes(), started.as_millisecond().to_be_bytes()].concat();
@@ -264,7 +277,7 @@ pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, Db
     let mut statement = connection.prepare_cached(
         "SELECT release, update_order, settle_secs, answer_timeout_secs, delivery_limit_secs, command_life_secs,
                 retries, package_expires, started, finished, whole_order, course, stand,
-                joining, joining_per_day, openings, mails_per_target, retry_pause_secs
+                joining, joining_per_day, openings, mails_per_target, retry_pause_secs, consent
          FROM rollout WHERE id = ?1",
     )?;
     let found = statement.query_row([id.0], |row| {
@@ -301,6 +314,7 @@ pub(crate) fn load(connection: &Connection, id: RolloutId) -> Result<Rollout, Db
                     Ok::<_, rusqlite::Error>(Joining { selection, per_day })
                 })
                 .transpose()?,
+            consent: maybe_json(row, 18)?,
         })
     });
     found.optional()?.ok_or(DbError::NoSuchRollout { number: id.0 })
@@ -412,6 +426,18 @@ pub(crate) fn save_stand(connection: &Connection, id: RolloutId, stand: &Stand) 
     connection
         .prepare_cached("UPDATE rollout SET stand = ?2 WHERE id = ?1")?
         .execute(params![id.0, text(stand)?])?;
+    Ok(())
+}
+
+/// Writes how a rollout stands with those who have to approve it.
+pub(crate) fn save_consent(
+    connection: &Connection,
+    id: RolloutId,
+    consent: Option<&Consent>,
+) -> Result<(), DbError> {
+    connection
+        .prepare_cached("UPDATE rollout SET consent = ?2 WHERE id = ?1")?
+        .execute(params![id.0, consent.map(text).transpose()?])?;
     Ok(())
 }
 

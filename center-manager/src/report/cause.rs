@@ -3,7 +3,8 @@
 use super::{Reason, minute};
 use crate::db::rollouts::Known;
 use crate::rollout::{
-    Ask, Failure, Mode, Order, Progress, Rollout, Target, TargetState, Transport, Verdict, after,
+    Ask, ConsentError, Failure, Mode, Order, Progress, Rollout, Target, TargetState, Transport, Verdict,
+    after,
 };
 use crate::words::plain;
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +18,7 @@ pub(super) fn explain(
 ) -> Option<Reason> {
     let (id, agent) = (rollout.id, &target.agent);
     let (cause, next) = match &target.state {
+        TargetState::Planned if rollout.check_consent().is_err() => unapproved(rollout),
         TargetState::Planned => planned(rollout, target),
         TargetState::Ordered { order } => {
             (ordered(rollout, order), on_its_way(rollout, target, order, &order.transport))
@@ -60,6 +62,20 @@ pub(super) fn explain(
         }
     };
     Some(Reason { cause: plain(&cause), next })
+}
+
+/// Nothing is sent before other people approve it.
+fn unapproved(rollout: &Rollout) -> (String, String) {
+    match rollout.check_consent() {
+        Err(ConsentError::Denied { who, .. }) => (
+            format!("The rollout was denied by {who}."),
+            format!("center-manager rollout status {}", rollout.id),
+        ),
+        _ => (
+            "The rollout waits for the approval of another person.".to_owned(),
+            format!("center-manager rollout approve {} --key FILE", rollout.id),
+        ),
+    }
 }
 
 /// Nothing was sent in this attempt.

@@ -1,5 +1,6 @@
 //! What a person does to a running rollout: pause, go on, release the next wave, stop.
 
+use super::approval::ConsentError;
 use super::course::{Mode, Stand};
 use super::plan::tallies;
 use super::terms::{Rollout, RolloutId};
@@ -46,6 +47,9 @@ pub enum ConductError {
         /// When.
         expires: Timestamp,
     },
+    /// Nobody has approved it.
+    #[error(transparent)]
+    Consent(#[from] ConsentError),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -103,6 +107,10 @@ fn stand_after(
 ) -> Result<Stand, ConductError> {
     let (id, reason) = (rollout.id, deed.reason.to_owned());
     let mut stand = rollout.stand.clone();
+    // What nobody approved may only be stopped.
+    if deed.act != Act::Stop {
+        rollout.check_consent()?;
+    }
     match (deed.act, &rollout.stand.mode) {
         (Act::Pause, Mode::Paused { .. }) => {
             return Err(ConductError::Halted { rollout: id, how: "paused" });

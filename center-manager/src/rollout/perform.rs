@@ -82,7 +82,7 @@ pub fn perform(
             None
         }
         Step::SendPackage { agents, whole } => {
-            let order = rollout.whole.as_ref().filter(|_| *whole).unwrap_or(&rollout.order).clone();
+            let order = rollout.order_to_send(*whole);
             let message = MessageId::generate(random);
             each(agents, targets, |target| target.order(message, now));
             Some(Post {
@@ -90,7 +90,7 @@ pub fn perform(
                 kind: PostKind::Order,
                 command: rollout.openings.command(order),
                 agents: agents.clone(),
-                expires: after(now, rollout.timing.command_life).min(rollout.package_expires),
+                expires: after(now, rollout.timing.command_life).min(rollout.orders_expire()),
                 urgent: false,
             })
         }

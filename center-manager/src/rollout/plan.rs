@@ -336,7 +336,8 @@ impl Round {
 
 /// Whether a planned target gets its package now: its wave is out, or a person asked for another attempt.
 fn is_sent(rollout: &Rollout, target: &Target) -> bool {
-    (rollout.stand.sends() && target.wave < rollout.stand.released) || target.attempt > 1
+    (rollout.stand.sends() && target.wave < rollout.stand.released)
+        || (target.attempt > 1 && rollout.check_consent().is_ok())
 }
 
 /// Whether a target that refused the differences gets whole files next.

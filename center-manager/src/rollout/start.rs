@@ -1,5 +1,6 @@
 //! Beginning a rollout, and beginning again with its failed targets.
 
+use super::approval::ConsentError;
 use super::compare::Release;
 use super::course::Course;
 use super::membership::Joining;
@@ -35,6 +36,8 @@ pub struct Draft {
     pub course: Course,
     /// Who joins while it runs.
     pub joining: Option<Joining>,
+    /// How many other people must approve before anything is sent; 0 where nobody has to.
+    pub approvals: u32,
     /// After this no appliance installs the package.
     pub package_expires: Timestamp,
     /// The targets.
@@ -62,6 +65,9 @@ pub enum StartError {
         /// The rollout.
         rollout: RolloutId,
     },
+    /// Nobody has approved it.
+    #[error(transparent)]
+    Consent(#[from] ConsentError),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -92,6 +98,7 @@ pub fn enclose(
         content_key,
         permit: None,
         parts: None,
+        approval: None,
     }
 }
 
@@ -107,7 +114,7 @@ pub fn start(db: &mut Db, draft: &Draft, who: &str, now: Timestamp) -> Result<Ro
         return Err(StartError::PackageExpired { expires: draft.package_expires });
     }
     db.write(|tx| {
-        let id = rollouts::insert(tx, draft, now)?;
+        let id = rollouts::insert(tx, draft, who, now)?;
         let detail = format!(
             "{} to {} appliances, course {}{}",
             draft.release.version,
@@ -140,6 +147,7 @@ pub fn retry(
 ) -> Result<Vec<AgentId>, StartError> {
     db.write(|tx| {
         let mut rollout = rollouts::load(tx, id)?;
+        rollout.check_consent()?;
         if rollout.package_expires <= now {
             return Err(StartError::PackageExpired { expires: rollout.package_expires });
         }

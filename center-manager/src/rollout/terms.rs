@@ -1,5 +1,6 @@
 //! The terms of a rollout: package, target, times.
 
+use super::approval::Consent;
 use super::compare::Release;
 use super::course::{Course, Stand};
 use super::ladder::Progress;
@@ -51,6 +52,8 @@ pub struct Rollout {
     pub stand: Stand,
     /// Who joins while it runs.
     pub joining: Option<Joining>,
+    /// How it stands with those who have to approve it; absent where nobody has to.
+    pub consent: Option<Consent>,
     /// After this no appliance installs the package.
     pub package_expires: Timestamp,
     /// When it began.

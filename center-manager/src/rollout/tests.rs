@@ -74,7 +74,11 @@ impl Center {
         Self::on_course(db, appliances, Course::at_once())
     }
 
-    fn on_course(mut db: Db, appliances: usize, course: Course) -> Self {
+    fn on_course(db: Db, appliances: usize, course: Course) -> Self {
+        Self::with(db, appliances, course, 0)
+    }
+
+    fn with(mut db: Db, appliances: usize, course: Course, approvals: u32) -> Self {
         let mut random = counting(0);
         let now = time("2002-11-04T09:00:00Z");
         let (file, inspection) = package();
@@ -110,6 +114,7 @@ impl Center {
             retrying: Policy::NOTHING,
             course,
             joining: None,
+            approvals,
             package_expires: inspection.manifest.expires,
             agents: (1..=appliances).map(agent).collect(),
         };
@@ -257,6 +262,7 @@ impl Center {
     }
 }
 
+mod approval;
 mod durable;
 mod membership;
 mod parts;

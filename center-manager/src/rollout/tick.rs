@@ -41,6 +41,11 @@ fn advance(
     random: &mut impl Random,
 ) -> Result<usize, DbError> {
     let mut rollout = rollouts::load(tx, id)?;
+    let before = rollout.stand.clone();
+    if rollout.finished.is_none() && rollout.lapse(now) {
+        audit::append(tx, now, "daemon", "approval expired", &format!("rollout {id}"), "")?;
+        rollouts::save_consent(tx, id, rollout.consent.as_ref())?;
+    }
     let mut targets = rollouts::targets(tx, id)?;
     if join(tx, &rollout, &targets, now)? {
         targets = rollouts::targets(tx, id)?;
@@ -51,7 +56,6 @@ fn advance(
         target.removed |= removed.contains(&target.agent);
         target.suspended = suspended.contains(&target.agent);
     }
-    let before = rollout.stand.clone();
     let steps = plan(&rollout, &targets, now);
     let mails_left = retrying::mails_left(&rollout, &targets);
     for step in &steps {
@@ -105,6 +109,10 @@ fn advance(
     if rollout.joining.is_some() && rollout.finished.is_none() {
         let look = after(now, JOIN_LOOK);
         wake = Some(wake.map_or(look, |wake| wake.min(look)));
+    }
+    let expires = rollout.consent.as_ref().and_then(|consent| consent.expires);
+    if let Some(expires) = expires.filter(|_| rollout.finished.is_none()) {
+        wake = Some(wake.map_or(expires, |wake| wake.min(expires)));
     }
     rollouts::save_times(tx, id, rollout.finished, wake)?;
     Ok(steps.len())

@@ -139,6 +139,7 @@ fn the_package_travels_behind_the_envelope_as_it_was_ordered() {
             content_key: key.clone(),
             permit: None,
             parts: None,
+            approval: None,
         }))
     };
     let good = outgoing(&update(enclosed.len() as u64));
@@ -315,6 +316,7 @@ fn an_order_in_parts_names_them_and_each_part_follows_an_envelope_of_its_own() {
         content_key: key,
         permit: None,
         parts: None,
+        approval: None,
     };
     let center = center();
     let recipients = with_keys([due(1, 1), due(1, 2)]);

@@ -166,6 +166,7 @@ mod tests {
             command: Role::of(key(3).public()),
             revoked_packages: BTreeSet::new(),
             release_counter_reset: None,
+            approval: None,
         }
     }
 

@@ -209,3 +209,80 @@ fn versions_are_asked_for_and_shown_also_where_none_is_known() {
     let (_, told) = center.ends(1, &["versions", "show", "--agent", "AGENT0000002"]);
     assert!(told.contains("center-manager versions request AGENT0000002"), "{told}");
 }
+
+/// A root that asks for the approval of one person, whose key lies in the folder.
+fn ask_for_approval(center: &Center) {
+    fs::write(center.path("passphrase"), "correct horse battery\n").unwrap();
+    let new = ["key", "new", "--role", "approval", "--out", "bert.pem", "--passphrase-file", "passphrase"];
+    center.text(&new);
+    let rotate = ["root", "rotate", "--add-key", "approval=bert.pub", "--sign", "home/keys/root.pem"];
+    center.text(&[&rotate[..], &["--out", "next.json"]].concat());
+    center.text(&["root", "add", "next.json"]);
+}
+
+const APPROVE: [&str; 8] =
+    ["rollout", "approve", "1", "--key", "bert.pem", "--passphrase-file", "passphrase", "--yes"];
+
+#[test]
+fn a_rollout_waits_until_another_person_approves_it_with_his_own_key() {
+    let center = Center::new();
+    ask_for_approval(&center);
+    let told = center.start(&["--all"]);
+    assert!(
+        told.contains("rollout 1 waits for approval") && told.contains("rollout approve 1 --key"),
+        "{told}"
+    );
+    assert!(center.text(&["rollout", "list"]).contains("waits for approval"));
+    assert!(center.text(&["rollout", "status", "1"]).contains("waits for approval: 1 must approve"));
+    assert!(center.text(&["status"]).contains("center-manager rollout approve 1 --key FILE"));
+    let (found, _) = center.ends(0, &["doctor", "--offline"]);
+    assert!(found.contains("rollout 1 to 1.0.02-0 waits for approval"), "{found}");
+    center.tick_in(0);
+    assert_eq!(center.json(&["outbox"]).as_array().map(Vec::len), Some(0), "nothing is sent");
+    let said = center.fails(1, &["rollout", "resume", "1"]);
+    assert!(said.contains("center-manager rollout approve 1"), "{said}");
+
+    assert_eq!(center.json(&["rollout", "status", "1"])["approval"]["asked_by"], "kim");
+    let said = center.fails(1, &APPROVE);
+    assert!(said.contains("kim started rollout 1; another person has to approve it"), "{said}");
+    let told = center.json(&[&APPROVE[..], &["--by", "bert"]].concat());
+    assert_eq!((&told["approved"], &told["given"][0]["who"]), (&true.into(), &"bert".into()), "{told}");
+    assert!(center.text(&["rollout", "status", "1"]).contains("approved by bert"));
+    let audit = center.text(&["audit", "list"]);
+    assert!(audit.contains("approve") && audit.contains("with key"), "{audit}");
+    center.tick_in(0);
+    assert_eq!(center.json(&["outbox"]).as_array().map(Vec::len), Some(1), "one mail to all three");
+}
+
+#[test]
+fn an_approval_can_be_signed_where_no_center_is() {
+    let center = Center::new();
+    ask_for_approval(&center);
+    center.start(&["--all"]);
+    center.text(&["rollout", "approve", "1", "--write", "1.approval"]);
+    let bring = ["rollout", "approve", "1", "--signed", "1.approval", "--by", "bert"];
+    let said = center.fails(1, &bring);
+    assert!(said.contains("not signed by an approval key of root 2"), "{said}");
+    let elsewhere = Program::without_home();
+    for file in ["1.approval", "bert.pem", "passphrase"] {
+        fs::copy(center.path(file), elsewhere.path(file)).unwrap();
+    }
+    let sign = ["key", "approve", "1.approval", "--key", "bert.pem", "--passphrase-file", "passphrase"];
+    assert!(elsewhere.text(&sign).contains("update to  1.0.02-0"));
+    fs::copy(elsewhere.path("1.approval"), center.path("1.approval")).unwrap();
+    assert!(center.text(&bring).contains("approved by bert"));
+}
+
+#[test]
+fn a_denied_rollout_never_begins() {
+    let center = Center::new();
+    ask_for_approval(&center);
+    center.start(&["--all"]);
+    let told = center.text(&["rollout", "deny", "1", "--reason", "not now"]);
+    assert!(told.contains("rollout 1 is denied"), "{told}");
+    center.tick_in(0);
+    let shown = center.text(&["rollout", "status", "1"]);
+    assert!(shown.contains("denied by kim: not now"), "{shown}");
+    let said = center.fails(1, &["rollout", "resume", "1"]);
+    assert!(said.contains("was denied by kim"), "{said}");
+}

@@ -76,6 +76,7 @@ impl World {
                 content_key: ContentKey::generate(&mut random),
                 permit: None,
                 parts: None,
+                approval: None,
             },
             whole: None,
             timing: Timing {
@@ -88,6 +89,7 @@ impl World {
             course: Course::at_once(),
             stand: Stand::begun(started),
             joining: None,
+            consent: None,
             retrying: Policy { rounds: retries, mails_per_target: 1000, first_pause: SignedDuration::ZERO },
             package_expires: started + SignedDuration::from_hours(24 * 365),
             started,

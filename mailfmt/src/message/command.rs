@@ -9,7 +9,7 @@ use crate::exchange::EphemeralPublic;
 use crate::ids::{MessageId, Nonce};
 use crate::package::PackageId;
 use crate::parts::Cutting;
-use crate::trust::{SignedPermit, SignedRoot};
+use crate::trust::{SignedApproval, SignedPermit, SignedRoot};
 use crate::version::SoftwareVersion;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +81,10 @@ pub struct UpdateOrder {
     /// each part comes behind an envelope of its own ([`PackagePart`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Cutting>,
+    /// What people with approval keys signed about this order; an appliance whose root names such keys takes no order without
+    /// it ([`Root::check_approval`](crate::trust::Root::check_approval)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<SignedApproval>,
 }
 
 /// An [`UpdateOrder`] that is kept until its conditions allow it to begin, in the appliance's own time.

@@ -68,6 +68,7 @@ fn root_with(change: impl FnOnce(&mut Root)) -> TrustedRoot {
         command: Role::of(release_key(102).public()),
         revoked_packages: Default::default(),
         release_counter_reset: None,
+        approval: None,
     };
     change(&mut root);
     let signed = SignedRoot::unsigned(&root).unwrap().sign(&release_key(101)).unwrap();

@@ -88,6 +88,7 @@ mod tests {
             command: role,
             revoked_packages: Default::default(),
             release_counter_reset: None,
+            approval: None,
         };
         let signed = SignedRoot::unsigned(&root).unwrap().sign(&key).unwrap();
         let octets = signed.as_octets();

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 /// The first octets of every signed document.
 pub const MAGIC: &[u8; 4] = b"MFR1";
 
-/// Most octets of one signed document: three roles of 32 keys and a thousand revoked packages, with ease.
+/// Most octets of one signed document: four roles of 32 keys and a thousand revoked packages, with ease.
 pub const DOCUMENT_OCTETS_MAX: usize = 128 << 10;
 
 /// Octets that are no signed document.
@@ -50,6 +50,7 @@ pub enum DocumentError {
 pub(super) enum Kind {
     Root,
     Permit,
+    Approval,
 }
 
 impl Kind {
@@ -57,6 +58,7 @@ impl Kind {
         match self {
             Self::Root => b"mailfmt root 1\0",
             Self::Permit => b"mailfmt permit 1\0",
+            Self::Approval => b"mailfmt approval 1\0",
         }
     }
 

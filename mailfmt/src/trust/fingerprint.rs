@@ -88,6 +88,7 @@ mod tests {
             command: Role::of(key(seed + 2).public()),
             revoked_packages: Default::default(),
             release_counter_reset: None,
+            approval: None,
         };
         SignedRoot::unsigned(&root).unwrap().sign(&key(seed)).unwrap()
     }

@@ -38,6 +38,9 @@ pub struct Root {
     /// a release key has driven it up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release_counter_reset: Option<u64>,
+    /// Approves what the center orders to install ([`Approval`](super::Approval)); without this role nobody has to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Role>,
 }
 
 /// A root, or a chain of them, that is not trusted.
@@ -70,6 +73,16 @@ pub enum RootError {
         "root {version}: command key {id} has another role too; whoever steals the center would have that role"
     )]
     CommandKey {
+        /// The root.
+        version: u64,
+        /// The key.
+        id: KeyId,
+    },
+    /// Who makes packages or roots could approve them, too.
+    #[error(
+        "root {version}: approval key {id} has another role too; approving is for a second person with a key of his own"
+    )]
+    ApprovalKey {
         /// The root.
         version: u64,
         /// The key.
@@ -133,10 +146,11 @@ impl Root {
     /// Whether its roles can be.
     ///
     /// # Errors
-    /// [`RootError::Role`], [`RootError::CommandThreshold`] or [`RootError::CommandKey`].
+    /// [`RootError::Role`], [`RootError::CommandThreshold`], [`RootError::CommandKey`] or [`RootError::ApprovalKey`].
     pub fn check(&self) -> Result<(), RootError> {
         let version = self.version;
-        for (role, name) in [(&self.root, "root"), (&self.release, "release"), (&self.command, "command")] {
+        let roles = [(&self.root, "root"), (&self.release, "release"), (&self.command, "command")];
+        for (role, name) in roles.into_iter().chain(self.approval.iter().map(|role| (role, "approval"))) {
             role.check().map_err(|source| RootError::Role { version, role: name, source })?;
         }
         if self.command.threshold != 1 {
@@ -145,6 +159,15 @@ impl Root {
         let ids = self.command.keys.iter().map(super::PublicKey::id);
         match ids.into_iter().find(|id| self.root.key(*id).or(self.release.key(*id)).is_some()) {
             Some(id) => Err(RootError::CommandKey { version, id }),
+            None => self.check_approvers(),
+        }
+    }
+
+    fn check_approvers(&self) -> Result<(), RootError> {
+        let others = [&self.root, &self.release, &self.command];
+        let mut ids = self.approval.iter().flat_map(|role| &role.keys).map(super::PublicKey::id);
+        match ids.find(|id| others.iter().any(|role| role.key(*id).is_some())) {
+            Some(id) => Err(RootError::ApprovalKey { version: self.version, id }),
             None => Ok(()),
         }
     }

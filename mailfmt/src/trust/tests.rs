@@ -28,6 +28,7 @@ fn root(version: u64) -> Root {
         command: role(1, &[21]),
         revoked_packages: Default::default(),
         release_counter_reset: None,
+        approval: None,
     }
 }
 

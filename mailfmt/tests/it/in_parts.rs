@@ -23,6 +23,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 content_key: ContentKey::generate(&mut counting()),
                 permit: None,
                 parts: Some(parts.cutting().clone()),
+                approval: None,
             })),
         ),
         (

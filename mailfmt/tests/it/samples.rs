@@ -12,7 +12,9 @@ use mailfmt::message::device::{
     Counter, DeviceId, FaultClass, Supply, SupplyEnds, SupplyLevel, SupplyOutlook,
 };
 use mailfmt::message::report::*;
-use mailfmt::trust::{DowngradePermit, Role, Root, SignedPermit, SignedRoot, SigningKey};
+use mailfmt::trust::{
+    Approval, DowngradePermit, Role, Root, SignedApproval, SignedPermit, SignedRoot, SigningKey,
+};
 use mailfmt::{
     AgentId, CenterId, Digest, Limits, Message, MessageId, ModuleName, Nonce, Receipt, SoftwareVersion,
     VersionReport,
@@ -74,6 +76,7 @@ fn signed_root() -> SignedRoot {
         command: Role::of(key(5).public()),
         revoked_packages: [Digest::of(b"a bad manifest")].into(),
         release_counter_reset: Some(7),
+        approval: None,
     };
     SignedRoot::unsigned(&root).unwrap().sign(&key(1)).unwrap()
 }
@@ -90,6 +93,29 @@ fn signed_permit() -> SignedPermit {
     SignedPermit::unsigned(&permit).unwrap().sign(&key(2)).unwrap().sign(&key(3)).unwrap()
 }
 
+/// An order whose key was drawn for it alone.
+fn order() -> UpdateOrder {
+    UpdateOrder {
+        package: Digest::of(b"a manifest"),
+        target: SoftwareVersion::new("1.0.02-0").unwrap(),
+        enclosure: Digest::of(b"an enclosure"),
+        enclosure_octets: 12,
+        content_key: ContentKey::generate(&mut counting()),
+        permit: None,
+        parts: None,
+        approval: None,
+    }
+}
+
+fn signed_approval() -> SignedApproval {
+    let approval = Approval {
+        center: center(),
+        orders: vec![order().terms()],
+        expires: "2026-01-09T03:04:05Z".parse().unwrap(),
+    };
+    SignedApproval::unsigned(&approval).unwrap().sign(&key(6)).unwrap()
+}
+
 pub(crate) fn version_report() -> VersionReport {
     let text = "Software Version    1.0.00-1\nROM Version         1.5.08\nModules\nmail-agent          1.0.00    2026/01/01\n";
     VersionReport::parse(text, &Limits::default()).unwrap()
@@ -101,7 +127,6 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
     let nonce = Nonce::from_bytes([0x11; 16]);
     let report = MessageId::from_bytes([0x22; 16]);
     let package = Digest::of(b"a manifest");
-    let content_key = ContentKey::generate(&mut counting());
     let result = |outcome| {
         Message::Report(Report::UpdateResult(UpdateResultReport {
             package,
@@ -118,18 +143,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
             Message::Command(Command::Counters(CounterRequest { devices: vec![device()] })),
         ),
         ("command-version-request", Message::Command(Command::Version(VersionRequest { nonce }))),
-        (
-            "command-update",
-            Message::Command(Command::Update(UpdateOrder {
-                package,
-                target: version("1.0.02-0"),
-                enclosure: Digest::of(b"an enclosure"),
-                enclosure_octets: 12,
-                content_key,
-                permit: None,
-                parts: None,
-            })),
-        ),
+        ("command-update", Message::Command(Command::Update(order()))),
         (
             "command-update-permitted",
             Message::Command(Command::Update(UpdateOrder {
@@ -140,20 +154,13 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                 content_key: ContentKey::generate(&mut counting()),
                 permit: Some(signed_permit()),
                 parts: None,
+                approval: None,
             })),
         ),
         (
             "command-update-when",
             Message::Command(Command::UpdateWhen(ConditionalOrder {
-                order: UpdateOrder {
-                    package,
-                    target: version("1.0.02-0"),
-                    enclosure: Digest::of(b"an enclosure"),
-                    enclosure_octets: 12,
-                    content_key: ContentKey::generate(&mut counting()),
-                    permit: None,
-                    parts: None,
-                },
+                order: order(),
                 conditions: Conditions {
                     start: Some("local 22:00:00 after 2026-01-02T03:04:05Z".parse().unwrap()),
                     windows: vec!["Mo-Fr 20:00-06:00".parse().unwrap(), "Sa-Su 00:00-00:00".parse().unwrap()],
@@ -162,6 +169,10 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
                         .to_vec(),
                 },
             })),
+        ),
+        (
+            "command-update-approved",
+            Message::Command(Command::Update(UpdateOrder { approval: Some(signed_approval()), ..order() })),
         ),
         ("command-recall", Message::Command(Command::Recall(RecallOrder { orders: vec![report] }))),
         (

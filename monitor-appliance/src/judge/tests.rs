@@ -108,6 +108,7 @@ fn chain(count: u8) -> Vec<SignedRoot> {
         command: Role::of(signer(100 + version).public()),
         revoked_packages: Default::default(),
         release_counter_reset: None,
+        approval: None,
     };
     (1..=count)
         .map(|version| SignedRoot::unsigned(&root(version)).unwrap().sign(&signer(1)).unwrap())

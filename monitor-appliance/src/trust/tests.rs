@@ -22,6 +22,7 @@ fn chain(count: u64, seed: u8) -> Vec<SignedRoot> {
         command: Role::of(key(seed + 2).public()),
         revoked_packages: Default::default(),
         release_counter_reset: None,
+        approval: None,
     };
     (1..=count)
         .map(|version| SignedRoot::unsigned(&root(version)).unwrap().sign(&key(seed)).unwrap())

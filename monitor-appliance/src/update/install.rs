@@ -23,7 +23,7 @@ use crate::supervisor::processes::{exists, running_file};
 use crate::trust;
 use jiff::{SignedDuration, Timestamp};
 use mailfmt::package::{self, DailyWindow, Manifest, ModuleKind, SCRIPT_NAME, Site, VerifiedPackage, When};
-use mailfmt::trust::SignedPermit;
+use mailfmt::trust::{SignedPermit, TrustedRoot};
 use mailfmt::{Digest, ModuleName};
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -181,6 +181,7 @@ impl Installation<'_> {
         let (_, noted_under) = self.store.installed_counter_and_root().map_err(|error| text(&error))?;
         let root =
             trust::read(&self.context.layout, &self.context.settings.center).map_err(|error| text(&error))?;
+        self.check_approval(&root)?;
         let greatest = release_counter::greatest(self.store, &self.context.layout, Some(&root))
             .map_err(|error| text(&error))?;
         let permit = self.permit()?;
@@ -199,6 +200,18 @@ impl Installation<'_> {
             return Err("the package is not the one that was ordered".to_owned());
         }
         Ok(package)
+    }
+
+    /// Whether those whose word the root asks for have given it for this order. Who orders on site has the box in his hands,
+    /// and no center speaks through him.
+    fn check_approval(&self, root: &TrustedRoot) -> Result<(), String> {
+        if self.row.by_hand {
+            return Ok(());
+        }
+        let (terms, approval) = self.store.approval_of(self.row).map_err(|error| reason(&error))?;
+        root.root()
+            .check_approval(approval.as_ref(), &terms, self.context.now())
+            .map_err(|error| reason(&error))
     }
 
     /// What came with the order to let an older release follow.

@@ -178,6 +178,7 @@ impl Site {
             command: role(3),
             revoked_packages: Default::default(),
             release_counter_reset: None,
+            approval: None,
         };
         let signed = SignedRoot::unsigned(&root).unwrap().sign(&key(1)).unwrap();
         monitor_appliance::trust::replace(&self.layout, &center, &[signed]).unwrap();

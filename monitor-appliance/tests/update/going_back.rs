@@ -1,9 +1,9 @@
 //! Below the greatest release counter: only by a signed permit, or after a root has set it back.
 
-use crate::site::{NEW, OLD, Site};
+use crate::site::{NEW, OLD, Site, next_root};
 use mailfmt::message::report::UpdateOutcome;
 use mailfmt::package::{SigningKey, inspect};
-use mailfmt::trust::{DowngradePermit, Root, SignedPermit, SignedRoot, TrustedRoot};
+use mailfmt::trust::{DowngradePermit, SignedPermit};
 use mailfmt::{AgentId, Limits, SoftwareVersion};
 use monitor_appliance::context::system_random;
 use monitor_appliance::trust;
@@ -69,16 +69,6 @@ fn a_permit_for_another_appliance_is_refused_and_nothing_runs() {
     let order = order(&site, &package, &permit.sign(site.release_key()).unwrap());
     install(&site.context, order).unwrap();
     refused(&site, "another appliance");
-}
-
-/// The next root of the site, changed.
-fn next_root(site: &Site, change: impl FnOnce(&mut Root)) -> TrustedRoot {
-    let (layout, center) = (&site.context.layout, &site.context.settings.center);
-    let mut root = trust::read(layout, center).unwrap().root().clone();
-    root.version += 1;
-    change(&mut root);
-    let signed = SignedRoot::unsigned(&root).unwrap().sign(site.root_key()).unwrap();
-    trust::follow(layout, center, &[signed]).unwrap()
 }
 
 #[test]

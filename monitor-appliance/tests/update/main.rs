@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is its failure")]
 
+mod approved;
 mod bad_packages;
 mod by_hand;
 mod differences;

@@ -7,7 +7,7 @@ use mailfmt::message::{Message, Report};
 use mailfmt::package::{
     Applies, ModuleFile, ModuleKind, PackageDraft, Rules, SigningKey, build, inspect, sign,
 };
-use mailfmt::trust::{Role, Root, SignedRoot};
+use mailfmt::trust::{Role, Root, SignedRoot, TrustedRoot};
 use mailfmt::{Digest, Limits, MessageId, ModuleName, ModuleVersion, SoftwareVersion};
 use monitor_appliance::Context;
 use monitor_appliance::context::system_random;
@@ -71,9 +71,20 @@ fn trust_release_key(context: &Context, key: &SigningKey, root_key: &SigningKey)
         command: Role::of(command_key.public()),
         revoked_packages: Default::default(),
         release_counter_reset: None,
+        approval: None,
     };
     let signed = SignedRoot::unsigned(&root).unwrap().sign(root_key).unwrap();
     trust::replace(&context.layout, &context.settings.center, &[signed]).unwrap();
+}
+
+/// The next root of the site, changed.
+pub(crate) fn next_root(site: &Site, change: impl FnOnce(&mut Root)) -> TrustedRoot {
+    let (layout, center) = (&site.context.layout, &site.context.settings.center);
+    let mut root = trust::read(layout, center).unwrap().root().clone();
+    root.version += 1;
+    change(&mut root);
+    let signed = SignedRoot::unsigned(&root).unwrap().sign(site.root_key()).unwrap();
+    trust::follow(layout, center, &[signed]).unwrap()
 }
 
 impl Site {

@@ -156,6 +156,7 @@ fn center_sends_whole(now: Timestamp) -> anyhow::Result<bool> {
         content_key: ContentKey::generate(&mut sandbox::random()),
         permit: None,
         parts: None,
+        approval: None,
     };
     let mut rollout = Rollout {
         id: RolloutId(1),
@@ -175,6 +176,7 @@ fn center_sends_whole(now: Timestamp) -> anyhow::Result<bool> {
         course: Course::at_once(),
         stand: Stand::begun(now),
         joining: None,
+        consent: None,
         finished: None,
     };
     let agents: [AgentId; 2] = ["AGENT0000001".parse()?, "AGENT0000002".parse()?];

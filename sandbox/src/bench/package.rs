@@ -107,6 +107,7 @@ pub(super) fn trusted_root(
         command: Role::of(command.public()),
         revoked_packages: Default::default(),
         release_counter_reset: None,
+        approval: None,
     };
     Ok(TrustedRoot::first(&[SignedRoot::unsigned(&root)?.sign(root_key)?])?)
 }
@@ -151,6 +152,7 @@ fn recipients(enclosure: &[u8], now: Timestamp) -> anyhow::Result<(f64, f64)> {
         content_key: ContentKey::generate(&mut random),
         permit: None,
         parts: None,
+        approval: None,
     }));
     let header = Header::new(
         &message,

@@ -162,6 +162,7 @@ fn one(agents: &BTreeSet<AgentId>, fleet: &Fleet, started: Timestamp) -> anyhow:
             content_key: ContentKey::generate(&mut random),
             permit: None,
             parts: None,
+            approval: None,
         },
         whole: None,
         timing: Timing {
@@ -175,6 +176,7 @@ fn one(agents: &BTreeSet<AgentId>, fleet: &Fleet, started: Timestamp) -> anyhow:
         course: course.fitted(FLEET),
         stand: Stand::begun(started),
         joining: None,
+        consent: None,
         package_expires: started + SignedDuration::from_hours(24 * 90),
         started,
         finished: None,

@@ -246,6 +246,7 @@ pub(super) fn begin(
         retrying: Policy::NOTHING,
         course: Course::at_once(),
         joining: None,
+        approvals: 0,
         package_expires: inspection.manifest.expires,
         agents,
     };

@@ -60,6 +60,7 @@ impl Package {
             content_key,
             permit: None,
             parts: None,
+            approval: None,
         };
         Ok(Self { order, manifest: inspection.manifest, enclosure: enclosure.into() })
     }

@@ -93,6 +93,7 @@ impl Trial {
             content_key: ContentKey::generate(&mut random),
             permit: None,
             parts: None,
+            approval: None,
         };
         let part = PackagePart {
             enclosure: Digest::of(b"the whole"),

@@ -77,6 +77,7 @@ fn bad_commands(stage: &Stage, number: u32) -> anyhow::Result<Vec<Vec<u8>>> {
         content_key: mailfmt::crypto::ContentKey::generate(&mut sandbox::random()),
         permit: None,
         parts: None,
+        approval: None,
     };
     let update = Message::Command(Command::Update(order(Digest::of(b"0123456789"))));
     let (center, liar) = (Voice::of_center(stage, number)?, Voice::of_false_center(stage, number)?);

@@ -217,6 +217,7 @@ fn an_unsigned_package_is_refused_on_both_sides() {
             content_key: key,
             permit: None,
             parts: None,
+            approval: None,
         };
         let mail = Voice::of_center(stage, 1)?.mail_with(
             &Message::Command(Command::Update(order)),

@@ -123,7 +123,8 @@ pub(super) fn start(
              may still run the old version, and count as failed until their installers report"
         )?;
     }
-    if !args.yes && !agreed(appliances.len(), out)? {
+    let s = if appliances.len() == 1 { "" } else { "s" };
+    if !args.yes && !agreed(&format!("Send it to {} appliance{s}?", appliances.len()), out)? {
         writeln!(out, "nothing was sent")?;
         return Ok(Exit::Failed);
     }
@@ -147,11 +148,15 @@ pub(super) fn start(
         retrying: args.rounds.policy(),
         course,
         joining,
+        approvals: context.home.roots()?.1.root().approval.as_ref().map_or(0, |role| role.threshold),
         package_expires: manifest.expires,
         agents: appliances.iter().map(|appliance| appliance.agent.clone()).collect(),
     };
     let id = rollout::start(db, &draft, &operator(None), now())?;
-    writeln!(out, "rollout {id} started; follow it with: center-manager rollout watch {id}")?;
+    match db.rollout(id)?.check_consent() {
+        Ok(()) => writeln!(out, "rollout {id} started; follow it with: center-manager rollout watch {id}")?,
+        Err(waits) => writeln!(out, "{waits}")?,
+    }
     Ok(Exit::Done)
 }
 
@@ -331,15 +336,15 @@ fn warn_of_permit(
     Ok(())
 }
 
-fn agreed(appliances: usize, out: &mut dyn Write) -> anyhow::Result<bool> {
+/// Asks a person at the terminal.
+pub(super) fn agreed(question: &str, out: &mut dyn Write) -> anyhow::Result<bool> {
     let input = std::io::stdin();
     if !input.is_terminal() {
         return Err(
             WrongUse("nobody is there to ask; add --yes to begin without being asked".to_owned()).into()
         );
     }
-    let s = if appliances == 1 { "" } else { "s" };
-    write!(out, "Send it to {appliances} appliance{s}? [y/N] ")?;
+    write!(out, "{question} [y/N] ")?;
     out.flush()?;
     let mut answer = String::new();
     input.lock().read_line(&mut answer)?;

@@ -5,7 +5,7 @@ use crate::cli::print::{self, Format};
 use crate::cli::{Exit, WrongUse, operator};
 use crate::db::Db;
 use crate::report::{WaveRow, minute};
-use crate::rollout::{self, Act, Course, Deed, Mode, NAMED, Rollout, RolloutId};
+use crate::rollout::{self, Act, ConsentError, Course, Deed, Mode, NAMED, Rollout, RolloutId};
 use crate::system::now;
 use clap::Args;
 use std::io::Write;
@@ -128,6 +128,9 @@ pub(super) fn write_waves(waves: &[WaveRow], out: &mut dyn Write) -> anyhow::Res
 pub(super) fn standing(rollout: &Rollout) -> String {
     let id = rollout.id;
     let because = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    if let Err(waits @ ConsentError::Waits { .. }) = rollout.check_consent() {
+        return waits.to_string();
+    }
     match (&rollout.stand.mode, rollout.finished) {
         (Mode::Paused { at, reason, .. }, None) => format!(
             "paused {}{}; go on with: center-manager rollout resume {id}",

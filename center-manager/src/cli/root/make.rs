@@ -54,7 +54,8 @@ pub struct CreateArgs {
     /// The center that it is for, as given to `init`.
     #[arg(long, default_value = "CENTER")]
     pub center: CenterId,
-    /// A key by its public half: root=FILE.pub, release=FILE.pub or command=FILE.pub; several times.
+    /// A key by its public half: root=FILE.pub, release=FILE.pub, command=FILE.pub or approval=FILE.pub; several
+    /// times. With an approval key, no rollout begins before its holder approves it.
     #[arg(long = "key", value_name = "ROLE=FILE", required = true)]
     pub keys: Vec<RoleKey>,
     /// How many keys of a role must sign, such as root=2; 1 if not given.
@@ -80,7 +81,8 @@ pub struct RotateArgs {
     /// File with the roots so far; keys/roots.json of the home if not given.
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
-    /// Add a key by its public half: root=FILE.pub, release=FILE.pub or command=FILE.pub; several times.
+    /// Add a key by its public half: root=FILE.pub, release=FILE.pub, command=FILE.pub or approval=FILE.pub; several
+    /// times. With an approval key, no rollout begins before its holder approves it.
     #[arg(long = "add-key", value_name = "ROLE=FILE")]
     pub add: Vec<RoleKey>,
     /// Take a key out of all roles, by its id or the beginning of it; several times.
@@ -89,6 +91,9 @@ pub struct RotateArgs {
     /// How many keys of a role must sign, such as root=2.
     #[arg(long = "threshold", value_name = "ROLE=N")]
     pub thresholds: Vec<Threshold>,
+    /// Let rollouts begin without anybody's approval again: no approval key is named any more.
+    #[arg(long)]
+    pub no_approval: bool,
     /// A package that nobody shall install any more, by its whole id; several times.
     #[arg(long = "revoke-package", value_name = "PACKAGE")]
     pub revoke: Vec<PackageId>,
@@ -136,11 +141,12 @@ pub(super) fn create(args: &CreateArgs, out: &mut dyn Write) -> anyhow::Result<E
         command: empty(),
         revoked_packages: Default::default(),
         release_counter_reset: None,
+        approval: None,
     };
     add_keys(&mut root, &args.keys)?;
     set_thresholds(&mut root, &args.thresholds);
-    for role in RoleName::ALL {
-        if role.of(&root).keys.is_empty() {
+    for role in [RoleName::Root, RoleName::Release, RoleName::Command] {
+        if role.keys_in(&root).is_empty() {
             return Err(WrongUse(format!("give a {role} key: --key {role}=FILE.pub")).into());
         }
     }
@@ -162,6 +168,9 @@ pub(super) fn rotate(args: &RotateArgs, context: &Context, out: &mut dyn Write) 
     root.revoked_packages.extend(args.revoke.iter().copied());
     for id in &args.drop {
         drop_key(&mut root, id)?;
+    }
+    if args.no_approval {
+        root.approval = None;
     }
     add_keys(&mut root, &args.add)?;
     set_thresholds(&mut root, &args.thresholds);
@@ -217,7 +226,7 @@ fn drop_key(root: &mut Root, id: &str) -> anyhow::Result<()> {
     ensure!(id.len() >= 4, "{id:?}: give at least 4 digits of the key's id");
     let mut found: Vec<String> = RoleName::ALL
         .iter()
-        .flat_map(|role| role.of(root).keys.iter().map(|key| key.id().to_string()))
+        .flat_map(|role| role.keys_in(root).iter().map(|key| key.id().to_string()))
         .filter(|known| known.starts_with(id))
         .collect();
     found.sort();
@@ -229,7 +238,7 @@ fn drop_key(root: &mut Root, id: &str) -> anyhow::Result<()> {
             root.version.saturating_sub(1)
         );
     };
-    for role in RoleName::ALL {
+    for role in RoleName::ALL.into_iter().filter(|role| role.of(root).is_some()).collect::<Vec<_>>() {
         role.of_mut(root).keys.retain(|known| known.id().to_string() != *key);
     }
     Ok(())

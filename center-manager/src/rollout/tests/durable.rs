@@ -101,6 +101,7 @@ fn a_rollout_of_an_expired_package_or_to_nobody_does_not_begin() {
         retrying: Policy::NOTHING,
         course: Course::at_once(),
         joining: None,
+        approvals: 0,
         package_expires: center.now,
         agents: [agent(1)].into(),
     };

@@ -162,6 +162,7 @@ fn a_later_rollout_of_the_package_waits_as_long_as_the_measured_updates_took() {
         retrying: Policy::NOTHING,
         course: Course::at_once(),
         joining: None,
+        approvals: 0,
         package_expires: old.package_expires,
         agents: [agent(1), agent(2)].into(),
     };

@@ -15,7 +15,7 @@ use crate::{health, inventory};
 use mailfmt::conditions::Conditions;
 use mailfmt::message::UpdateOrder;
 use mailfmt::message::report::{RefusedReport, UpdateOutcome, UpdateResultReport};
-use mailfmt::trust::{PublicKey, SignedRoot};
+use mailfmt::trust::{ApprovalError, PublicKey, SignedRoot};
 use mailfmt::{Command, Report};
 
 /// Carries an accepted command out, or stores the duty to. The message is journaled in the same transaction.
@@ -51,10 +51,10 @@ pub(super) fn accept(
             Ok(())
         }),
         Command::Update(order) => {
-            accept_order(store, context, &entry, order, &Conditions::default(), enclosed)
+            accept_order(store, context, keys, &entry, (order, &Conditions::default()), enclosed)
         }
         Command::UpdateWhen(when) => match when.conditions.check() {
-            Ok(()) => accept_order(store, context, &entry, &when.order, &when.conditions, enclosed),
+            Ok(()) => accept_order(store, context, keys, &entry, (&when.order, &when.conditions), enclosed),
             Err(error) => {
                 file_answer(store, &entry, &answer(refused_order(context, &when.order, error.to_string())))
             }
@@ -98,13 +98,17 @@ pub(super) fn accept(
 fn accept_order(
     store: &mut Store,
     context: &Context,
+    keys: &Keyring,
     entry: &JournalEntry,
-    order: &UpdateOrder,
-    conditions: &Conditions,
+    (order, conditions): (&UpdateOrder, &Conditions),
     enclosed: &Enclosed<'_>,
 ) -> Result<(), FilingError> {
     if recalling::refuse_called_back(store, context, entry, order)? {
         return Ok(());
+    }
+    if let Err(error) = check_approval(context, keys, order, conditions) {
+        let reason = crate::update::reason(&error);
+        return refuse_order(store, context, entry, order, reason);
     }
     if let Some(cutting) = &order.parts {
         return parts::file_order(store, context, entry, (order, conditions), cutting);
@@ -112,14 +116,37 @@ fn accept_order(
     // The package lies on disk, complete, before the row that speaks of it.
     match store_package(context, order, enclosed)? {
         Ok(()) => file_order(store, context, entry, order, conditions),
-        Err(reason) => {
-            tracing::warn!(package = %order.package, reason, "order to update refused");
-            file_answer(
-                store,
-                entry,
-                &context.outgoing(refused_order(context, order, reason), Some(entry.message)),
-            )
-        }
+        Err(reason) => refuse_order(store, context, entry, order, reason),
+    }
+}
+
+fn refuse_order(
+    store: &mut Store,
+    context: &Context,
+    entry: &JournalEntry,
+    order: &UpdateOrder,
+    reason: String,
+) -> Result<(), FilingError> {
+    tracing::warn!(package = %order.package, reason, "order to update refused");
+    let answer = context.outgoing(refused_order(context, order, reason), Some(entry.message));
+    file_answer(store, entry, &answer)
+}
+
+/// Whether those whose word the root asks for have given it, so that nothing is fetched, kept or opened without it. The
+/// installer asks again.
+fn check_approval(
+    context: &Context,
+    keys: &Keyring,
+    order: &UpdateOrder,
+    conditions: &Conditions,
+) -> Result<(), ApprovalError> {
+    match &keys.keys().trusted {
+        Some(trusted) => trusted.root().check_approval(
+            order.approval.as_ref(),
+            &order.terms_under(conditions),
+            context.now(),
+        ),
+        None => Ok(()),
     }
 }
 
@@ -197,6 +224,7 @@ fn file_order(
         if change.journal(entry)? {
             change.order_update(&row)?;
             change.keep_conditions(row.command, conditions)?;
+            change.keep_approval(row.command, order, conditions)?;
         }
         Ok(())
     })

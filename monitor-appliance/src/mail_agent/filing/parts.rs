@@ -71,6 +71,7 @@ pub(super) fn file_order(
         if change.journal(journal)? {
             change.order_update_in_parts(&row, order, parts)?;
             change.keep_conditions(row.command, conditions)?;
+            change.keep_approval(row.command, order, conditions)?;
         }
         Ok::<_, StoreError>(())
     })?;

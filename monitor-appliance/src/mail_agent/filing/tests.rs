@@ -254,6 +254,7 @@ fn package_of(file: Vec<u8>) -> (Vec<u8>, ContentKey, UpdateOrder) {
         content_key: content_key.clone(),
         permit: None,
         parts: None,
+        approval: None,
     };
     (enclosure, content_key, order)
 }
@@ -342,6 +343,7 @@ fn a_mail_for_another_appliance_changes_nothing_but_the_count_of_junk() {
     assert_eq!(ours.store().tally(Tally::Junk).unwrap(), 1);
 }
 
+mod approval;
 mod conditions;
 mod large;
 mod parts;

@@ -38,6 +38,7 @@ impl Center {
             retrying: Policy { rounds, ..Policy::USUAL },
             course: Course::at_once(),
             joining: None,
+            approvals: 0,
             package_expires: self.package.manifest.expires,
             agents: self.agents.iter().cloned().collect(),
         };

@@ -17,6 +17,7 @@ fn order(enclosure: &[u8]) -> UpdateOrder {
         content_key: key(),
         permit: None,
         parts: None,
+        approval: None,
     }
 }
 

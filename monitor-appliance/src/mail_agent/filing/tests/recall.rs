@@ -26,7 +26,7 @@ fn move_to(site: &Site, state: &UpdateState) {
 }
 
 /// Does not shrink, so that there is something to cut.
-fn incompressible() -> Vec<u8> {
+pub(super) fn incompressible() -> Vec<u8> {
     (0..100_u32).flat_map(|number| *Digest::of(&number.to_be_bytes()).as_bytes()).collect()
 }
 
