@@ -20,7 +20,9 @@ pub struct Window {
 }
 
 impl Window {
-    fn span(self) -> SignedDuration {
+    /// Its length.
+    #[must_use]
+    pub fn span(self) -> SignedDuration {
         SignedDuration::from_secs(self.span_secs.into())
     }
 }
@@ -68,11 +70,10 @@ impl Bounds {
         }
     }
 
-    /// What is published of the provider on whose server mail is handed in; no bounds for a server that is none of those known.
+    /// What the account's settings say, else what is published of its provider; no bounds for a server that is none of those known.
     #[must_use]
     pub fn of_account(account: &AccountSettings) -> Self {
-        let found = account.known_provider();
-        found.map(|provider| Self::of(&provider.limits)).unwrap_or_default()
+        Self::of(&account.known_limits())
     }
 
     /// Whether anything is bounded that is handed in.
@@ -139,6 +140,26 @@ impl Spent {
             self.mails.get(place).or(self.mails.last()).map_or(Timestamp::MIN, |(at, _)| beyond(*at, *window))
         });
         by_mails.chain(by_recipients).fold(now, Timestamp::max)
+    }
+
+    /// How many of these mails, each to so many recipients, may be handed in at `now`, one after the other; they are counted. And when
+    /// the next may, where one has to wait.
+    pub fn admit(
+        &mut self,
+        bounds: &Bounds,
+        mails: impl IntoIterator<Item = u32>,
+        now: Timestamp,
+    ) -> (Vec<u32>, Option<Timestamp>) {
+        let mut admitted = Vec::new();
+        for recipients in mails {
+            let free = self.free_at(bounds, recipients, now);
+            if free > now {
+                return (admitted, Some(free));
+            }
+            self.note(now, recipients);
+            admitted.push(recipients);
+        }
+        (admitted, None)
     }
 
     /// Forgets what no window can see any more.

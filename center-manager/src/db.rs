@@ -29,6 +29,7 @@ pub mod quota;
 pub mod returned;
 pub mod rollouts;
 pub mod rotations;
+pub mod slots;
 pub mod spent;
 pub mod standing;
 pub mod ways;
@@ -73,6 +74,7 @@ const LAYOUTS: &[&str] = &[
     concat!(include_str!("db/round_trip.sql"), include_str!("db/probe.sql")),
     include_str!("db/retrying.sql"),
     include_str!("db/approvals.sql"),
+    include_str!("db/slots.sql"),
 ];
 
 /// What can go wrong with the fleet database.

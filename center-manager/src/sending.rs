@@ -20,6 +20,7 @@ use mailfmt::mail::{Form, Letter, compose_as, octets_max};
 use mailfmt::message::receipt::Latest;
 use mailfmt::message::{ConditionalOrder, Family, MessageError, UpdateOrder};
 use mailfmt::parts::Cutting;
+use mailfmt::slot::AnswerSlot;
 use mailfmt::trust::SigningKey;
 use mailfmt::{AgentId, CenterId, Command, Digest, Limits, Message, sequence};
 use std::sync::Arc;
@@ -84,6 +85,8 @@ pub struct From<'a> {
     pub date: Timestamp,
     /// What stands in receipts as the newest release, as of now.
     pub latest: Option<&'a Latest>,
+    /// When its recipients answer; at once without it.
+    pub slot: Option<AnswerSlot>,
 }
 
 /// What follows an envelope.
@@ -125,7 +128,7 @@ pub fn write_mail(
             .answering(outgoing.in_reply_to);
     let addressees: Vec<_> =
         recipients.iter().map(|(due, key)| Addressee { key, sequence: due.sequence }).collect();
-    let extras = Extras { signer: from.signer, follows: from.follows, begins: from.begins };
+    let extras = Extras { signer: from.signer, follows: from.follows, begins: from.begins, slot: from.slot };
     let mut attachment = envelope::seal_with(&header, &message, &addressees, &extras, random)?;
     if let Behind::Octets(octets) = behind {
         attachment.extend(octets);

@@ -85,6 +85,13 @@ impl Settings {
         addresses
     }
 
+    /// Place of the account that appliances write to first: the one with the center's own address.
+    #[must_use]
+    pub fn receiving_account(&self) -> usize {
+        let own = |account: &AccountSettings| account.address.eq_ignore_ascii_case(&self.address);
+        self.accounts.iter().position(own).unwrap_or(0)
+    }
+
     /// Limits for reading what appliances send.
     #[must_use]
     pub fn wire_limits(&self) -> mailfmt::Limits {

@@ -18,6 +18,7 @@ pub use login::Login;
 use crate::{
     limits::Limits,
     oauth::{AccessToken, Cause, Flow, TokenError, TokenRefused, TokenSource, is_this_machine, token_file},
+    provider::OwnLimits,
     sasl::{Credential, Mechanism, Secret, Service, Used},
     tls::{TlsClock, TlsTime},
 };
@@ -90,6 +91,9 @@ pub struct AccountSettings {
     /// if they are a known one's.
     #[serde(default, deserialize_with = "crate::provider::known", skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// Limits of this account that are others than its provider's: `limits = { recipients_per_day = 500 }`.
+    #[serde(default, skip_serializing_if = "OwnLimits::is_default")]
+    pub limits: OwnLimits,
     /// How to log in at both servers. Absent: by password, with the strongest mechanism that the server offers.
     #[serde(default, skip_serializing_if = "Login::is_default")]
     pub login: Login,

@@ -7,6 +7,7 @@
 
 mod account;
 mod guess;
+mod own;
 mod reader;
 mod text;
 
@@ -19,6 +20,7 @@ use crate::account::{Protocol, Server};
 
 pub(crate) use account::known;
 pub use guess::guess;
+pub use own::OwnLimits;
 pub use reader::ProviderError;
 
 /// A figure, and where it is from.
@@ -277,9 +279,14 @@ pub fn all() -> &'static [Provider] {
     })
 }
 
-/// The profile of this name.
+/// Names that people use for some of them, too.
+const ALSO: [(&str, &str); 3] =
+    [("exchange-online", "microsoft365"), ("office365", "microsoft365"), ("workspace", "google-workspace")];
+
+/// The profile of this name, or of another that it goes by, such as `exchange-online`.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Provider> {
+    let name = ALSO.iter().find(|(also, _)| *also == name).map_or(name, |(_, name)| name);
     all().iter().find(|provider| provider.name == name)
 }
 

@@ -88,6 +88,7 @@ fn account(port: u16, security: Security) -> Account {
         smtp_login: true,
         mail_octets_max: None,
         provider: None,
+        limits: Default::default(),
         login: mailbox::Login::default(),
     };
     Account::new(settings, Password::new("top-secret".into()))

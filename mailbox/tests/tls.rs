@@ -93,6 +93,7 @@ fn account(port: u16, security: Security, ca_file: Option<&Path>) -> Account {
         smtp_login: true,
         mail_octets_max: None,
         provider: None,
+        limits: Default::default(),
         login: mailbox::Login::default(),
     };
     Account::new(settings, Password::new("secret".into()))

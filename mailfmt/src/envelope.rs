@@ -35,6 +35,7 @@ use crate::ids::{AgentId, MessageId};
 use crate::limits::Limits;
 use crate::message::{Family, Message, MessageError};
 use crate::reader::Reader;
+use crate::slot::PlacedSlot;
 use crate::trust::Role;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -129,6 +130,8 @@ pub enum OpenError {
 pub struct OpenedEnvelope {
     header: Header,
     sequence: u64,
+    /// Place of our key block.
+    place: usize,
     payload: Vec<u8>,
     trailer: Trailer,
 }
@@ -163,6 +166,12 @@ impl OpenedEnvelope {
     #[must_use]
     pub fn begins(&self) -> Option<u64> {
         self.trailer.begins
+    }
+
+    /// When we answer; `None` when at once.
+    #[must_use]
+    pub fn slot(&self) -> Option<PlacedSlot> {
+        self.trailer.slot.map(|slot| PlacedSlot { slot, place: self.place })
     }
 
     /// Whether `role` signed it. The signature holds for this header, payload, trailer and set of recipients. A message has
@@ -293,7 +302,7 @@ pub fn open_any(
     now: Timestamp,
 ) -> Result<(usize, OpenedEnvelope), OpenError> {
     let parsed = parse(octets, limits)?;
-    let (place, block, sealed_key) = keys
+    let (key_place, block, (place, sealed_key)) = keys
         .iter()
         .enumerate()
         .find_map(|(place, key)| {
@@ -316,7 +325,7 @@ pub fn open_any(
         .ok_or(OpenError::Payload { limit: limits.payload_octets })?;
     let signed = Signed::new(parsed.head, &payload, parsed.tags());
     let trailer = trailer::read(behind, &signed).ok_or(OpenError::Damaged { field: "trailer" })?;
-    Ok((place, OpenedEnvelope { header: parsed.header, sequence, payload, trailer }))
+    Ok((key_place, OpenedEnvelope { header: parsed.header, sequence, place, payload, trailer }))
 }
 
 struct Parsed<'a> {
@@ -332,9 +341,10 @@ struct Parsed<'a> {
 }
 
 impl<'a> Parsed<'a> {
-    /// The sealed part of the key block with this tag.
-    fn tagged(&self, tag: &[u8; 8]) -> Option<&'a [u8]> {
-        self.blocks.chunks_exact(KEY_BLOCK_OCTETS).find_map(|block| block.strip_prefix(tag))
+    /// The key block with this tag: its place, and its sealed part.
+    fn tagged(&self, tag: &[u8; 8]) -> Option<(usize, &'a [u8])> {
+        let blocks = self.blocks.chunks_exact(KEY_BLOCK_OCTETS).enumerate();
+        blocks.into_iter().find_map(|(place, block)| Some((place, block.strip_prefix(tag)?)))
     }
 
     /// The tags of all key blocks, which say for whom the envelope is.

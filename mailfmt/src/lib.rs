@@ -56,6 +56,7 @@ mod reader;
 pub mod release;
 pub mod rotation;
 pub mod sequence;
+pub mod slot;
 pub mod trust;
 pub mod version;
 pub mod version_report;

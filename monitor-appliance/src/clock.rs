@@ -68,7 +68,7 @@ impl Reading {
     }
 
     /// Time since `earlier`; `None` if that was in another boot.
-    fn since(&self, earlier: &Uptime) -> Option<Duration> {
+    pub(crate) fn since(&self, earlier: &Uptime) -> Option<Duration> {
         let same = !earlier.boot.is_empty() && *earlier.boot == *self.boot;
         same.then(|| self.since_boot.saturating_sub(Duration::from_millis(earlier.since_boot_ms)))
     }

@@ -11,6 +11,7 @@ use mailfmt::lineage::Sighting;
 use mailfmt::mail::returned::Returned;
 use mailfmt::mail::{Classified, Mangled, Parcel, classify};
 use mailfmt::message::{Message, MessageError};
+use mailfmt::slot::PlacedSlot;
 use mailfmt::trust::TrustedRoot;
 use mailfmt::{CenterId, Command, Limits, MessageId, Receipt};
 
@@ -47,6 +48,8 @@ pub struct Authentic {
     pub created: Timestamp,
     /// When it expires.
     pub expires: Timestamp,
+    /// When it is answered; `None`: at once.
+    pub slot: Option<PlacedSlot>,
 }
 
 /// What a mail turned out to be. None of these stops the queue.
@@ -204,6 +207,7 @@ pub fn judge_attachment<E>(
         key,
         created: header.created,
         expires: header.expires,
+        slot: opened.slot(),
     };
     let command = match (message, header.family) {
         (Ok(Message::Command(command)), _) => Ok(command),

@@ -104,22 +104,22 @@ fn is_made_ahead(row: &OutboxRow, clock: &ClockState) -> bool {
 }
 
 fn is_due(row: &OutboxRow, timers: &Timers, now: Timestamp) -> bool {
-    row.due <= now || row.due > due_latest(timers, now)
+    row.due <= now || row.due > after(due_latest(timers, now), row.patience)
 }
 
-/// The furthest time at which a report can be due. One beyond can come only from a clock that was set back since.
+/// The furthest time at which a report can be due that is not put off ([`OutboxRow::patience`]). One beyond can come only from a clock that was set back since.
 #[must_use]
 pub fn due_latest(timers: &Timers, now: Timestamp) -> Timestamp {
     after(now, timers.resend_pause_max.max(timers.answer_wait).max(timers.mail_poll))
 }
 
 /// When a report that a server has just taken for the `sendings`-th time is sent again, if no receipt comes:
-/// after `answer_wait` the first time (Fig. 4), then in pauses that double up to `resend_pause_max`.
+/// after `answer_wait` the first time (Fig. 4), then in pauses that double up to `resend_pause_max`; not before `patience` is over.
 #[must_use]
-pub fn next_sending(sendings: u32, timers: &Timers, now: Timestamp) -> Timestamp {
+pub fn next_sending(sendings: u32, patience: Duration, timers: &Timers, now: Timestamp) -> Timestamp {
     let doublings = sendings.saturating_sub(1).min(31);
     let pause = timers.answer_wait.saturating_mul(1 << doublings);
-    after(now, pause.min(timers.resend_pause_max.max(timers.answer_wait)))
+    after(now, pause.min(timers.resend_pause_max.max(timers.answer_wait)).max(patience))
 }
 
 /// When a mail that a server has just refused for the `refusals`-th time is tried again.

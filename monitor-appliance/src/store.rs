@@ -17,6 +17,7 @@ mod devices;
 mod events;
 mod faults;
 mod history;
+mod holds;
 mod inventory;
 mod journal;
 mod ledger;
@@ -42,6 +43,7 @@ pub use control::ScriptWish;
 pub use devices::{DeviceRow, ReadingRow};
 pub use faults::FaultRow;
 pub use history::AlarmRow;
+pub use holds::Hold;
 pub use journal::{JournalEntry, Outcome, Seen};
 pub use ledger::{LedgerState, Untold};
 pub use outbox::{OutboxRow, OutboxState, Outgoing};
@@ -64,7 +66,7 @@ use std::time::{Duration, Instant};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes of the schema, in order; `PRAGMA user_version` counts those that were done. Never edited after a release.
-const MIGRATIONS: [&str; 23] = [
+const MIGRATIONS: [&str; 24] = [
     include_str!("store/schema.sql"),
     include_str!("store/updates.sql"),
     include_str!("store/clock.sql"),
@@ -88,6 +90,7 @@ const MIGRATIONS: [&str; 23] = [
     include_str!("store/conditions.sql"),
     mailbox::record::quota::TABLE,
     include_str!("store/approvals.sql"),
+    include_str!("store/answer_holds.sql"),
 ];
 
 /// The schema number that a program must know at least to use a store of today; kept as `PRAGMA application_id`. It

@@ -59,7 +59,7 @@ pub fn look(context: &Context, nonce: Option<Nonce>) -> Result<VersionReportMess
 pub fn write(context: &Context) -> Result<usize, VersionReportError> {
     let mut store = context.open_store()?;
     let mut answered = 0usize;
-    for request in store.version_requests()? {
+    for request in store.version_requests_due(context.now(), &context.reading())? {
         let report = Report::Version(look(context, request.nonce)?);
         let answer = context.outgoing(report, request.command);
         if store.change(|change| change.answer_version(request.id, &answer))? {

@@ -21,6 +21,7 @@ mod mangles;
 mod package;
 mod powercut;
 mod rollout_blast;
+mod rollout_limits;
 mod rollout_mail;
 mod rollout_sim;
 mod rollout_table;
@@ -82,6 +83,8 @@ pub(crate) enum Name {
     Faults,
     /// How many appliances a bad package touches before its rollout stops itself.
     RolloutBlast,
+    /// A week of rollouts to 10,000 appliances at Exchange Online: how long they take, and whether a limit is ever exceeded.
+    RolloutLimits,
     /// A package for 10,000 mailboxes into a real Postfix, beside smtp-source, and their version reports out of a real Dovecot, beside a
     /// bare fetch; `ROLLOUT_MAIL_SITES` names another number.
     RolloutMail,
@@ -185,6 +188,7 @@ pub(crate) fn run(
             Name::Send => send::run(now, runtime),
             Name::Discovery => discovery::run(now, runtime),
             Name::RolloutBlast => rollout_blast::run(now),
+            Name::RolloutLimits => rollout_limits::run(now),
             Name::RolloutMail => rollout_mail::run(runtime),
             Name::RolloutSim => rollout_sim::run(),
             Name::RolloutTable => rollout_table::run(now),
@@ -227,6 +231,9 @@ impl Name {
             Self::Chaos => "mail that is lost, doubled, late and damaged, and processes that end anywhere",
             Self::Powercut => "the power goes in the middle of updates and of rollouts",
             Self::RolloutBlast => "a thousand rollouts of a bad package, in virtual time",
+            Self::RolloutLimits => {
+                "a week of rollouts through one mailbox at Exchange Online, in virtual time"
+            }
             Self::RolloutMail => "a package for 10,000 mailboxes of a real mail server, and their answers",
             Self::RolloutSim => "ten thousand appliances behind the worst mail, in virtual time",
             Self::RolloutTable => "the operator's table of 100 to 100,000 appliances",

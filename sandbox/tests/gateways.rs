@@ -81,6 +81,7 @@ fn a_refusal_by_clamav_is_known_as_one_of_the_content() {
             smtp_login: true,
             mail_octets_max: None,
             provider: None,
+            limits: Default::default(),
             login: mailbox::Login::default(),
         },
         Password::new(mail.password.clone()),

@@ -171,6 +171,7 @@ async fn empty(mail: &MailSite, address: &str) {
         smtp_login: true,
         mail_octets_max: None,
         provider: None,
+        limits: Default::default(),
         login: mailbox::Login::default(),
     };
     let account = Account::new(settings, Password::new(mail.password.clone()));

@@ -104,6 +104,7 @@ impl Site {
             smtp_login: true,
             mail_octets_max: None,
             provider: None,
+            limits: Default::default(),
             login,
         };
         Account::new(settings, Password::new(secret.to_owned()))

@@ -282,6 +282,7 @@ async fn accounts(args: &DoctorArgs, home: &Home, settings: &Settings, checks: &
             }
         };
         checks.add(&format!("{name}: password"), Ok::<_, String>("there".to_owned()));
+        checks.add(&format!("{name}: limits"), Ok::<_, String>(account.settings.limits_in_words()));
         if args.offline {
             continue;
         }

@@ -165,6 +165,7 @@ fn settings(args: &InitArgs) -> anyhow::Result<String> {
         smtp_login: !args.no_smtp_login,
         mail_octets_max: None,
         provider: args.provider.clone(),
+        limits: Default::default(),
         login: args.login.clone(),
     };
     let file =

@@ -5,6 +5,7 @@ mod certify;
 mod choose;
 mod course;
 mod hours;
+mod plan;
 mod rounds;
 mod watch;
 
@@ -22,6 +23,7 @@ use choose::StartArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use course::ConductArgs;
 use mailfmt::AgentId;
+use plan::PlanArgs;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
@@ -31,6 +33,10 @@ use std::path::PathBuf;
 pub enum RolloutCommand {
     /// Mail a package to many appliances, ask all for their version and compare.
     Start(Box<StartArgs>),
+    /// Foresee what a rollout would take, and change nothing: finish times, mails, octets, and how many boxes a bad package would touch.
+    ///
+    /// Example: `center-manager rollout plan --package 1a2b3c --all --course default`
+    Plan(PlanArgs),
     /// Approve a rollout that somebody else started, with a key of your own.
     Approve(ApproveArgs),
     /// Let a rollout that waits for approval never begin.
@@ -164,6 +170,7 @@ pub(super) fn run(command: &RolloutCommand, context: &Context, out: &mut dyn Wri
         RolloutCommand::Start(args) => choose::start(args, context, &mut db, out),
         RolloutCommand::Approve(args) => approve::approve(args, context, &mut db, out),
         RolloutCommand::Deny(args) => approve::deny(args, &mut db, out),
+        RolloutCommand::Plan(args) => plan::plan(args, context, &db, out),
         RolloutCommand::Status(args) => status(args, &db, out),
         RolloutCommand::Watch(args) => watch::watch(args, context, &db, out),
         RolloutCommand::Report(args) => write_report(args, &db, out),

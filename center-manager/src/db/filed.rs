@@ -6,7 +6,7 @@ use super::columns::{At, Id, count, uncount};
 use super::enrolment::{self, ContactStep, Desk};
 use super::outbox::{self, NewMail, Priority};
 use super::standing::{self, Heard};
-use super::{Db, DbError, devices, epochs, inventory, ledger, parts, returned, rotations, ways};
+use super::{Db, DbError, devices, epochs, inventory, ledger, parts, returned, rotations, slots, ways};
 use crate::clones::{self, Boots, Finding, OnClone};
 use crate::enrolment::AdmissionTerms;
 use crate::filing::{Change, changes};
@@ -491,12 +491,19 @@ impl<R: Random> Filing<'_, R> {
             description: journaled.description.clone(),
             latest: None,
         };
+        let in_a_hurry =
+            matches!(arrived.report, Report::Fault(_) | Report::FaultCleared(_) | Report::Alarm(_));
+        let priority =
+            match in_a_hurry || !slots::answers_in_slots(self.transaction, &arrived.agent, self.now)? {
+                true => Priority::Receipt,
+                false => Priority::Late,
+            };
         let mail = NewMail {
             message: &Message::Receipt(receipt),
             id: journaled.receipt,
             in_reply_to: Some(arrived.message),
             package: None,
-            priority: Priority::Receipt,
+            priority,
             created: self.now,
             expires: self.expires,
             not_before: self.now,

@@ -20,7 +20,7 @@ pub(super) use lost::send_lost_again;
 
 use super::columns::{At, Id, count, maybe_parsed, parsed, time, uncount};
 use super::parts::{self, Cut};
-use super::{Db, DbError, delays, epochs, ways};
+use super::{Db, DbError, delays, epochs, slots, ways};
 use crate::rollout::TransportOutcome;
 use jiff::Timestamp;
 use mailfmt::mail::Form;
@@ -45,6 +45,8 @@ pub enum Priority {
     Command,
     /// Packages: large, and not in a hurry.
     Bulk,
+    /// Receipts of answers that came in slots: nobody repeats these for two days.
+    Late,
     /// Test mails.
     Probe,
 }
@@ -55,7 +57,8 @@ impl Priority {
             Self::Receipt | Self::Urgent => 0,
             Self::Command => 1,
             Self::Bulk => 2,
-            Self::Probe => 3,
+            Self::Late => 3,
+            Self::Probe => 4,
         }
     }
 }
@@ -531,7 +534,12 @@ fn tell_rollouts(
         Try::Refused { detail } => TransportOutcome::Bounced { reason: detail.clone() },
         Try::Later { .. } => return Ok(()),
     };
-    parts::tell(transaction, outbox, agent, outcome, now)
+    // Who answers in a slot is waited for from then on.
+    let from = match outcome {
+        TransportOutcome::Accepted => slots::answers_from(transaction, outbox, agent, now)?,
+        _ => now,
+    };
+    parts::tell(transaction, outbox, agent, outcome, from)
 }
 
 /// In which form a recipient's mail goes out. A receipt is no trial: nobody answers it.

@@ -264,6 +264,7 @@ mod tests {
                 begins: None,
                 date: at,
                 latest: None,
+                slot: None,
             };
             let recipients = [(due.clone(), key)];
             let behind = Behind::Octets(&padding);

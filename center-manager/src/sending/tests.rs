@@ -72,6 +72,7 @@ fn from<'a>(center: &'a CenterId) -> From<'a> {
         begins: None,
         date: now(),
         latest: None,
+        slot: None,
     }
 }
 

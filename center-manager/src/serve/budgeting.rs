@@ -3,12 +3,15 @@
 use super::{Daemon, ServeError};
 use crate::budget::Bounds;
 use crate::db::DbError;
-use crate::db::outbox::Due;
+use crate::db::outbox::{Due, Outgoing};
 use crate::db::spent::SpentId;
 use crate::sending::MailPlan;
+use crate::slots;
 use crate::system::now;
 use jiff::{SignedDuration, Timestamp};
 use mailbox::Account;
+use mailfmt::message::Family;
+use mailfmt::slot::AnswerSlot;
 use std::collections::VecDeque;
 
 /// No window of a provider is longer.
@@ -55,17 +58,9 @@ impl Daemon {
         let now = now();
         let since = now.saturating_sub(LONGEST).unwrap_or(Timestamp::MIN);
         let mut spent = self.db.spent(&known.settings.name, since)?;
-        let mut counted = Vec::new();
-        for plan in &plans {
-            let recipients = u32::try_from(plan.recipients.len()).unwrap_or(u32::MAX);
-            let free = spent.free_at(bounds, recipients, now);
-            if free > now {
-                self.budget.waits_until = Some(free);
-                break;
-            }
-            spent.note(now, recipients);
-            counted.push(recipients);
-        }
+        let recipients = plans.iter().map(|plan| u32::try_from(plan.recipients.len()).unwrap_or(u32::MAX));
+        let (counted, waits_until) = spent.admit(bounds, recipients, now);
+        self.budget.waits_until = waits_until;
         if counted.len() < plans.len() {
             tracing::debug!(
                 account = known.settings.name,
@@ -78,6 +73,28 @@ impl Daemon {
         let firsts = plans.iter().filter_map(|plan| plan.recipients.first().cloned());
         self.budget.open.extend(firsts.zip(ids));
         Ok(plans)
+    }
+
+    /// When the recipients of this mail answer, where they are many and our provider lets only so much in. It is booked.
+    pub(super) fn answer_slot(
+        &mut self,
+        plan: &MailPlan,
+        outgoing: &Outgoing,
+    ) -> Result<Option<AnswerSlot>, DbError> {
+        let receiving = self.settings.receiving_account();
+        let (Some(account), Some(bounds)) = (self.accounts.get(receiving), self.budget.bounds.get(receiving))
+        else {
+            return Ok(None);
+        };
+        if outgoing.family != Family::Command || outgoing.part.is_some() || bounds.received.is_empty() {
+            return Ok(None);
+        }
+        let now = now();
+        let Some((each_millis, _)) = slots::pace(&bounds.received, self.db.unplanned_reports(now)?) else {
+            return Ok(None);
+        };
+        let agents: Vec<_> = plan.recipients.iter().map(|due| due.agent.clone()).collect();
+        self.db.book_answers(&account.settings.name, plan.outbox, &agents, each_millis, now)
     }
 
     /// A mail has ended: it is counted at this moment.

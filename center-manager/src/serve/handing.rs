@@ -311,6 +311,7 @@ impl Daemon {
             },
         };
         let latest = first.map(|due| self.signing.latest(&due.agent));
+        let slot = self.answer_slot(&plan, &outgoing)?;
         Ok(Some(Job {
             return_path: self.return_paths.of(&outgoing.id),
             outgoing,
@@ -321,6 +322,7 @@ impl Daemon {
             signer: self.signing.key.clone(),
             origin,
             latest,
+            slot,
             following,
             date: now(),
             refuses_null_path,

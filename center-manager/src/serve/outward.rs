@@ -16,6 +16,7 @@ use mailfmt::crypto::ChannelKey;
 use mailfmt::message::Family;
 use mailfmt::message::receipt::Latest;
 use mailfmt::sequence::Origin;
+use mailfmt::slot::AnswerSlot;
 use mailfmt::trust::SigningKey;
 use mailfmt::{AgentId, CenterId};
 use std::collections::{BTreeMap, HashSet};
@@ -86,6 +87,8 @@ pub(super) struct Job {
     pub(super) signer: Option<Arc<SigningKey>>,
     pub(super) origin: Origin,
     pub(super) latest: Option<Latest>,
+    /// When its recipients answer.
+    pub(super) slot: Option<AnswerSlot>,
     pub(super) following: Following,
     pub(super) date: Timestamp,
     /// Whether the account is known to take no null return path.
@@ -108,6 +111,7 @@ impl Job {
                 begins: self.origin.begins,
                 date: self.date,
                 latest: self.latest.as_ref(),
+                slot: self.slot,
             },
             self.following.behind(),
             &mut SystemRandom,

@@ -145,6 +145,7 @@ impl Center {
                 begins: None,
                 date: self.now,
                 latest: None,
+                slot: None,
             };
             let to = due.address.clone();
             let outcome = (due.outbox, due.agent.clone(), Try::Accepted);
@@ -255,7 +256,7 @@ impl Site {
     }
 
     fn sealed(&self, header: &Header, message: &Message, key: &ChannelKey, sequence: u64) -> Vec<u8> {
-        let extras = Extras { signer: None, follows: self.follows, begins: self.begins };
+        let extras = Extras { signer: None, follows: self.follows, begins: self.begins, slot: None };
         let addressees = [Addressee { key, sequence }];
         let sealed =
             envelope::seal_with(header, message, &addressees, &extras, &mut random(sequence + 7)).unwrap();

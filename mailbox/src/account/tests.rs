@@ -54,6 +54,7 @@ fn settings(address: &str, hello_name: Option<&str>) -> AccountSettings {
         smtp_login: true,
         mail_octets_max: None,
         provider: None,
+        limits: Default::default(),
         login: Login::default(),
     }
 }

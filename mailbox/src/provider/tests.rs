@@ -119,6 +119,7 @@ fn account(provider: Option<&str>, smtp: &str, fetch: Protocol) -> crate::Accoun
         smtp_login: true,
         mail_octets_max: None,
         provider: provider.map(Into::into),
+        limits: Default::default(),
         login: crate::Login::default(),
     }
 }

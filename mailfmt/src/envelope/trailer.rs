@@ -6,6 +6,8 @@
 //!    1       8  follows: the highest number given in this channel before the message's epoch began
 //!    2      72  signature: key id (8), Ed25519 (64); always the last item
 //!    3       8  begins: the number with which the message's epoch began
+//!    4      24  slot: when the first recipient answers, in milliseconds since 1970 (8), milliseconds to each further one (4),
+//!               longest wait (4), length of a round (4) and time without a repetition (4) in seconds
 //! ```
 //! Readers skip types that they do not know; older ones take the whole trailer for padding. The signature covers
 //! `"mailfmt command 1\0"`, the envelope from its first octet to the salt, the SHA-256 of the JSON payload, the SHA-256 of
@@ -14,12 +16,14 @@
 
 use crate::digest::Digest;
 use crate::reader::Reader;
+use crate::slot::AnswerSlot;
 use crate::trust::{KeyId, Role, SigningKey};
 
 const END: u8 = 0;
 const FOLLOWS: u8 = 1;
 const SIGNATURE: u8 = 2;
 const BEGINS: u8 = 3;
+const SLOT: u8 = 4;
 
 /// What may go along with a message.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,6 +34,8 @@ pub struct Extras<'a> {
     pub follows: Option<u64>,
     /// The number with which the message's epoch began.
     pub begins: Option<u64>,
+    /// When its recipients answer; at once without it.
+    pub slot: Option<AnswerSlot>,
 }
 
 /// What a signature covers, without the items of the trailer.
@@ -57,6 +63,7 @@ impl<'a> Signed<'a> {
 pub(super) struct Trailer {
     pub(super) follows: Option<u64>,
     pub(super) begins: Option<u64>,
+    pub(super) slot: Option<AnswerSlot>,
     pub(super) signature: Option<Signature>,
 }
 
@@ -81,6 +88,9 @@ pub(super) fn write(extras: &Extras<'_>, signed: &Signed<'_>) -> Vec<u8> {
     }
     if let Some(begins) = extras.begins {
         item(&mut items, BEGINS, &begins.to_be_bytes());
+    }
+    if let Some(slot) = extras.slot {
+        item(&mut items, SLOT, &slot.write());
     }
     if let Some(signer) = extras.signer {
         let signature = signer.sign(&signed.octets(&items));
@@ -107,6 +117,7 @@ pub(super) fn read(octets: &[u8], signed: &Signed<'_>) -> Option<Trailer> {
         match kind {
             FOLLOWS => trailer.follows = Some(value.u64()?),
             BEGINS => trailer.begins = Some(value.u64()?),
+            SLOT => trailer.slot = Some(AnswerSlot::read(value.array()?)?),
             SIGNATURE => {
                 let (key, signature) = (KeyId(value.array()?), value.array()?);
                 trailer.signature = Some(Signature { key, signature, signed: signed.octets(items) });

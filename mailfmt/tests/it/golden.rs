@@ -5,6 +5,7 @@ use crate::samples::{agent, center, channel, counting, now, samples};
 use mailfmt::envelope::{Addressee, Extras, Header, OpenedEnvelope, open, seal_with};
 use mailfmt::mail::{Classified, Letter, Parcel, classify, compose};
 use mailfmt::message::{Enrolment, Family};
+use mailfmt::slot::{AnswerSlot, PlacedSlot};
 use mailfmt::trust::{Role, SigningKey};
 use mailfmt::{Command, Limits, Message, MessageId, Report};
 use std::path::PathBuf;
@@ -91,6 +92,7 @@ const SIGNED: [(&str, &str); 2] =
     [("signed-command", "command-rotate-credential"), ("signed-receipt", "receipt-latest")];
 const FOLLOWING: (&str, &str) = ("following-report", "report-fault");
 const BEGUN: (&str, &str) = ("begun-report", "report-fault");
+const SLOTTED: (&str, &str) = ("slotted-command", "command-version-request");
 
 fn sample(wanted: &str) -> Message {
     let found = samples().into_iter().find(|(name, _)| *name == wanted);
@@ -111,13 +113,14 @@ fn recorded_signatures_hold_and_what_a_mail_follows_is_read() {
     let signer = command_key();
     let role = Role::of(signer.public());
     for (name, message) in SIGNED {
-        let extras = Extras { signer: Some(&signer), follows: Some(16), begins: None };
+        let extras = Extras { signer: Some(&signer), follows: Some(16), begins: None, slot: None };
         let opened = opened(name, &sample(message), &extras);
         assert!(opened.is_signed_by(&role), "{name}");
         assert_eq!(opened.follows(), Some(16), "{name}");
     }
     let (name, message) = FOLLOWING;
-    let opened = opened(name, &sample(message), &Extras { signer: None, follows: Some(16), begins: None });
+    let opened =
+        opened(name, &sample(message), &Extras { signer: None, follows: Some(16), begins: None, slot: None });
     assert_eq!((opened.follows(), opened.begins()), (Some(16), None));
     assert!(!opened.is_signed_by(&role));
 }
@@ -125,14 +128,34 @@ fn recorded_signatures_hold_and_what_a_mail_follows_is_read() {
 #[test]
 fn with_which_number_an_epoch_began_is_read() {
     let (name, message) = BEGUN;
-    let opened =
-        opened(name, &sample(message), &Extras { signer: None, follows: Some(16), begins: Some(17) });
+    let opened = opened(
+        name,
+        &sample(message),
+        &Extras { signer: None, follows: Some(16), begins: Some(17), slot: None },
+    );
     assert_eq!((opened.follows(), opened.begins()), (Some(16), Some(17)));
 }
 
 #[test]
+fn in_which_slot_a_command_is_answered_is_read() {
+    let (name, message) = SLOTTED;
+    let begins = now() + jiff::SignedDuration::from_mins(10);
+    let slot = AnswerSlot {
+        begins,
+        each_millis: 1_042,
+        within_secs: 5_000,
+        round_secs: 4_000,
+        patience_secs: 200_000,
+    };
+    let extras = Extras { signer: Some(&command_key()), slot: Some(slot), ..Extras::default() };
+    let opened = opened(name, &sample(message), &extras);
+    assert_eq!(opened.slot(), Some(PlacedSlot { slot, place: 0 }));
+    assert_eq!(opened.slot().map(|slot| slot.wait(now()).as_secs()), Some(600));
+}
+
+#[test]
 fn no_golden_file_is_left_over() {
-    let trailed = SIGNED.into_iter().chain([FOLLOWING, BEGUN]).map(|(name, _)| name);
+    let trailed = SIGNED.into_iter().chain([FOLLOWING, BEGUN, SLOTTED]).map(|(name, _)| name);
     let names: Vec<_> = samples().into_iter().map(|(name, _)| name).chain(trailed).collect();
     let files: Vec<_> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!files.is_empty());

@@ -163,6 +163,7 @@ impl AccountArguments {
             smtp_login: true,
             mail_octets_max: None,
             provider: None,
+            limits: Default::default(),
             login: self.login.login()?.unwrap_or_default(),
         })
     }
@@ -229,6 +230,7 @@ impl AccountArguments {
             smtp_login: !self.no_smtp_login && before.is_none_or(|account| account.smtp_login),
             mail_octets_max: None,
             provider: self.provider.clone().or_else(|| before.and_then(|account| account.provider.clone())),
+            limits: before.map(|account| account.limits.clone()).unwrap_or_default(),
             login: match self.login.login()? {
                 Some(login) => login,
                 None => before.map(|account| account.login.clone()).unwrap_or_default(),

@@ -68,7 +68,7 @@ impl Draft {
             buffer.fill(filling);
         };
         let addressee = Addressee { key: &self.key, sequence: self.sequence };
-        let extras = Extras { signer: self.signer.as_ref(), follows: Some(4), begins: None };
+        let extras = Extras { signer: self.signer.as_ref(), follows: Some(4), begins: None, slot: None };
         let mut attachment = seal_with(&header, &self.message, &[addressee], &extras, &mut random).unwrap();
         attachment.extend(&self.enclosure);
         let letter = Letter {

@@ -198,7 +198,7 @@ impl Agent {
                     tracing::info!(message = %row.message, kind = row.kind, %form, "report sent");
                     let account = account.settings.name.clone();
                     let release = self.release.clone();
-                    let due = outbox::next_sending(row.sendings.saturating_add(1), timers, now);
+                    let due = outbox::next_sending(row.sendings.saturating_add(1), row.patience, timers, now);
                     self.store
                         .change(move |change| {
                             change.mark_sent(id, now, due)?;
@@ -298,7 +298,7 @@ impl Agent {
             .answering(row.in_reply_to);
         let keys = self.keys.keys();
         let addressee = Addressee { key: &keys.current.to_center, sequence: row.sequence };
-        let extras = Extras { signer: None, follows: origin.follows, begins: origin.begins };
+        let extras = Extras { signer: None, follows: origin.follows, begins: origin.begins, slot: None };
         let sealed = seal_with(&header, message, &[addressee], &extras, &mut system_random)
             .map_err(|error| error.to_string())?;
         let letter = Letter {

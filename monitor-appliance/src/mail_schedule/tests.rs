@@ -4,6 +4,7 @@ use crate::outbox::{Step, next_sending, plan};
 use crate::store::OutboxState;
 use jiff::SignedDuration;
 use mailfmt::MessageId;
+use std::time::Duration;
 
 fn start() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
@@ -26,6 +27,7 @@ fn report(priority: Priority) -> OutboxRow {
         last_sent: None,
         last_error: String::new(),
         receipt_number: None,
+        patience: Duration::ZERO,
     }
 }
 
@@ -51,7 +53,7 @@ fn live(mut row: OutboxRow, receipt_at: Option<Timestamp>, span: SignedDuration)
                 done.push((secs, Did::Sent));
                 row.sendings += 1;
                 row.last_sent = Some(now);
-                row.due = next_sending(row.sendings, &timers, now);
+                row.due = next_sending(row.sendings, Duration::ZERO, &timers, now);
                 continue;
             }
             Some(Step::Expire { .. }) => {

@@ -27,6 +27,7 @@ fn row(id: i64, priority: Priority) -> OutboxRow {
         last_sent: None,
         last_error: String::new(),
         receipt_number: None,
+        patience: Duration::ZERO,
     }
 }
 

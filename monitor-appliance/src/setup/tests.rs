@@ -31,6 +31,7 @@ fn account() -> mailbox::AccountSettings {
         smtp_login: true,
         mail_octets_max: None,
         provider: None,
+        limits: Default::default(),
         login: mailbox::Login::default(),
     }
 }

@@ -1,11 +1,12 @@
 //! Reports to be sent, until their receipts come.
 
-use super::{Change, Store, StoreError, row};
+use super::{Change, Store, StoreError, holds, row};
 use crate::outbox::Priority;
 use jiff::Timestamp;
 use mailfmt::message::{Family, Message};
 use mailfmt::{CenterId, MessageId, Report};
 use rusqlite::{OptionalExtension as _, Params, Row};
+use std::time::Duration;
 
 /// A report before it is stored; [`crate::context::Context::outgoing`] makes one.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,11 +82,13 @@ pub struct OutboxRow {
     pub last_error: String,
     /// The center's reception number.
     pub receipt_number: Option<u64>,
+    /// How long it may be put off, beyond the usual pauses.
+    pub patience: Duration,
 }
 
 const COLUMNS: &str =
     "id, message, sequence, kind, priority, in_reply_to, created_ms, expires_ms, state, due_ms,
-    sendings, refusals, last_sent_ms, last_error, receipt_number";
+    sendings, refusals, last_sent_ms, last_error, receipt_number, patience_ms";
 
 fn read(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
     let text = |index: usize| row.get::<_, String>(index);
@@ -112,6 +115,7 @@ fn read(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
         last_sent: row.get::<_, Option<i64>>(12)?.map(|ms| row::time(ms, "outbox row")).transpose()?,
         last_error: text(13)?,
         receipt_number: row.get::<_, Option<i64>>(14)?.map(row::to_u64),
+        patience: Duration::from_millis(row::to_u64(row.get(15)?)),
     })
 }
 
@@ -136,7 +140,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<OutboxRow>, StoreError> {
         self.outbox_rows(
-            "WHERE state = 'waiting' AND (due_ms <= ?1 OR due_ms > ?2 OR expires_ms <= ?1)
+            "WHERE state = 'waiting' AND (due_ms <= ?1 OR due_ms > ?2 + patience_ms OR expires_ms <= ?1)
              ORDER BY priority, id LIMIT ?3",
             (now.as_millisecond(), due_latest.as_millisecond(), limit),
         )
@@ -213,18 +217,29 @@ impl Store {
 }
 
 impl Change<'_> {
-    /// Stores a report with the next sequence number of its channel; it is due at once. Returns its row number.
+    /// Stores a report with the next sequence number of its channel; it is due at once, or in its slot where the answer is held
+    /// ([`Change::hold_answer`]). Returns its row number.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn enqueue(&self, outgoing: &Outgoing) -> Result<i64, StoreError> {
+        self.enqueue_held(outgoing, outgoing.in_reply_to)
+    }
+
+    /// The same for a report that waits as an answer to `command` would.
+    pub(super) fn enqueue_held(
+        &self,
+        outgoing: &Outgoing,
+        command: Option<MessageId>,
+    ) -> Result<i64, StoreError> {
+        let (due, patience) = holds::put_off(self.transaction, &outgoing.report, command, outgoing.created)?;
         let sequence = self.next_sequence(&outgoing.center, outgoing.created)?;
         let message = Message::Report(outgoing.report.clone());
         self.transaction
             .prepare_cached(
                 "INSERT INTO outbox (message, center, sequence, kind, priority, in_reply_to, payload,
-                     created_ms, expires_ms, due_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?8)",
+                     created_ms, expires_ms, due_ms, patience_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .insert((
                 outgoing.id.to_string(),
@@ -236,6 +251,8 @@ impl Change<'_> {
                 message.write(),
                 outgoing.created.as_millisecond(),
                 outgoing.expires.as_millisecond(),
+                due.as_millisecond(),
+                i64::try_from(patience.as_millis()).unwrap_or(i64::MAX),
             ))
             .map_err(StoreError::Sql)
     }
@@ -331,7 +348,8 @@ impl Change<'_> {
     }
 
     /// A command came again: its stored answers are due again, but not before `pause_ms` have passed since they were
-    /// last sent, so that copies of one mail do not multiply answers. Returns how many answers there are.
+    /// last sent, so that copies of one mail do not multiply answers; one that waits for its slot goes on waiting. Returns how
+    /// many answers there are.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -346,8 +364,9 @@ impl Change<'_> {
             .prepare_cached(
                 "UPDATE outbox
                  SET state = 'waiting', ended_ms = NULL, receipt_number = NULL,
-                     due_ms = MIN(CASE state WHEN 'waiting' THEN due_ms ELSE 9223372036854775807 END,
-                                  MAX(?2, coalesce(last_sent_ms + ?3, ?2)))
+                     due_ms = CASE WHEN state = 'waiting' AND sendings = 0 AND patience_ms > 0 THEN due_ms
+                         ELSE MIN(CASE state WHEN 'waiting' THEN due_ms ELSE 9223372036854775807 END,
+                                  MAX(?2, coalesce(last_sent_ms + ?3, ?2))) END
                  WHERE in_reply_to = ?1 AND expires_ms > ?2",
             )?
             .execute((command.to_string(), now.as_millisecond(), pause_ms))?;

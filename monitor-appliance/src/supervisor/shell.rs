@@ -173,7 +173,8 @@ impl<'a> Supervisor<'a> {
         let busy = logged("busy modules", self.store.busy()).unwrap_or_default();
         let busy = busy.into_iter().find(|row| exists(row.pid));
         let on_trial = matches!(self.start, Start::OnTrial { .. });
-        let wanted = logged("version requests", self.store.version_requests()).unwrap_or_default();
+        let wanted = self.store.version_requests_due(self.context.now(), &self.context.reading());
+        let wanted = logged("version requests", wanted).unwrap_or_default();
         let stopped = match order {
             Some(row) if matches!(row.state, UpdateState::Staged { .. }) && self.installer.is_running() => {
                 logged("modules that a script stopped", self.store.module_stops(row.id)).unwrap_or_default()

@@ -35,7 +35,10 @@ pub fn advance(
 ) -> Result<UpdateState, UpdateError> {
     let told = told(&row.state, &event);
     let next = row.state.clone().step(event)?;
-    let report = next.outcome().or(told).map(|outcome| {
+    let held = !row.by_hand && store.hold_of(row.command)?.is_some();
+    // In its slot the version report says it, and proves it: one mail instead of two.
+    let outcome = next.outcome().filter(|outcome| !(held && *outcome == UpdateOutcome::Installed));
+    let report = outcome.or(told).map(|outcome| {
         let running = match (&outcome, &next) {
             (UpdateOutcome::Installed, _) => row.target.clone(),
             // Until it is kept, what runs is the release before, as far as anybody else is concerned.
@@ -62,7 +65,7 @@ pub fn advance(
             change.enqueue(report)?;
         }
         if let (UpdateState::OnTrial { swap, .. }, UpdateState::Committed) = (&row.state, &next) {
-            follow_up(context, change, row, swap)?;
+            follow_up(context, change, row, swap, held)?;
         }
         Ok(())
     })?;
@@ -93,6 +96,7 @@ fn follow_up(
     change: &Change<'_>,
     row: &UpdateOrderRow,
     swap: &Swap,
+    held: bool,
 ) -> Result<(), StoreError> {
     let trusted = trust::read(&context.layout, &context.settings.center).ok();
     if let Err(error) = release_counter::note(&context.layout, swap.release_counter, trusted.as_ref()) {
@@ -102,7 +106,9 @@ fn follow_up(
         );
     }
     change.raise_installed_counter(swap.release_counter, trusted.as_ref())?;
-    if swap.report_by_itself || row.by_hand {
+    if held {
+        change.request_version_in_slot(row.command, context.now())?;
+    } else if swap.report_by_itself || row.by_hand {
         change.request_version(None, None, context.now())?;
     }
     if swap.reboot_after || change.has_wish(row.id, ScriptWish::Reboot)? {

@@ -93,6 +93,7 @@ impl Site {
                 smtp_login: false,
                 mail_octets_max: None,
                 provider: None,
+                limits: Default::default(),
                 login: mailbox::Login::default(),
             }),
             password: Some("sesame".to_owned().into()),
@@ -188,7 +189,7 @@ impl Site {
     /// A mail from the center, signed.
     pub(crate) fn signed_mail(&mut self, message: &Message, signer: &SigningKey) -> Vec<u8> {
         self.sequence += 1;
-        self.seal(message, &Extras { signer: Some(signer), follows: None, begins: None }, LIFE)
+        self.seal(message, &Extras { signer: Some(signer), follows: None, begins: None, slot: None }, LIFE)
     }
 
     /// A mail from the center.

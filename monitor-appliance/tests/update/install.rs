@@ -4,12 +4,15 @@ use crate::site::{GOOD_SCRIPT, NEW, OLD, Site, until};
 use jiff::SignedDuration;
 use mailfmt::message::report::UpdateOutcome;
 use mailfmt::package::{PackageDraft, Rules, When};
+use monitor_appliance::clock::Reading;
+use monitor_appliance::store::Hold;
 use monitor_appliance::supervisor::processes::{kill_group, spawn_group};
 use monitor_appliance::update::{
     OUTPUT_KEPT, Turn, UpdateError, UpdateState, complete, install, install_next,
 };
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// What the update waits for.
 fn waits_for(site: &Site, order: i64) -> String {
@@ -220,6 +223,28 @@ fn what_a_package_asks_for_afterwards_is_done() {
     assert!(!cache.join("shared").exists());
     let wanted = site.store().version_requests().unwrap();
     assert_eq!((wanted.len(), wanted[0].nonce), (1, None));
+}
+
+#[test]
+fn an_installation_whose_answer_has_a_slot_is_told_by_its_version_report_alone_and_then() {
+    let site = Site::new();
+    let order = site.order(&site.signed(&site.draft()));
+    let mut store = site.store();
+    let (command, made, reading) =
+        (store.update_order(order).unwrap().unwrap().command, site.context.now(), site.context.reading());
+    let wait = Duration::from_secs(3_600);
+    let hold = Hold { command, made, at: reading.uptime(), wait, patience: wait };
+    store.change(|change| change.hold_answer(&hold)).unwrap();
+    let _supervisor = site.supervise();
+    site.wait_until_over();
+    assert_eq!(site.running(), NEW);
+    assert!(site.results().iter().all(|result| result.outcome != UpdateOutcome::Installed));
+    assert_eq!(store.version_requests().unwrap().len(), 1);
+    let due = |passed: Duration| {
+        let reading = Reading { since_boot: reading.since_boot + passed, ..reading.clone() };
+        store.version_requests_due(made, &reading).unwrap().len()
+    };
+    assert_eq!((due(wait - Duration::from_secs(60)), due(wait)), (0, 1));
 }
 
 #[test]

@@ -91,6 +91,7 @@ impl Field {
                 smtp_login: true,
                 mail_octets_max: None,
                 provider: None,
+                limits: Default::default(),
                 login: mailbox::Login::default(),
             }),
             password: Some(mail.password.clone().into()),

@@ -102,7 +102,7 @@ impl Forger {
         let header = Header::new(message, self.sender.clone(), id, self.created, self.expires)
             .answering(self.in_reply_to);
         let addressee = Addressee { key: &self.key, sequence: self.sequence };
-        let extras = Extras { signer: self.signer.as_ref(), follows: None, begins: None };
+        let extras = Extras { signer: self.signer.as_ref(), follows: None, begins: None, slot: None };
         let mut attachment = seal_with(&header, message, &[addressee], &extras, &mut random())?;
         attachment.extend(enclosure);
         let letter = Letter {

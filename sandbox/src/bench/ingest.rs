@@ -186,6 +186,7 @@ fn account(
         smtp_login: true,
         mail_octets_max: None,
         provider: None,
+        limits: Default::default(),
         login: mailbox::Login::default(),
     })
 }

@@ -24,7 +24,7 @@ const FLEET: u32 = 10_000;
 const OFF_PER_MILLE: u64 = 10;
 
 /// The finaliser of splitmix64: every box of every rollout has its own number, in whatever order they are asked.
-fn mix(value: u64) -> u64 {
+pub(super) fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -349,6 +349,7 @@ impl Center {
             begins: origin.begins,
             latest: None,
             date: now,
+            slot: None,
         };
         let is_order = outgoing.payload.contains("\"content_key\"");
         let behind = if is_order { Behind::Octets(&enclosure) } else { Behind::Nothing };

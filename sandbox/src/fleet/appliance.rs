@@ -113,6 +113,7 @@ fn account(settings: &FleetSettings, number: u32) -> AccountSettings {
         smtp_login: true,
         mail_octets_max: None,
         provider: None,
+        limits: Default::default(),
         login: mailbox::Login::default(),
     }
 }

@@ -107,13 +107,15 @@ impl Caretaker {
         if self.seen == Some(version) && !self.waits {
             return Ok(false);
         }
-        let now = self.context.now();
+        let (now, reading) = (self.context.now(), self.context.reading());
         let (errand, waits) = self
             .store
             .read(move |store| {
                 let orders = store.update_orders_open()?;
-                let errand = next_errand(!store.version_requests()?.is_empty(), &orders, now);
-                Ok::<_, StoreError>((errand, !orders.is_empty()))
+                let errand =
+                    next_errand(!store.version_requests_due(now, &reading)?.is_empty(), &orders, now);
+                let waits = !orders.is_empty() || !store.version_requests()?.is_empty();
+                Ok::<_, StoreError>((errand, waits))
             })
             .await?;
         self.waits = waits;

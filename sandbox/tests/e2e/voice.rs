@@ -128,7 +128,7 @@ impl Voice {
         let created = expires - SignedDuration::from_hours(1);
         let header = Header::new(message, self.sender.clone(), id, created, expires);
         let addressee = Addressee { key: &self.key, sequence };
-        let extras = Extras { signer: self.signer.as_ref(), follows: None, begins: None };
+        let extras = Extras { signer: self.signer.as_ref(), follows: None, begins: None, slot: None };
         let mut attachment = seal_with(&header, message, &[addressee], &extras, &mut random())?;
         attachment.extend(enclosure);
         let letter = Letter {

@@ -24,6 +24,7 @@ fn account(office: &PostOffice) -> Account {
         smtp_login: true,
         mail_octets_max: None,
         provider: None,
+        limits: Default::default(),
         login: mailbox::Login::default(),
     };
     Account::new(settings, Password::new(SECRET.to_owned()))

@@ -51,6 +51,7 @@ pub(super) fn account(
         smtp_login: true,
         mail_octets_max: None,
         provider: None,
+        limits: Default::default(),
         login,
     };
     (Account::new(settings, Password::new(secret.to_owned())), ca_file)

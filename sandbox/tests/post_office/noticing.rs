@@ -33,6 +33,7 @@ fn account(office: &PostOffice, fetch: Protocol) -> Account {
         smtp_login: true,
         mail_octets_max: None,
         provider: None,
+        limits: Default::default(),
         login: Default::default(),
     };
     Account::new(settings, Password::new(SECRET.to_owned()))

@@ -39,6 +39,7 @@ fn account(office: &PostOffice, fetch: Protocol, security: Security) -> (Account
         smtp_login: true,
         mail_octets_max: None,
         provider: None,
+        limits: Default::default(),
         login: mailbox::Login::default(),
     };
     (Account::new(settings, Password::new(SECRET.to_owned())), ca_file)

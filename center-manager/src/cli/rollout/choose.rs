@@ -211,7 +211,7 @@ fn meant(args: &StartArgs) -> Which {
     which
 }
 
-fn targets(args: &StartArgs, db: &Db) -> anyhow::Result<Vec<Appliance>> {
+pub(super) fn targets(args: &StartArgs, db: &Db) -> anyhow::Result<Vec<Appliance>> {
     if let Some(id) = args.failed_of {
         db.rollout(id)?;
         let failed = db.rollout_targets(id)?;

@@ -56,6 +56,7 @@ impl World {
                     begins: None,
                     date: now(),
                     latest: None,
+                    slot: None,
                 };
                 let recipients = [(due, key.clone())];
                 let mail = crate::sending::write_mail(

@@ -10,7 +10,7 @@ use rusqlite::params;
 /// rotations and test mails have pauses of their own. While a mail server says that it still tries, no second mail follows the first: for five days,
 /// as long as one tries (RFC 5321, 4.5.4.1). What went in a circle is not sent into it again.
 const LOST: &str = "r.state IN ('accepted', 'delayed', 'bounced') AND r.cause <> 'loop'
-    AND r.changed + max(
+    AND max(r.changed, ifnull(r.answer_at, 0)) + max(
         CASE WHEN EXISTS (SELECT 1 FROM rollout_mail m WHERE m.message = o.message)
              THEN 7200000 << min(max(r.attempts - 1, 0), 4) ELSE 1800000 << min(max(r.attempts - 1, 0), 6) END,
         CASE r.state WHEN 'delayed' THEN 432000000 ELSE 0 END) <= ?1

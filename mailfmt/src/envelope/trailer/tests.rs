@@ -7,6 +7,7 @@ use crate::ids::{AgentId, CenterId, MessageId};
 use crate::limits::Limits;
 use crate::message::Message;
 use crate::message::command::{Command, PingRequest};
+use crate::slot::AnswerSlot;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -50,8 +51,10 @@ fn opened(agent: &str, octets: &[u8]) -> Result<OpenedEnvelope, OpenError> {
 #[test]
 fn a_signed_message_is_signed_by_its_key_and_by_no_other() {
     let signer = signer(5);
-    let octets =
-        sealed(&["A1", "A2"], &Extras { signer: Some(&signer), follows: Some(40), begins: Some(41) });
+    let octets = sealed(
+        &["A1", "A2"],
+        &Extras { signer: Some(&signer), follows: Some(40), begins: Some(41), slot: None },
+    );
     for agent in ["A1", "A2"] {
         let opened = opened(agent, &octets).unwrap();
         assert_eq!((opened.follows(), opened.begins()), (Some(40), Some(41)));
@@ -82,7 +85,8 @@ fn with_stolen_signature(header: &Header, message: &Message, agent: &str, salt: 
         &[Addressee { key: &a1, sequence: 41 }],
         &mut filled(1),
         |signed| {
-            stolen = write(&Extras { signer: Some(&signer), follows: Some(40), begins: None }, signed);
+            stolen =
+                write(&Extras { signer: Some(&signer), follows: Some(40), begins: None, slot: None }, signed);
             stolen.clone()
         },
     )
@@ -161,7 +165,7 @@ proptest! {
     #[test]
     fn any_trailer_comes_back_as_it_was(follows: Option<u64>, begins: Option<u64>, seed: u8, signs: bool) {
         let signer = signer(seed);
-        let octets = sealed(&["A1"], &Extras { signer: signs.then_some(&signer), follows, begins });
+        let octets = sealed(&["A1"], &Extras { signer: signs.then_some(&signer), follows, begins, slot: None });
         let opened = opened("A1", &octets).unwrap();
         prop_assert_eq!((opened.follows(), opened.begins()), (follows, begins));
         prop_assert_eq!(opened.is_signed_by(&Role::of(signer.public())), signs);
@@ -173,5 +177,17 @@ proptest! {
         if let Some(trailer) = read(&octets, &signed) {
             prop_assert!(trailer.signature.is_none_or(|signature| !signature.is_by(&Role::of(signer(5).public()))));
         }
+    }
+}
+
+#[test]
+fn each_recipient_finds_its_own_place_in_the_slot() {
+    let slot =
+        AnswerSlot { begins: now(), each_millis: 1_000, within_secs: 60, round_secs: 60, patience_secs: 0 };
+    let octets = sealed(&["A1", "A2", "A3"], &Extras { slot: Some(slot), ..Extras::default() });
+    for (place, agent) in ["A1", "A2", "A3"].into_iter().enumerate() {
+        let opened = opened(agent, &octets).unwrap();
+        let wait = opened.slot().map(|slot| slot.wait(now()).as_secs());
+        assert_eq!(wait, i64::try_from(place).ok());
     }
 }

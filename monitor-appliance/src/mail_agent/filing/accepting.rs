@@ -9,7 +9,7 @@ use crate::judge::Authentic;
 use crate::keyring::{Keyring, KeyringError};
 use crate::release::ReleaseError;
 use crate::replace_file::replace_file;
-use crate::store::{JournalEntry, NewUpdateOrder, Outcome, Outgoing, Store, StoreError};
+use crate::store::{Hold, JournalEntry, NewUpdateOrder, Outcome, Outgoing, Store, StoreError};
 use crate::trust::TrustError;
 use crate::{health, inventory};
 use mailfmt::conditions::Conditions;
@@ -17,6 +17,10 @@ use mailfmt::message::UpdateOrder;
 use mailfmt::message::report::{RefusedReport, UpdateOutcome, UpdateResultReport};
 use mailfmt::trust::{ApprovalError, PublicKey, SignedRoot};
 use mailfmt::{Command, Report};
+use std::time::Duration;
+
+/// No answer is left unrepeated for longer, whatever a command says.
+const PATIENCE_MAX: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// Carries an accepted command out, or stores the duty to. The message is journaled in the same transaction.
 pub(super) fn accept(
@@ -28,6 +32,7 @@ pub(super) fn accept(
     enclosed: &Enclosed<'_>,
 ) -> Result<(), FilingError> {
     let id = authentic.message;
+    hold(store, context, authentic)?;
     let entry = entry(context, authentic, command.kind(), Outcome::Accepted);
     let answer = |report| context.outgoing(report, Some(id));
     match command {
@@ -148,6 +153,21 @@ fn check_approval(
         ),
         None => Ok(()),
     }
+}
+
+/// Notes in which slot the answer goes out. Before the command is journaled: a kill in between leaves it to be noted again.
+fn hold(store: &mut Store, context: &Context, authentic: &Authentic) -> Result<(), StoreError> {
+    let Some(slot) = authentic.slot else { return Ok(()) };
+    let (made, reading) = (context.now(), context.reading());
+    let hold = Hold {
+        command: authentic.message,
+        made,
+        at: reading.uptime(),
+        wait: Duration::try_from(slot.wait(made)).unwrap_or_default(),
+        patience: Duration::from_secs(slot.slot.patience_secs.into()).min(PATIENCE_MAX),
+    };
+    tracing::debug!(command = %hold.command, wait_secs = hold.wait.as_secs(), "the answer waits for its slot");
+    store.change(|change| change.hold_answer(&hold))
 }
 
 /// Where the newest of these roots leaves none of the command keys that were trusted, what they said about the time must

@@ -13,6 +13,7 @@ use mailfmt::message::{
     Counter, CounterRequest, DeviceId, Message, UpdateOrder, VersionRequest, command::PingRequest,
 };
 use mailfmt::package::{ModuleFile, PackageDraft, SigningKey, build, enclose, inspect, sign};
+use mailfmt::slot::AnswerSlot;
 use mailfmt::{AgentId, Digest, Limits, MessageId, Nonce, Receipt, Report};
 use std::path::Path;
 use std::sync::Arc;
@@ -72,6 +73,10 @@ impl Site {
 
     /// A mail from the center; the id follows from the sequence number.
     fn mail(&mut self, message: &Message, enclosure: &[u8]) -> Vec<u8> {
+        self.mail_in_slot(message, enclosure, None)
+    }
+
+    fn mail_in_slot(&mut self, message: &Message, enclosure: &[u8], slot: Option<AnswerSlot>) -> Vec<u8> {
         self.sent += 1;
         let id = MessageId::from_bytes([u8::try_from(self.sent).unwrap(); 16]);
         let sender = self.context.settings.center.clone();
@@ -79,7 +84,7 @@ impl Site {
         let header = Header::new(message, sender.into(), id, self.created, expires);
         let addressee = Addressee { key: &self.sealing, sequence: (self.epoch.0 << 32) + self.sent };
         let mut random = |buffer: &mut [u8]| buffer.fill(9);
-        let extras = Extras { signer: self.signer.as_ref(), follows: Some(self.epoch.1), begins: None };
+        let extras = Extras { signer: self.signer.as_ref(), follows: Some(self.epoch.1), begins: None, slot };
         let mut attachment = seal_with(&header, message, &[addressee], &extras, &mut random).unwrap();
         attachment.extend(enclosure);
         let letter = Letter {
@@ -348,6 +353,7 @@ mod conditions;
 mod large;
 mod parts;
 mod recall;
+mod slots;
 mod time;
 mod trust;
 

@@ -29,6 +29,7 @@ pub(super) async fn measure(site: &MailSite, rounds: usize) -> anyhow::Result<Ve
         smtp_login: true,
         mail_octets_max: None,
         provider: None,
+        limits: Default::default(),
         login: mailbox::Login::default(),
     };
     let (account, limits) = (Account::new(settings, Password::new(site.password.clone())), Limits::default());

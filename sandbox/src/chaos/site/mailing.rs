@@ -99,7 +99,7 @@ impl Site {
         .answering(row.in_reply_to);
         let held = live.keys.keys();
         let addressee = Addressee { key: &held.current.to_center, sequence: row.sequence };
-        let extras = Extras { signer: None, follows: origin.follows, begins: origin.begins };
+        let extras = Extras { signer: None, follows: origin.follows, begins: origin.begins, slot: None };
         let sealed = seal_with(&header, &message, &[addressee], &extras, &mut system_random)?;
         let letter = Letter {
             from: &address,
@@ -128,7 +128,8 @@ impl Site {
         let noted = self.endangered(|live| {
             Ok(match answer {
                 Answer::Taken => {
-                    let due = outbox::next_sending(row.sendings.saturating_add(1), &timers, now);
+                    let due =
+                        outbox::next_sending(row.sendings.saturating_add(1), row.patience, &timers, now);
                     live.store.change(|change| {
                         change.mark_sent(id, now, due)?;
                         change.note(Moment::LastSend, now)
