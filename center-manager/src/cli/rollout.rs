@@ -8,6 +8,7 @@ mod hours;
 mod plan;
 mod rounds;
 mod watch;
+mod ways;
 
 use super::print::{self, Format};
 use super::which::Which;

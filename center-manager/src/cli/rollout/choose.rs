@@ -3,6 +3,7 @@
 use super::course::{self, CourseArgs};
 use super::hours::{self, HoursArgs};
 use super::rounds::RoundsArgs;
+use super::ways;
 use crate::cli::which::Which;
 use crate::cli::{Context, Exit, WrongUse, operator};
 use crate::db::Db;
@@ -90,7 +91,10 @@ pub(super) fn start(
             package.id
         );
     }
-    let appliances = targets(args, db)?;
+    let mut appliances = targets(args, db)?;
+    if args.permit.is_none() {
+        ways::keep_those_in_reach(db, &package, &mut appliances, now(), out)?;
+    }
     let course = args.course.course()?;
     let joining = match args.joining {
         true => Some(Joining { selection: meant(args).selection(db)?, per_day: args.joining_per_day }),
