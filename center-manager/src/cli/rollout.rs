@@ -37,7 +37,7 @@ pub enum RolloutCommand {
     /// Foresee what a rollout would take, and change nothing: finish times, mails, octets, and how many boxes a bad package would touch.
     ///
     /// Example: `center-manager rollout plan --package 1a2b3c --all --course default`
-    Plan(PlanArgs),
+    Plan(Box<PlanArgs>),
     /// Approve a rollout that somebody else started, with a key of your own.
     Approve(ApproveArgs),
     /// Let a rollout that waits for approval never begin.

@@ -305,7 +305,7 @@ fn file_verdict(
                 && order.parts.is_none()
                 && let Some(reason) = enclosed::damage(order, enclosed)?
             {
-                accepting::await_whole(store, context, &authentic, order, reason)?;
+                accepting::await_whole(store, context, &authentic, order, &reason)?;
                 junk.seen.remove(&authentic.message);
                 junk.note("damaged on its way");
                 return Ok(Filed::Junk);

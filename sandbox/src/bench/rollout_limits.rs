@@ -183,7 +183,7 @@ impl World {
         plans.truncate(counted.len());
         let ids = self.db.spend(ACCOUNT, &counted, self.now, since)?;
         self.passes += 1;
-        let killed = self.passes % PASSES_PER_LIFE == 0;
+        let killed = self.passes.is_multiple_of(PASSES_PER_LIFE);
         let last = plans.len().saturating_sub(1);
         let began = self.now;
         for (nth, (plan, id)) in plans.iter().zip(ids).enumerate() {

@@ -201,7 +201,7 @@ fn what_was_denied_ends_and_never_begins() {
     assert!(refused.to_string().contains("denied by bert"), "{refused}");
     assert!(matches!(deny(&mut center.db, id, "carl", "", now), Err(ApprovingError::Denied(_))));
     assert!(center.recipients().is_empty());
-    assert_eq!(center.who_did_what(), ["anna: start", "bert: deny"]);
+    assert_eq!(center.who_did_what(), ["anna: start", "bert: deny", "daemon: finished"]);
 }
 
 #[test]

@@ -285,7 +285,7 @@ pub(super) fn await_whole(
     context: &Context,
     authentic: &Authentic,
     order: &UpdateOrder,
-    damage: String,
+    damage: &str,
 ) -> Result<(), FilingError> {
     tracing::warn!(package = %order.package, damage, "an order came damaged; a whole copy is waited for");
     let reason = format!("a whole copy of the order: {damage}");
