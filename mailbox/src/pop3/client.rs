@@ -74,9 +74,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authorization<S> {
     /// [`crate::sasl::plan`].
     ///
     /// # Errors
-    /// [`FetchError::LoginRefused`], [`FetchError::TokenRefused`], [`FetchError::NoMechanism`], [`FetchError::Sasl`],
-    /// [`FetchError::Busy`] (`[IN-USE]`, `[LOGIN-DELAY]`), [`FetchError::Temporary`] (`[SYS/TEMP]`),
-    /// [`FetchError::Credentials`], or the connection's errors.
+    /// [`FetchError::LoginRefused`], [`FetchError::Login`], [`FetchError::Busy`] (`[IN-USE]`, `[LOGIN-DELAY]`),
+    /// [`FetchError::Temporary`] (`[SYS/TEMP]`), or the connection's errors.
     pub async fn login(mut self, credential: &Credential) -> Result<Transaction<S>, FetchError> {
         if !credential.is_sound() {
             return Err(FetchError::Login(LoginError::Credentials));

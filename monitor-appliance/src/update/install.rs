@@ -244,7 +244,12 @@ impl Installation<'_> {
         let now = clock.now;
         // Both count from the first look and are stored with it.
         let limits = WaitLimits { report_after: SignedDuration::ZERO, give_up_at: now };
-        Ok(match wait.due(clock.for_forgetting()) {
+        // No clock that nothing proves ends a wait for hours.
+        let passed = match wait.why {
+            WaitFor::Window { .. } => clock.for_forgetting(),
+            WaitFor::Module { .. } | WaitFor::Work { .. } | WaitFor::NextRestart | WaitFor::Script => now,
+        };
+        Ok(match wait.due(passed) {
             Due::GiveUp => UpdateEvent::Failed { reason: wait.given_up() },
             Due::Report => UpdateEvent::WaitReported,
             Due::Look => {

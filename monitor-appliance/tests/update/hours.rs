@@ -100,6 +100,8 @@ fn hours_that_have_passed_again_before_the_new_release_is_built_are_waited_for_a
     let order = clocked.order(&clocked.site.draft(), &only(&clocked.hours(2, 4)));
     install(&clocked.site.context, order).unwrap();
     clocked.later.store(3, Ordering::Relaxed);
+    let told = work_once(&clocked.site.context, order).unwrap();
+    assert!(matches!(told, UpdateState::Waiting { .. }), "first the center is told that it takes longer");
     assert!(matches!(work_once(&clocked.site.context, order).unwrap(), UpdateState::Verified { .. }));
     clocked.later.store(5, Ordering::Relaxed);
     let state = work_once(&clocked.site.context, order).unwrap();
