@@ -6,6 +6,7 @@
 //! | silent | it is asked again, before other mail; where nothing shows that the order arrived, every second round brings the package |
 //! | silent, and a mail server still tries | the same, once that mail has expired |
 //! | other version, mixed modules | the package again, with whole files where there are some |
+//! | other version, and nothing shows that the order arrived | the package again; a few times that uses up no round: mail was lost, not an update |
 //! | no space, busy too long, window missed | the package again, a day later |
 //! | mail too large, or a filter | the package once more, in smaller parts or as armoured text, as the way was learned |
 //! | mail given up after days, mailbox full | the package again, a day later |
@@ -16,7 +17,7 @@
 //! | went back after its health check; does not fit | nothing: the same package ends the same way |
 
 use super::after;
-use super::ladder::{Progress, Transport};
+use super::ladder::Transport;
 use super::plan::Targets;
 use super::target::{Target, TargetState};
 use super::terms::Rollout;
@@ -69,6 +70,9 @@ const NEXT_WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// So long a mail server on the way tries before it gives up (RFC 5321, 4.5.4.1).
 const GIVEN_UP: SignedDuration = SignedDuration::from_hours(5 * 24);
 
+/// An order that was lost on its way is sent again so often without using up a round.
+const LOST_MAX: u32 = 3;
+
 /// An order, and the question that follows it.
 const MAILS_OF_AN_ATTEMPT: u32 = 2;
 
@@ -78,6 +82,9 @@ const MAILS_OF_AN_ATTEMPT: u32 = 2;
 pub struct Tried {
     /// Rounds that began by themselves since the rollout, or a person, began.
     pub rounds: u32,
+    /// Orders besides that were sent again because the one before was lost on its way.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lost: u32,
     /// Orders and questions written, whoever wanted them.
     pub mails: u32,
     /// Whether a mail that was too large, or that a filter kept, was sent in another form.
@@ -94,9 +101,11 @@ impl Tried {
         *self == Self::default()
     }
 
-    /// A round begins by itself.
-    pub(super) fn begin_round(&mut self, because: Failure) {
-        self.rounds = self.rounds.saturating_add(1);
+    /// A round begins by itself; or, where the order did not arrive, it is sent again.
+    pub(super) fn begin_round(&mut self, because: Failure, order_heard: bool) {
+        let counted =
+            if was_lost(&because, order_heard, self.lost) { &mut self.lost } else { &mut self.rounds };
+        *counted = counted.saturating_add(1);
         self.reformed |= Cause::of(&because) == Cause::Form;
         self.because = Some(because);
     }
@@ -112,11 +121,23 @@ impl Tried {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// Whether an appliance at another version shows that its order was lost; not for ever, since its word may be lost as well.
+fn was_lost(because: &Failure, order_heard: bool, lost: u32) -> bool {
+    matches!(because, Failure::OtherVersion { .. }) && !order_heard && lost < LOST_MAX
+}
+
 /// What the decision needs to know besides the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
     /// Rounds that began by themselves.
     pub rounds: u32,
+    /// Orders that were lost on their way and sent again.
+    pub lost: u32,
     /// Whether something shows that the order arrived.
     pub order_heard: bool,
     /// Whether it did not take the order because that was called back.
@@ -321,13 +342,14 @@ pub fn next(cause: &Failure, history: &History, policy: &Policy, now: Timestamp)
         // It did as it was told; that is no round.
         return Next::At { at: now, how: How::Package { whole: false } };
     }
-    let pause = policy.pause(history.rounds, history.draw);
+    let pause = policy.pause(history.rounds.saturating_add(history.lost), history.draw);
+    let was_lost = was_lost(cause, history.order_heard, history.lost);
     let (how, wait) = match Cause::of(cause) {
         Cause::Never(why) => return never(why),
         Cause::Form if history.reformed => return never(Why::FormTried),
         Cause::Silent if history.order_heard || history.rounds.is_multiple_of(2) => (How::Question, pause),
         Cause::Silent => (How::Package { whole: false }, pause),
-        Cause::OtherVersion => (How::Package { whole: true }, pause),
+        Cause::OtherVersion => (How::Package { whole: !was_lost }, pause),
         Cause::ForNow => (How::Package { whole: false }, pause.max(NEXT_WINDOW)),
         Cause::Form => (How::Package { whole: false }, pause),
         Cause::Suspended => (How::Package { whole: false }, SignedDuration::ZERO),
@@ -335,7 +357,7 @@ pub fn next(cause: &Failure, history: &History, policy: &Policy, now: Timestamp)
     if policy.rounds == 0 {
         return never(Why::NotWanted);
     }
-    if history.rounds >= policy.rounds {
+    if history.rounds >= policy.rounds && !was_lost {
         return never(Why::RoundsUsed);
     }
     if history.mails_left < how.mails() {
@@ -371,15 +393,14 @@ pub fn next_for(
     });
     let history = History {
         rounds: target.tried.rounds,
-        order_heard: order.is_some_and(|order| {
-            matches!(order.transport, Transport::Heard { .. }) || order.progress != Progress::Ordered
-        }),
+        lost: target.tried.lost,
+        order_heard: target.order_heard(),
         called_back: target.called_back(),
         reformed: target.tried.reformed,
         on_its_way_until: on_its_way_until.max(),
         mails_left,
         expires: rollout.package_expires,
-        draw: draw(rollout, target.tried.rounds),
+        draw: draw(rollout, target.tried.rounds.saturating_add(target.tried.lost)),
     };
     next(failure, &history, &rollout.retrying, now)
 }

@@ -362,8 +362,17 @@ impl Target {
     /// A round of a failed target begins by itself.
     pub(super) fn begin_round(&mut self) {
         if let Some(failure) = self.failure().cloned() {
-            self.tried.begin_round(failure);
+            let order_heard = self.order_heard();
+            self.tried.begin_round(failure, order_heard);
         }
+    }
+
+    /// Whether something shows that the order of this attempt arrived.
+    #[must_use]
+    pub fn order_heard(&self) -> bool {
+        self.mails().0.is_some_and(|order| {
+            matches!(order.transport, Transport::Heard { .. }) || order.progress != Progress::Ordered
+        })
     }
 
     /// Why it failed, if it did.

@@ -43,6 +43,7 @@ fn another_version_gets_whole_files_where_there_are_some() {
     let whole = UpdateOrder { package: Digest::from([9; 32]), ..world.rollout.order.clone() };
     world.rollout.whole = Some(whole.clone());
     world.until_asked();
+    world.installer_says(&agent(1), UpdateOutcome::Waiting { reason: "busy".to_owned() });
     world.answers(&agent(1), other("1.0.00-1"));
     world.step();
     assert_eq!(world.posts.last().map(|post| &post.command), Some(&Command::Update(whole)));

@@ -12,7 +12,8 @@ fn now() -> Timestamp {
 fn history() -> History {
     History {
         rounds: 0,
-        order_heard: false,
+        lost: 0,
+        order_heard: true,
         called_back: false,
         reformed: false,
         on_its_way_until: None,
@@ -118,6 +119,20 @@ fn a_silent_one_is_asked_and_where_its_order_may_be_lost_gets_the_package_every_
 }
 
 #[test]
+fn an_order_that_was_lost_on_its_way_is_sent_again_without_using_up_a_round_a_few_times() {
+    let lost = |rounds, lost| History { rounds, lost, order_heard: false, ..history() };
+    assert_eq!(on(&other_version(), &lost(0, 0)), at(HALF_HOUR, PACKAGE), "as it was");
+    assert!(matches!(on(&other_version(), &lost(3, 2)), Next::At { how: PACKAGE, .. }));
+    assert_eq!(on(&other_version(), &lost(3, 3)), never(Why::RoundsUsed), "its word may be what is lost");
+    assert_eq!(on(&Failure::Silent, &lost(3, 0)), never(Why::RoundsUsed), "silence shows nothing");
+    let mut tried = Tried::default();
+    for _ in 0..5 {
+        tried.begin_round(other_version(), false);
+    }
+    assert_eq!((tried.lost, tried.rounds), (3, 2));
+}
+
+#[test]
 fn no_second_mail_before_a_delayed_one_has_expired() {
     let until = now() + SignedDuration::from_hours(100);
     let late = History { on_its_way_until: Some(until), ..history() };
@@ -131,9 +146,9 @@ fn the_form_of_a_mail_is_changed_once() {
     let too_large = undeliverable("552 5.3.4 message too big");
     assert_eq!(on(&too_large, &History { reformed: true, ..history() }), never(Why::FormTried));
     let mut tried = Tried::default();
-    tried.begin_round(Failure::Silent);
+    tried.begin_round(Failure::Silent, true);
     assert!(!tried.reformed);
-    tried.begin_round(too_large);
+    tried.begin_round(too_large, true);
     assert!(tried.reformed);
     tried.begin_anew();
     assert_eq!((tried.reformed, tried.rounds), (false, 0), "a person may look at the way and begin anew");

@@ -128,7 +128,8 @@ fn a_target_in_any_state_is_read_as_it_was_written() {
     let mut targets = targets();
     for (target, number) in targets.iter_mut().zip(0..) {
         let because = (number % 3 == 0).then_some(Failure::Silent);
-        target.tried = Tried { rounds: number % 4, mails: number, reformed: number % 5 == 0, because };
+        target.tried =
+            Tried { rounds: number % 4, lost: number % 3, mails: number, reformed: number % 5 == 0, because };
         if let TargetState::Ordered { order } | TargetState::Asked { order, .. } = &mut target.state {
             (order.settle_secs, order.mail_delay_secs) = (Some(700), (number % 2 == 0).then_some(60));
         }
