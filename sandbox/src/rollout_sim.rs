@@ -41,8 +41,9 @@ const WEATHER: Weather = Weather {
     ..Weather::CALM
 };
 
-/// How long the rollout waits for what. The operator knows the mail: a day for an answer.
-const SETTLE: SignedDuration = SignedDuration::from_mins(30);
+/// How long the rollout waits for what. The operator knows the mail, which often takes three hours: longer than that until he
+/// asks, and a day for an answer.
+const SETTLE: SignedDuration = SignedDuration::from_hours(4);
 const ANSWER_TIMEOUT: SignedDuration = SignedDuration::from_hours(24);
 
 /// What the center's looks at its mailbox and at its rollouts take of a round beyond that.

@@ -40,9 +40,9 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Three rounds, three mails on the average, half an hour.
+    /// Three rounds, four mails on the average, half an hour.
     pub const USUAL: Self =
-        Self { rounds: 3, mails_per_target: 3, first_pause: SignedDuration::from_mins(30) };
+        Self { rounds: 3, mails_per_target: 4, first_pause: SignedDuration::from_mins(30) };
     /// Nothing by itself.
     pub const NOTHING: Self = Self { rounds: 0, ..Self::USUAL };
     /// No pause is longer.

@@ -33,6 +33,8 @@ const STRANGERS_PER_HOUR: i64 = 40;
 /// When the rollouts begin, in hours of the week.
 const BEGINS: [i64; 3] = [0, 56, 112];
 const WEEK_HOURS: i64 = 7 * 24;
+/// So long after the week the last answers may come.
+const LATE_HOURS: i64 = 72;
 /// The database is opened anew after so many passes; the last mail before is taken and not noted.
 const PASSES_PER_LIFE: usize = 97;
 
@@ -249,6 +251,10 @@ impl World {
         Ok(())
     }
 
+    fn all_answered(&self) -> bool {
+        self.fared.len() == BEGINS.len() && self.fared.iter().all(|fared| fared.answers == FLEET)
+    }
+
     /// What has come in by now.
     fn take_in(&mut self) -> anyhow::Result<()> {
         while let Some((at, kind, number)) = self.arrivals.first().copied().filter(|(at, ..)| *at <= self.now)
@@ -311,14 +317,16 @@ pub(super) fn run(now: Timestamp) -> anyhow::Result<Vec<Figure>> {
     );
     let end = now + SignedDuration::from_hours(WEEK_HOURS);
     let begins = BEGINS.map(|hour| now + SignedDuration::from_hours(hour));
-    while world.now < end {
+    // Boxes that were off until the end of the week answer after it.
+    let latest = end + SignedDuration::from_hours(LATE_HOURS);
+    while world.now < end || (!world.all_answered() && world.now < latest) {
         let begun = world.fared.len();
         if begins.get(begun).is_some_and(|at| *at <= world.now) {
             world.begin()?;
         }
         world.take_in()?;
         let next = world.pass()?;
-        let coming = begins.get(world.fared.len()).copied().unwrap_or(end);
+        let coming = begins.get(world.fared.len()).copied().unwrap_or(latest);
         world.now = world.now.max(next.min(coming).min(world.now + secs(60)));
         bar.set_position(world.now.duration_since(now).as_hours().unsigned_abs());
     }

@@ -212,7 +212,7 @@ impl Appliance {
             trial_secs: u32::try_from(self.trial.as_secs())?,
             drop_shared_data: false,
             reboot_after: false,
-            report_by_itself: false,
+            report_by_itself: true,
             wait_limits: None,
         })
     }
