@@ -149,23 +149,10 @@ fn story(world: &mut World) -> anyhow::Result<()> {
     })?;
 
     world.switch_off()?;
-    let start = [
-        "rollout",
-        "start",
-        "--package",
+    world.center.roll_out(
         &world.package,
-        "--all",
-        "--course",
-        "at-once",
-        "--settle",
-        "8",
-        "--answer-timeout",
-        "6",
-        "--rounds",
-        "0",
-        "--yes",
-    ];
-    world.center.run(&start)?;
+        &["--all", "--course", "at-once", "--settle", "8", "--answer-timeout", "6", "--rounds", "0"],
+    )?;
     let report = world.rollout_ends_with(97)?;
     ensure!(count(&report, "failed") == Some(3), "{:#}", report["counts"]);
     let failures = failures(&report);

@@ -99,20 +99,7 @@ fn rollout(field: &mut Field) -> anyhow::Result<(MessageId, Vec<u8>)> {
     let file = field.stage.folder().join("rollout.mfp");
     std::fs::write(&file, &package)?;
     let file = file.to_string_lossy().into_owned();
-    let start = [
-        "rollout",
-        "start",
-        "--package",
-        &file,
-        "--agents",
-        "AGENT0000001",
-        "--settle",
-        "0",
-        "--yes",
-        "--rounds",
-        "0",
-    ];
-    field.stage.center.run(&start)?;
+    field.stage.center.roll_out(&file, &["--agents", "AGENT0000001", "--settle", "0", "--rounds", "0"])?;
     field.center_turn()?;
     let mail = field.office()?.mails(&field.stage.mail.agent_address(1)).pop().context("the order")?;
     let mailfmt::mail::Classified::Ours { attachment } =

@@ -50,19 +50,7 @@ fn stage() -> anyhow::Result<Stage> {
 }
 
 fn start_rollout(stage: &Stage, package: &str) -> anyhow::Result<()> {
-    let start = [
-        "rollout",
-        "start",
-        "--package",
-        package,
-        "--all",
-        "--answer-timeout",
-        "90",
-        "--yes",
-        "--rounds",
-        "0",
-    ];
-    stage.center.run(&start).map(drop)
+    stage.center.roll_out(package, &["--all", "--answer-timeout", "90", "--rounds", "0"]).map(drop)
 }
 
 /// The mark and the cause of the one target, when the rollout is over.

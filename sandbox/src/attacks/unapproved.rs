@@ -45,7 +45,7 @@ fn approved_rollout(
     std::fs::write(&file, &package)?;
     let agent = field.introduction(2)?.agent.to_string();
     let file = file.display().to_string();
-    field.stage.center.run(&["rollout", "start", "--package", &file, "--agents", &agent, "--yes"])?;
+    field.stage.center.roll_out(&file, &["--agents", &agent])?;
     field.settle()?;
     findings.must(field.newest_state(2).is_err(), "an order went out before it was approved");
     let key = field.stage.folder().join("approval.pem");

@@ -145,7 +145,7 @@ fn large_mails(fetch: Fetch, megabytes: usize) -> anyhow::Result<Run> {
     let package = built.get("id").and_then(Value::as_str).context("`package build` names no id")?.to_owned();
     let address = stage.mail.agent_address(1);
     take(&stage, &address)?;
-    stage.center.run(&["rollout", "start", "--package", &package, "--all", "--yes"])?;
+    stage.center.roll_out(&package, &["--all"])?;
     let mut order = None;
     eventually("the order in the mailbox", PATIENCE, || {
         let office = stage.post_office.as_ref().context("the post office runs")?;

@@ -195,20 +195,10 @@ impl Scene {
             "The center builds and signs a package to {TARGET} that holds only what changed, and mails it to all."
         ));
         let center = &self.stage.center;
-        center.run(&[
-            "rollout",
-            "start",
-            "--package",
+        center.roll_out(
             &package,
-            "--all",
-            "--course",
-            "at-once",
-            "--answer-timeout",
-            "10",
-            "--rounds",
-            "0",
-            "--yes",
-        ])?;
+            &["--all", "--course", "at-once", "--answer-timeout", "10", "--rounds", "0"],
+        )?;
         self.compared()
     }
 

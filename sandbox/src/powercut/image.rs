@@ -150,16 +150,7 @@ fn mails_of_order(
     let agent = ground.stage.site(number)?.agent();
     let center = &mut ground.stage.center;
     center.start()?;
-    center.run(&[
-        "rollout",
-        "start",
-        "--package",
-        &package.to_string_lossy(),
-        "--yes",
-        &agent,
-        "--rounds",
-        "0",
-    ])?;
+    center.roll_out(&package.to_string_lossy(), &[&agent, "--rounds", "0"])?;
     eventually("the order in the appliance's mailbox", PATIENCE, || {
         Ok((ground.office.mailbox_len(address) > 0).then_some(()))
     })?;

@@ -114,6 +114,14 @@ impl Center {
         Ok(id.context("`package build` names no id")?.to_owned())
     }
 
+    /// Starts a rollout of a package, with the arguments that say to whom and how; what is printed.
+    ///
+    /// # Errors
+    /// As `rollout start`.
+    pub fn roll_out(&self, package: &str, whom_and_how: &[&str]) -> anyhow::Result<String> {
+        self.run(&[&["rollout", "start", "--yes", "--package", package], whom_and_how].concat())
+    }
+
     /// Starts the daemon; its log goes into a file beside the home.
     ///
     /// # Errors

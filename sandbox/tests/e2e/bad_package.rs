@@ -18,20 +18,10 @@ const TARGET: &str = "1.0.02-0";
 /// Starts a rollout of a package to one site.
 fn roll_out(stage: &Stage, package: &str, number: u32) -> anyhow::Result<()> {
     let agent = format!("AGENT{number:07}");
-    let start = [
-        "rollout",
-        "start",
-        "--package",
-        package,
-        "--agents",
-        &agent,
-        "--answer-timeout",
-        "60",
-        "--yes",
-        "--rounds",
-        "0",
-    ];
-    stage.center.run(&start).map(|_| ())
+    stage
+        .center
+        .roll_out(package, &["--agents", &agent, "--answer-timeout", "60", "--rounds", "0"])
+        .map(|_| ())
 }
 
 /// The end of a site's rollout: its mark and the cause.

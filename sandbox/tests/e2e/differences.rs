@@ -65,19 +65,7 @@ fn a_change_of_one_line_travels_as_a_difference_and_whole_where_that_does_not_fi
         let (short, long) = (octets(stage, id)?, octets(stage, &whole)?);
         ensure!(short * 10 <= long, "{short} octets of differences, {long} of the whole package");
 
-        let start = [
-            "rollout",
-            "start",
-            "--package",
-            id,
-            "--all",
-            "--answer-timeout",
-            "60",
-            "--yes",
-            "--rounds",
-            "0",
-        ];
-        stage.center.run(&start)?;
+        stage.center.roll_out(id, &["--all", "--answer-timeout", "60", "--rounds", "0"])?;
         let report = stage.finished("1")?;
         for row in report.get("rows").map(entries).context("rows")? {
             ensure!(text(row, "mark") == "updated", "{row:#}");

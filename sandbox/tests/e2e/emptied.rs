@@ -31,16 +31,7 @@ fn an_order_that_was_deleted_unread_is_sent_again_once_the_box_is_back_and_carri
         let address = stage.mail.agent_address(1);
         let package =
             stage.build_package(TARGET, "exit 0\n", &["--settle-secs", "5", "--trial-secs", "2"])?;
-        stage.center.run(&[
-            "rollout",
-            "start",
-            "--package",
-            &package,
-            "--all",
-            "--answer-timeout",
-            "600",
-            "--yes",
-        ])?;
+        stage.center.roll_out(&package, &["--all", "--answer-timeout", "600"])?;
         let office = stage.post_office.as_ref().context("a post office of our own")?;
         eventually("the order in the mailbox", PATIENCE, || Ok((orders(stage)? == [1]).then_some(())))?;
         eventually("its mail", PATIENCE, || Ok((office.mailbox_len(&address) > 0).then_some(())))?;

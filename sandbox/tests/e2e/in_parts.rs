@@ -95,16 +95,7 @@ fn a_package_in_parts_of_which_some_are_lost_doubled_overtaken_or_damaged_is_ins
         let address = stage.mail.agent_address(1);
         office(stage)?.take_mails(&address);
         let package = text(&built, "id");
-        stage.center.run(&[
-            "rollout",
-            "start",
-            "--package",
-            package,
-            "--all",
-            "--answer-timeout",
-            "60",
-            "--yes",
-        ])?;
+        stage.center.roll_out(package, &["--all", "--answer-timeout", "60"])?;
         let mut seen = String::new();
         eventually("all parts in the mailbox", PATIENCE, || {
             let now = transport(stage)?;
@@ -173,19 +164,7 @@ fn parity_parts_stand_for_lost_ones_without_a_question() {
         let address = stage.mail.agent_address(1);
         office(stage)?.take_mails(&address);
         let package = text(&built, "id");
-        let start = [
-            "rollout",
-            "start",
-            "--package",
-            package,
-            "--all",
-            "--answer-timeout",
-            "60",
-            "--yes",
-            "--rounds",
-            "0",
-        ];
-        stage.center.run(&start)?;
+        stage.center.roll_out(package, &["--all", "--answer-timeout", "60", "--rounds", "0"])?;
         eventually("all parts in the mailbox", PATIENCE, || {
             Ok((transport(stage)? == "accepted").then_some(()))
         })?;

@@ -83,19 +83,7 @@ pub(crate) fn all_are_updated_by_one_mail(stage: &Stage) -> anyhow::Result<()> {
     }
     let script = "#!/bin/sh\nset -eu\n[ \"$FROM_VERSION\" != \"$TO_VERSION\" ]\n";
     let package = stage.build_package(TARGET, script, &["--settle-secs", "20", "--trial-secs", "2"])?;
-    let start = [
-        "rollout",
-        "start",
-        "--package",
-        &package,
-        "--all",
-        "--answer-timeout",
-        "40",
-        "--yes",
-        "--rounds",
-        "0",
-    ];
-    stage.center.run(&start)?;
+    stage.center.roll_out(&package, &["--all", "--answer-timeout", "40", "--rounds", "0"])?;
     let report = stage.finished("1")?;
     let count = |name: &str| report.pointer(&format!("/counts/{name}")).and_then(Value::as_u64);
     let all = u64::try_from(stage.sites.len())?;

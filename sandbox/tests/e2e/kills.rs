@@ -106,16 +106,7 @@ fn an_update_that_is_killed_all_the_time_ends_whole_and_is_told_once() {
         stage.hear_from_all()?;
         let script = "#!/bin/sh\nset -eu\nsleep 0.5\necho ran >> \"$STATE_DIR/script-runs\"\n";
         let package = stage.build_package(TARGET, script, &["--settle-secs", "25", "--trial-secs", "3"])?;
-        stage.center.run(&[
-            "rollout",
-            "start",
-            "--package",
-            &package,
-            "--all",
-            "--answer-timeout",
-            "60",
-            "--yes",
-        ])?;
+        stage.center.roll_out(&package, &["--all", "--answer-timeout", "60"])?;
         // A release whose trial is cut short five times is taken back on purpose, wherever the cuts come from.
         for _ in 0..4 {
             fate.power_cut(stage.site(1)?, 2500)?;
@@ -157,16 +148,7 @@ fn a_center_that_is_killed_all_the_time_files_and_updates_once() {
         }
         let script = "#!/bin/sh\nset -eu\necho \"$TO_VERSION\" >> \"$STATE_DIR/install-count\"\n";
         let package = stage.build_package(TARGET, script, &["--settle-secs", "8", "--trial-secs", "2"])?;
-        stage.center.run(&[
-            "rollout",
-            "start",
-            "--package",
-            &package,
-            "--all",
-            "--answer-timeout",
-            "60",
-            "--yes",
-        ])?;
+        stage.center.roll_out(&package, &["--all", "--answer-timeout", "60"])?;
         killed_and_started(stage, &mut fate, 5)?;
         let report = stage.finished("1")?;
         ensure!(report.pointer("/counts/updated").and_then(Value::as_u64) == Some(2), "{report:#}");

@@ -153,19 +153,7 @@ fn what_is_ordered_once_is_done_once_however_often_the_mail_comes() {
         let script = "#!/bin/sh\nset -eu\necho \"$TO_VERSION\" >> \"$STATE_DIR/install-count\"\n";
         let package =
             stage.build_package("1.0.02-0", script, &["--settle-secs", "20", "--trial-secs", "2"])?;
-        let start = [
-            "rollout",
-            "start",
-            "--package",
-            &package,
-            "--all",
-            "--answer-timeout",
-            "40",
-            "--yes",
-            "--rounds",
-            "0",
-        ];
-        stage.center.run(&start)?;
+        stage.center.roll_out(&package, &["--all", "--answer-timeout", "40", "--rounds", "0"])?;
         let report = stage.finished("1")?;
         ensure!(report.pointer("/counts/updated").and_then(Value::as_u64) == Some(2), "{report:#}");
         for number in [1, 2] {
@@ -200,7 +188,7 @@ fn a_package_that_the_server_finds_too_large_is_named_in_the_report() {
         let package = stage.build_package("1.0.02-0", "#!/bin/sh\n", &["--settle-secs", "1"])?;
         let limit = Rule::always(Fault::SizeLimit { octets: 1500 }).on(Service::Smtp);
         make_trouble(stage, vec![limit.sent_by(&stage.mail.center_address())])?;
-        stage.center.run(&["rollout", "start", "--package", &package, "--all", "--rounds", "0", "--yes"])?;
+        stage.center.roll_out(&package, &["--all", "--rounds", "0"])?;
         let report = stage.finished("1")?;
         let cause = report.pointer("/rows/0/reason/cause").and_then(Value::as_str).unwrap_or_default();
         ensure!(cause.contains("did not reach it") && cause.contains("size"), "{report:#}");
