@@ -17,10 +17,10 @@ struct Later {
 }
 
 /// Leaves out who has to take other packages first, and says which command brings them nearer. Whoever runs the package's
-/// version already, or has never said what it runs, stays.
+/// version already, or has never said what it runs, stays; so does who has no way there, and it is said what is missing.
 ///
 /// # Errors
-/// When some have no way to the package's version, naming what is missing; and when nobody is left.
+/// When nobody is left.
 pub(super) fn keep_those_in_reach(
     db: &Db,
     package: &StoredPackage,
@@ -57,16 +57,15 @@ pub(super) fn keep_those_in_reach(
                 }
                 _ => true,
             },
+            // It is ordered all the same: it refuses, and stands in the report as what it is.
             Err(error) => {
                 *none.entry(error).or_default() += 1;
-                false
+                true
             }
         }
     });
-    if !none.is_empty() {
-        let lines: Vec<_> =
-            none.iter().map(|(error, count)| format!("{count} appliances: {error}")).collect();
-        bail!("{}; add such a package (center-manager package add) or choose others", lines.join("; "));
+    for (error, count) in &none {
+        writeln!(out, "will fail  {count} appliances: {error} (center-manager package add)")?;
     }
     for (steps, Later { first, agents }) in &later {
         writeln!(
