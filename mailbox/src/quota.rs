@@ -69,8 +69,15 @@ impl Quota {
         self.percent().is_some_and(|percent| percent >= from)
     }
 
+    /// What QUOTA responses tell of one mailbox (RFC 9208 section 4.2.1). What makes no sense in them says nothing.
+    #[must_use]
+    pub fn read<'a>(responses: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let limits = responses.into_iter().flat_map(read_response);
+        limits.fold(Self::default(), |quota, (resource, amount)| quota.with(resource, amount))
+    }
+
     /// Takes a further limit of the same mailbox into account: of two of one kind the fuller one counts.
-    pub(crate) fn with(self, resource: Resource, amount: Amount) -> Self {
+    fn with(self, resource: Resource, amount: Amount) -> Self {
         match resource {
             Resource::Octets => Self { octets: Some(amount.fuller(self.octets)), ..self },
             Resource::Mails => Self { mails: Some(amount.fuller(self.mails)), ..self },
@@ -121,7 +128,7 @@ impl Fullness {
 
 /// What a limit is of (RFC 9208 section 5.1); others are not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resource {
+enum Resource {
     /// STORAGE, told in units of 1,024 octets.
     Octets,
     /// MESSAGE.
@@ -131,7 +138,7 @@ pub(crate) enum Resource {
 /// Reads the limits of one QUOTA response, or of the line that goes on behind its literal (RFC 9208 section 4.2.1): triples
 /// of name, usage and limit in parentheses. What makes no sense says nothing; a number beyond all bounds counts as the
 /// largest.
-pub(crate) fn read_response(line: &[u8]) -> Vec<(Resource, Amount)> {
+fn read_response(line: &[u8]) -> Vec<(Resource, Amount)> {
     let inside = || {
         let open = line.iter().rposition(|octet| *octet == b'(')?;
         let rest = line.get(open.checked_add(1)?..)?;
@@ -165,9 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(line: &str) -> Quota {
-        read_response(line.as_bytes())
-            .into_iter()
-            .fold(Quota::default(), |quota, (resource, amount)| quota.with(resource, amount))
+        Quota::read([line.as_bytes()])
     }
 
     #[test]

@@ -4,11 +4,7 @@ use std::fmt::Debug;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{
-    fetch::FetchError,
-    imap::ImapSession,
-    quota::{Quota, read_response},
-};
+use crate::{fetch::FetchError, imap::ImapSession, quota::Quota};
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
     /// Whether the server can tell how full the mailbox is.
@@ -32,8 +28,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug + Send> ImapSession<S> {
             Err(FetchError::Refused { .. }) => return Ok(Quota::default()),
             Err(error) => return Err(error),
         }
-        let told = self.take_aside();
-        let limits = told.iter().flat_map(|line| read_response(line));
-        Ok(limits.fold(Quota::default(), |quota, (resource, amount)| quota.with(resource, amount)))
+        Ok(Quota::read(self.take_aside().iter().map(Vec::as_slice)))
     }
 }
